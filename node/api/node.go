@@ -1,0 +1,119 @@
+package api
+
+import (
+	"context"
+	"io"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/sage-p2p/sage-p2p/node/api/view"
+)
+
+// Node is what the server serves. All methods may be called from many
+// goroutines at once. A method that cannot do what it is asked returns a
+// [*view.Error] that says why; any other error is the node's own fault and is
+// shown as internal, without its text.
+//
+// Peer IDs and CIDs arrive whole: the server resolves names and short forms.
+type Node interface {
+	Network
+	Ledger
+	Chain
+	Tasks
+	Wallet
+	Blobs
+	Log
+}
+
+// Network is what the node knows about itself and about others.
+type Network interface {
+	Status(context.Context) (view.Status, error)
+	Peers(context.Context) ([]view.Peer, error)
+	Validators(context.Context) (view.Validators, error)
+
+	// Platforms returns all registered platforms by name.
+	Platforms(context.Context) ([]view.Platform, error)
+}
+
+// Ledger is the newest final state's money.
+type Ledger interface {
+	// Account returns the account of id. One that no block ever touched is
+	// view.CodeNotFound.
+	Account(ctx context.Context, id peer.ID) (view.Account, error)
+
+	// History returns at most limit movements of id, newest first, older than
+	// the cursor of an earlier page (empty: from the newest).
+	History(ctx context.Context, id peer.ID, cursor string, limit int) (view.Movements, error)
+
+	// Locks returns the open locks that are no task's, oldest first.
+	Locks(context.Context) ([]view.Lock, error)
+}
+
+// Chain is what is final.
+type Chain interface {
+	// Headers returns at most limit headers below height before, newest
+	// first; before 0 means from the head.
+	Headers(ctx context.Context, before view.Height, limit int) ([]view.Header, error)
+
+	BlockAt(context.Context, view.Height) (view.Block, error)
+	BlockByID(context.Context, view.CID) (view.Block, error)
+
+	// Tx returns a final transaction, or a pending one that this node holds.
+	Tx(context.Context, view.CID) (view.Tx, error)
+}
+
+// Tasks is the tasks that this node knows: open ones from the state, settled
+// ones from its index.
+type Tasks interface {
+	// Tasks returns a page of tasks, newest first, without their histories.
+	Tasks(context.Context, view.TaskFilter) (view.Tasks, error)
+
+	// Task returns a task with its history. A task that was submitted here is
+	// found, pending, before its transaction is final.
+	Task(context.Context, view.CID) (view.Task, error)
+}
+
+// Wallet makes transactions of the node's own account. A method returns when
+// the transaction is durable and on its way, not when it is final; what can
+// be known to fail beforehand is refused here and leaves no trace.
+type Wallet interface {
+	Transfer(ctx context.Context, to peer.ID, amount view.Amount) (view.Submission, error)
+	CreateLock(ctx context.Context, to peer.ID, amount view.Amount, deadline view.Millis) (view.Submission, error)
+	CommitLock(ctx context.Context, lock view.CID) (view.Submission, error)
+	RollbackLock(ctx context.Context, lock view.CID) (view.Submission, error)
+	Register(context.Context, view.Registration) (view.Submission, error)
+
+	// PostTask posts a task whose program and input are blobs of the node.
+	// The executor is empty for view.ToOpen and, with t.To == view.ToAuto, for
+	// the router to pick.
+	PostTask(ctx context.Context, t view.NewTask, executor peer.ID) (view.Submission, error)
+
+	Acknowledge(ctx context.Context, task view.CID, m view.Mark) (view.Submission, error)
+	CancelTask(ctx context.Context, task view.CID) (view.Submission, error)
+
+	// SubmitTx takes a transaction signed elsewhere in its canonical encoding.
+	SubmitTx(ctx context.Context, encoded []byte) (view.Submission, error)
+}
+
+// Blobs is content by CID: programs, inputs and results.
+type Blobs interface {
+	// PutBlob stores what it reads. An error of the reader is returned as it
+	// is, and nothing is kept.
+	PutBlob(context.Context, io.Reader) (view.Blob, error)
+
+	// OpenBlob opens what the node holds, or can still fetch from the task's
+	// other party.
+	OpenBlob(context.Context, view.CID) (io.ReadCloser, error)
+}
+
+// Log is what happened, for those who wait for it to happen.
+type Log interface {
+	// Changed returns a channel that is closed at the next change: a block
+	// became final, a task or transaction of ours moved, a peer came or went.
+	// Take the channel first, then look, then wait: nothing is missed.
+	Changed() <-chan struct{}
+
+	// Events returns at most limit events after seq, oldest first. Those that
+	// the node no longer has are skipped.
+	Events(ctx context.Context, seq uint64, limit int) ([]view.Event, error)
+}

@@ -1,0 +1,121 @@
+package view
+
+import "github.com/libp2p/go-libp2p/core/peer"
+
+// TaskState is where a task stands in its life (economy, Life of a task).
+type TaskState string
+
+// The states of a task. Settled never changes again.
+const (
+	TaskPending    TaskState = "pending" // its transaction is not final yet
+	TaskPosted     TaskState = "posted"
+	TaskAccepted   TaskState = "accepted"
+	TaskProven     TaskState = "proven"
+	TaskWitnessing TaskState = "witnessing"
+	TaskSettled    TaskState = "settled"
+)
+
+// Settlement is how a task's lock ended.
+type Settlement string
+
+// The settlements.
+const (
+	SettledCommit   Settlement = "COMMIT"
+	SettledRollback Settlement = "ROLLBACK"
+	SettledVoid     Settlement = "VOID"
+)
+
+// Task is a task with its whole history.
+type Task struct {
+	ID                CID        `json:"id"`
+	State             TaskState  `json:"state"`
+	Settlement        Settlement `json:"settlement,omitempty"`
+	Cause             string     `json:"cause,omitempty"` // acknowledged, silence, refused, late, cancelled, not accepted, …
+	Requester         peer.ID    `json:"requester"`
+	RequesterName     string     `json:"requester_name,omitempty"`
+	Executor          peer.ID    `json:"executor,omitempty"` // absent while an open task has none
+	ExecutorName      string     `json:"executor_name,omitempty"`
+	Open              bool       `json:"open"` // the first to accept executes
+	Spec              Spec       `json:"spec"`
+	FeeUATP           Amount     `json:"fee_uatp"`
+	BondUATP          Amount     `json:"bond_uatp"`
+	DeadlineMS        Millis     `json:"deadline_ms,omitempty"` // of the present state
+	Result            CID        `json:"result,omitzero"`
+	ResultSize        uint64     `json:"result_size,omitempty"`
+	ResultHere        bool       `json:"result_here"` // this node holds its bytes
+	ClaimedPPM        *PPM       `json:"claimed_ppm,omitempty"`
+	QualityPPM        *PPM       `json:"quality_ppm,omitempty"` // of the settlement
+	Witnesses         []Witness  `json:"witnesses"`
+	History           []Step     `json:"history"`
+	ConsensusMS       Millis     `json:"consensus_ms"`        // time spent agreeing, of the whole task
+	ConsensusSharePPM PPM        `json:"consensus_share_ppm"` // the same as a share
+	Failure           string     `json:"failure,omitempty"`   // why this node could not execute it, if it is the executor
+}
+
+// Spec is what was asked for.
+type Spec struct {
+	Type              string  `json:"type"`
+	Complexity        string  `json:"complexity"`
+	Horizon           Horizon `json:"horizon"`
+	Runtime           string  `json:"runtime"`
+	Program           CID     `json:"program,omitzero"`
+	Input             CID     `json:"input,omitzero"`
+	InputSize         uint64  `json:"input_size"`
+	PriceUATP         Amount  `json:"price_uatp"`
+	MinQualityPPM     PPM     `json:"min_quality_ppm"`
+	Verify            string  `json:"verify"`
+	OfferWindowMS     Millis  `json:"offer_window_ms"`     // a length of time
+	ExecutionWindowMS Millis  `json:"execution_window_ms"` // a length of time
+	Private           bool    `json:"private"`
+}
+
+// Witness is a seat of a task.
+type Witness struct {
+	PeerID     peer.ID `json:"peer_id"`
+	Level      int     `json:"level"`
+	ScorePPM   *PPM    `json:"score_ppm,omitempty"`
+	EarnedUATP Amount  `json:"earned_uatp"`
+}
+
+// Step is one event of a task's life with its arithmetic.
+type Step struct {
+	TimeMS     Millis           `json:"time_ms"`
+	Height     Height           `json:"height"`
+	Event      string           `json:"event"` // posted, accepted, proven, acknowledged, refused, settled, …
+	By         peer.ID          `json:"by,omitempty"`
+	Tx         CID              `json:"tx,omitzero"`
+	Legs       []Leg            `json:"legs"`
+	Reputation []ReputationMove `json:"reputation"`
+	Note       string           `json:"note,omitempty"`
+}
+
+// Leg is one movement of money within a step.
+type Leg struct {
+	What       string  `json:"what"`         // locked, bonded, fee, paid, returned, to the pool, …
+	To         peer.ID `json:"to,omitempty"` // absent for the pool and for what is discharged
+	AmountUATP Amount  `json:"amount_uatp"`
+}
+
+// ReputationMove is one change of reputation, computed by the state machine.
+type ReputationMove struct {
+	PeerID peer.ID `json:"peer_id"`
+	Role   string  `json:"role"`
+	Type   string  `json:"type,omitempty"`
+	OldPPM PPM     `json:"old_ppm"`
+	NewPPM PPM     `json:"new_ppm"`
+	Cause  string  `json:"cause"`
+}
+
+// Tasks is a page of tasks, newest first. Their histories are left out.
+type Tasks struct {
+	Tasks []Task `json:"tasks"`
+	Next  string `json:"next,omitempty"`
+}
+
+// TaskFilter selects tasks. The zero value selects all.
+type TaskFilter struct {
+	State  TaskState // "" any
+	Mine   bool      // this platform is requester or executor
+	Limit  int       // 1 to 1,000
+	Cursor string    // Tasks.Next of the page after
+}

@@ -1,0 +1,35 @@
+// Package replica joins the rules of consensus (bft), of execution (chain) and
+// of the mempool into one deterministic machine. The real node and the
+// simulator drive the same code: the bugs that hurt live in that joint.
+//
+// A [Replica] performs no input or output, reads no clock, starts no goroutine
+// and draws no random numbers. It reads what is already stored (state nodes,
+// blocks, certificates) through [Chain]; the time comes with every step; what
+// must be done goes out as an [Output], whose order is a contract.
+//
+// # Invariants
+//
+//	J1  a Proposal or a PREPARE is handed to the signer only in an Output whose
+//	    Persist holds the block's body, or after one that did.
+//	J2  a block is published as final only in an Output whose Persist holds it,
+//	    and heights are published one after the other, each once.
+//	J3  nothing is voted for that was not executed here with equal roots; a
+//	    final block whose roots differ here ends the process (ErrFatal).
+//	J4  no signature is asked for at or below the height that the signer's
+//	    record calls final: a store that fell behind it syncs forward first.
+//	J5  a message enters bft.Core only as a value that verification made, with
+//	    the validator set of its own height.
+//	J6  without work no timer runs and no message is sent.
+//	J7  whatever a peer sends costs bounded memory; each bound is a constant in
+//	    limits.go, and each table says which of them binds it.
+//
+// J1 and J2 are, with the signer, "what is durable before what is said"; with
+// R1–R6 of bft they give A1, A6 and A7 of the design.
+//
+// # Driving it
+//
+// The driver takes an input, calls Step, and executes the Output completely and
+// in order before the next Step, so that no acknowledgement is needed. If the
+// process dies between two effects, what was persisted is there and what
+// came after was never said. The first input is [Start].
+package replica

@@ -1,0 +1,125 @@
+package replica
+
+import (
+	"github.com/ipfs/go-cid"
+
+	"github.com/sage-p2p/sage-p2p/bft"
+	"github.com/sage-p2p/sage-p2p/chain"
+)
+
+// Output is what the driver must do, completely and in the order of the
+// fields, before the next Step. The order is the durability contract:
+//
+//  1. Persist: everything in it is on disk before anything below happens.
+//  2. Sign: hand to the signer in one call; what it returns is the very next
+//     input ([Signed]), whose Output sends the signatures. The rest of this
+//     Output comes first.
+//  3. Send: already signed, or needing no signature. Best effort.
+//  4. Verify: check signatures, in any order, beside the loop; each Job is
+//     answered by one [Verified].
+//  5. Timers: arm; a timer replaces the armed one of its Kind.
+//  6. Fetch: ask a peer; each is answered by one [Fetched].
+//  7. Answers: of [Asked].
+//  8. Gossip: transactions to spread.
+//  9. Publish: tell the user, the API, metrics and the peer scores.
+type Output struct {
+	Persist Persist
+	Sign    []bft.Unsigned
+	Send    []Envelope
+	Verify  []Job
+	Timers  []Timer
+	Fetch   []Fetch
+	Answers []Answer
+	Gossip  []Gossip
+	Publish Publish
+}
+
+// Persist is what must be durable before the rest of its Output.
+type Persist struct {
+	Local  []chain.VerifiedTx // journal of locally submitted transactions
+	Bodies []chain.Block      // blocks that we are about to propose or vote for
+	Final  *Final             // at most one height in each Output
+}
+
+// Final is a decided height: to be stored with the order of reliability.md,
+// and then published.
+type Final struct {
+	Block  chain.Block
+	Cert   bft.CommitCert
+	Result chain.Result // new state nodes, receipts, events
+}
+
+// Envelope is one message to some peers, each on its own stream.
+type Envelope struct {
+	To      []bft.ID // never ourselves
+	Message bft.Message
+}
+
+// Job is a signature check: bft.Verify of Message with Set. It carries the
+// peer to blame.
+type Job struct {
+	From    bft.ID
+	Set     *bft.ValidatorSet
+	Message bft.Message
+}
+
+// Fetch asks Peer for Want.
+type Fetch struct {
+	ID   uint64 // unique in one run of the replica
+	Peer bft.ID
+	Want Want
+}
+
+// Answer is what the replica holds of an [Asked]'s Want: nothing when all
+// fields are empty.
+type Answer struct {
+	Request uint64
+	Txs     []chain.VerifiedTx
+	Block   *chain.Block
+}
+
+// Gossip is transactions to spread: to the peers named, on their streams, or
+// when there are none on the topic.
+type Gossip struct {
+	To  []bft.ID
+	Txs []chain.VerifiedTx
+}
+
+// Publish is what others may now learn.
+type Publish struct {
+	Final    *Final    // the Final of Persist, now that it is durable
+	Verdicts []Verdict // of the Transactions of this step, in their order
+	Faults   []Fault   // peers that sent what no correct peer sends
+	Evidence []bft.Evidence
+	Alarms   []Alarm
+}
+
+// Verdict tells what became of a transaction; Err is nil when the mempool
+// took it.
+type Verdict struct {
+	ID    cid.Cid
+	From  bft.ID
+	Local bool
+	Err   error
+}
+
+// Fault blames a peer. Err wraps bft.ErrInvalid or chain.ErrInvalid.
+type Fault struct {
+	Peer bft.ID
+	Err  error
+}
+
+// Alarm is something the operator must hear.
+type Alarm struct {
+	Kind AlarmKind
+	Text string // what was seen, and the remedy
+}
+
+// AlarmKind classes alarms.
+type AlarmKind uint8
+
+// Alarms.
+const (
+	AlarmClock  AlarmKind = iota + 1 // our clock is behind the chain or far from our peers'
+	AlarmRolled                      // a peer holds a newer message of ours than our record: signing stopped
+)

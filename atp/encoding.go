@@ -1,0 +1,81 @@
+package atp
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/ipfs/go-cid"
+	"github.com/multiformats/go-multihash"
+	cbg "github.com/whyrusleeping/cbor-gen"
+)
+
+//go:generate go run ./gen/gen.go
+
+// ErrEncoding reports bytes that are not the one canonical form of a value.
+// Their sender is to blame.
+var ErrEncoding = errors.New("atp: not canonical")
+
+// A Value can be encoded and decoded.
+type Value interface {
+	cbg.CBORMarshaler
+	cbg.CBORUnmarshaler
+}
+
+// Encode returns the canonical DAG-CBOR of v.
+func Encode(v cbg.CBORMarshaler) ([]byte, error) {
+	var b bytes.Buffer
+	if err := v.MarshalCBOR(&b); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// Decode reads into v the whole of data, which must be its canonical form:
+// what v encodes to is data again, or the answer is [ErrEncoding].
+func Decode(data []byte, v Value) error {
+	r := bytes.NewReader(data)
+	if err := v.UnmarshalCBOR(r); err != nil {
+		return fmt.Errorf("%w: %w", ErrEncoding, err)
+	}
+	if r.Len() > 0 {
+		return fmt.Errorf("%w: have %d bytes after the value, want none", ErrEncoding, r.Len())
+	}
+	again, err := Encode(v)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrEncoding, err)
+	}
+	if !bytes.Equal(again, data) {
+		return fmt.Errorf("%w: have %d bytes, want the %d bytes of its one form", ErrEncoding, len(data), len(again))
+	}
+	return nil
+}
+
+// Sum returns the CID of encoded DAG-CBOR: version 1, SHA-256.
+func Sum(data []byte) cid.Cid { return sum(cid.DagCBOR, data) }
+
+// SumBlob returns the CID of raw bytes: version 1, SHA-256.
+func SumBlob(data []byte) cid.Cid { return sum(cid.Raw, data) }
+
+func sum(codec uint64, data []byte) cid.Cid {
+	hash, err := multihash.Sum(data, multihash.SHA2_256, -1)
+	if err != nil {
+		return cid.Undef // unreachable: SHA-256 of bytes in memory
+	}
+	return cid.NewCidV1(codec, hash)
+}
+
+// CheckCID returns [ErrEncoding] unless c is version 1, SHA-256, and of one of
+// the codecs.
+func CheckCID(c cid.Cid, codecs ...uint64) error {
+	if !c.Defined() {
+		return fmt.Errorf("%w: CID is missing", ErrEncoding)
+	}
+	p := c.Prefix()
+	if p.Version != 1 || p.MhType != multihash.SHA2_256 || p.MhLength != 32 || !slices.Contains(codecs, p.Codec) {
+		return fmt.Errorf("%w: CID %s: have version %d, codec %#x, hash %#x, want version 1, SHA-256, codec in %#x",
+			ErrEncoding, c, p.Version, p.Codec, p.MhType, codecs)
+	}
+	return nil
+}

@@ -1,0 +1,213 @@
+package exec
+
+import (
+	"bytes"
+	"slices"
+)
+
+// Bounds of a module that hold on every machine.
+const (
+	maxRewritten    = 2 * MaxProgram // bytes of a module after rewriting
+	maxTableEntries = 1 << 20        // of each table: growing it further fails
+	maxFunctions    = 1 << 20        // of a module, and as many types
+	maxLocals       = 50_000         // of a function, as in other engines
+)
+
+// Sections of a module, by their identifiers.
+const (
+	customSection = iota
+	typeSection
+	importSection
+	functionSection
+	tableSection
+	memorySection
+	globalSection
+	exportSection
+	startSection
+	elementSection
+	codeSection
+	dataSection
+	dataCountSection
+)
+
+// sectionOrder is the order in which a module's sections must come, each at
+// most once. Custom sections may stand anywhere.
+var sectionOrder = []byte{
+	typeSection, importSection, functionSection, tableSection, memorySection, globalSection,
+	exportSection, startSection, elementSection, dataCountSection, codeSection, dataSection,
+}
+
+// A rewriter turns a module into one that behaves alike on every machine.
+type rewriter struct {
+	maxPages uint32
+	params   []uint32 // of each type: how many parameters it has
+	funcs    []uint32 // of each function of the module's own: its type
+	memory   bool     // it has a memory
+	starts   bool     // it exports a function _start
+}
+
+// rewrite returns a module that does what the given one does, but alike on
+// every machine: NaNs are canonical wherever their bits could be seen, memory
+// ends at maxPages and tables at maxTableEntries. It refuses what is left out
+// of wasm-det: SIMD, threads, and imports other than functions of WASI.
+// Custom sections (names, debug information) are dropped.
+//
+// It reads only as much as it must and does not type-check: a module that is
+// not valid may pass, and then fails to compile, with or without the rewriting.
+func rewrite(module []byte, maxPages uint32) ([]byte, error) {
+	if len(module) > MaxProgram {
+		return nil, tooLarge("program", len(module), MaxProgram)
+	}
+	s := &scanner{in: module}
+	if !bytes.HasPrefix(module, []byte("\x00asm")) {
+		s.fail(ErrNotWASM, "it does not begin with \\0asm")
+	} else if !bytes.HasPrefix(module, []byte("\x00asm\x01\x00\x00\x00")) {
+		s.fail(ErrNotWASM, "it is not a core module of version 1")
+	}
+	out := append(make([]byte, 0, len(module)+len(module)/8), s.bytes(8)...)
+	r := rewriter{maxPages: maxPages}
+	next := 0 // the first place in sectionOrder that is still allowed
+	for s.more() {
+		id := s.byte()
+		body := s.sized()
+		if id == customSection {
+			continue
+		}
+		place := slices.Index(sectionOrder[next:], id)
+		if place < 0 {
+			s.fail(ErrProgram, "section %d is unknown, repeated or out of order", id)
+			break
+		}
+		next += place + 1
+		rewritten, err := r.section(id, body)
+		if err != nil {
+			return nil, err
+		}
+		out = appendSized(append(out, id), rewritten)
+	}
+	if len(out) > maxRewritten {
+		return nil, tooLarge("program with canonical NaNs", len(out), maxRewritten)
+	}
+	return out, s.err
+}
+
+// section returns the new contents of a section.
+func (r *rewriter) section(id byte, s *scanner) ([]byte, error) {
+	var out []byte
+	switch id {
+	case typeSection:
+		r.types(s)
+	case importSection:
+		r.imports(s)
+	case functionSection:
+		r.functions(s)
+	case tableSection:
+		out = r.tables(s)
+	case memorySection:
+		out = r.memories(s)
+	case codeSection:
+		out = r.code(s)
+	default:
+		return s.in, s.err
+	}
+	if out == nil {
+		out = s.in
+	}
+	return out, s.end("a section")
+}
+
+func (r *rewriter) types(s *scanner) {
+	for n := s.u32(); n > 0 && s.err == nil; n-- {
+		if form := s.byte(); form != 0x60 {
+			s.fail(ErrProgram, "type form %#x is not a function", form)
+		}
+		params := s.u32()
+		s.valueTypes(params)
+		s.valueTypes(s.u32())
+		r.params = append(r.params, params)
+	}
+}
+
+// valueTypes passes over n value types.
+func (s *scanner) valueTypes(n uint32) {
+	for _, t := range s.bytes(n) {
+		switch t {
+		case 0x7f, 0x7e, 0x7d, 0x7c, 0x70, 0x6f: // i32 i64 f32 f64 funcref externref
+		case 0x7b:
+			s.failSIMD()
+		default:
+			s.fail(ErrProgram, "value type %#x is unknown", t)
+		}
+	}
+}
+
+func (s *scanner) failSIMD() {
+	s.fail(ErrProgram, "it uses SIMD, which is not offered: compile without simd128")
+}
+
+func (s *scanner) failThreads() {
+	s.fail(ErrProgram, "it uses threads (atomics or shared memory), which are not offered")
+}
+
+func (r *rewriter) imports(s *scanner) {
+	for n := s.u32(); n > 0 && s.err == nil; n-- {
+		module := string(s.bytes(s.u32()))
+		name := string(s.bytes(s.u32()))
+		kind := s.byte()
+		s.u32() // the function's type; wazero compares it with the real one
+		if s.err == nil && (kind != 0 || module != wasiModule || !slices.Contains(wasiFunctions, name)) {
+			s.fail(ErrProgram, "it imports %.64q from %.64q; only the functions of %s are offered", name, module, wasiModule)
+		}
+	}
+}
+
+func (r *rewriter) functions(s *scanner) {
+	for n := s.u32(); n > 0 && s.err == nil; n-- {
+		t := s.u32()
+		if t >= uint32(len(r.params)) {
+			s.fail(ErrProgram, "a function has type %d of %d", t, len(r.params))
+		}
+		r.funcs = append(r.funcs, t)
+	}
+}
+
+func (r *rewriter) tables(s *scanner) []byte {
+	n := s.u32()
+	out := appendU32(nil, n)
+	for ; n > 0 && s.err == nil; n-- {
+		out = append(out, s.byte())
+		out = s.limits(out, "table entries", maxTableEntries)
+	}
+	return out
+}
+
+func (r *rewriter) memories(s *scanner) []byte {
+	n := s.u32()
+	if n > 1 {
+		s.fail(ErrProgram, "it has %d memories, want at most 1", n)
+	}
+	out := appendU32(nil, n)
+	if n == 1 {
+		out = s.limits(out, "memory pages", r.maxPages)
+	}
+	return out
+}
+
+// limits copies the limits of a table or memory to out, with a maximum of at
+// most bound. So growing fails at the same size everywhere.
+func (s *scanner) limits(out []byte, what string, bound uint32) []byte {
+	flags := s.byte()
+	if flags == 2 || flags == 3 {
+		s.failThreads()
+	} else if flags > 1 {
+		s.fail(ErrProgram, "%s have unknown flags %#x", what, flags)
+	}
+	least, most := s.u32(), bound
+	if flags == 1 {
+		most = min(s.u32(), bound)
+	}
+	if least > bound {
+		s.fail(ErrProgram, "%s: it begins with %d, the most allowed is %d", what, least, bound)
+	}
+	return appendU32(appendU32(append(out, 1), least), most)
+}

@@ -1,0 +1,198 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/sage-p2p/sage-p2p/node/api/view"
+)
+
+// routes is the whole surface.
+func (s *Server) routes() *http.ServeMux {
+	mux := http.NewServeMux()
+	for pattern, h := range map[string]http.HandlerFunc{
+		"GET /healthz": s.healthz,
+		"GET /readyz":  s.readyz,
+
+		"GET /api/v1/status": answers(s, func(_ http.ResponseWriter, r *http.Request) (view.Status, error) { return s.node.Status(r.Context()) }),
+		"GET /api/v1/validators": answers(s, func(_ http.ResponseWriter, r *http.Request) (view.Validators, error) {
+			return s.node.Validators(r.Context())
+		}),
+		"GET /api/v1/peers": answers(s, func(_ http.ResponseWriter, r *http.Request) (view.Peers, error) {
+			peers, err := s.node.Peers(r.Context())
+			return view.Peers{Peers: list(peers)}, err
+		}),
+		"GET /api/v1/platforms": answers(s, func(_ http.ResponseWriter, r *http.Request) (view.Platforms, error) {
+			platforms, err := s.node.Platforms(r.Context())
+			return view.Platforms{Platforms: list(platforms)}, err
+		}),
+		"GET /api/v1/locks": answers(s, func(_ http.ResponseWriter, r *http.Request) (view.Locks, error) {
+			locks, err := s.node.Locks(r.Context())
+			return view.Locks{Locks: list(locks)}, err
+		}),
+		"GET /api/v1/platforms/{platform}":       answers(s, s.getPlatform),
+		"GET /api/v1/accounts/{account}":         answers(s, s.getAccount),
+		"GET /api/v1/accounts/{account}/history": answers(s, s.getHistory),
+		"GET /api/v1/blocks":                     answers(s, s.getBlocks),
+		"GET /api/v1/blocks/{block}":             answers(s, s.getBlock),
+		"GET /api/v1/txs/{tx}":                   answers(s, s.getTx),
+		"GET /api/v1/tasks":                      answers(s, s.getTasks),
+		"GET /api/v1/tasks/{task}":               answers(s, s.getTask),
+		"GET /api/v1/tasks/{task}/result":        s.getResult,
+		"GET /api/v1/events":                     s.getEvents,
+
+		"POST /api/v1/txs":                      s.submits(s.postTx),
+		"POST /api/v1/transfers":                s.submits(s.postTransfer),
+		"POST /api/v1/locks":                    s.submits(s.postLock),
+		"POST /api/v1/locks/{lock}/commit":      s.submits(s.commitLock),
+		"POST /api/v1/locks/{lock}/rollback":    s.submits(s.rollbackLock),
+		"POST /api/v1/platforms":                s.submits(s.postPlatform),
+		"POST /api/v1/tasks":                    s.submits(s.postTask),
+		"POST /api/v1/tasks/{task}/acknowledge": s.submits(s.acknowledge),
+		"POST /api/v1/tasks/{task}/cancel":      s.submits(s.cancelTask),
+	} {
+		mux.HandleFunc(pattern, h)
+	}
+	return mux
+}
+
+// healthz says that the process answers.
+func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
+	s.write(w, r, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+// readyz says whether the node has a chain and follows it.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	st, err := s.node.Status(r.Context())
+	switch {
+	case err != nil:
+		s.fail(w, r, err)
+	case !st.Ready():
+		why := st.Waiting
+		if why == "" {
+			why = "it is catching up"
+		}
+		s.fail(w, r, &view.Error{Code: view.CodeNotReady, Message: "the node is not ready: " + why, Retryable: true, Height: st.Height})
+	default:
+		s.write(w, r, http.StatusOK, map[string]string{"status": "ready"})
+	}
+}
+
+func (s *Server) getPlatform(_ http.ResponseWriter, r *http.Request) (view.Platform, error) {
+	id, err := s.account(r.Context(), r.PathValue("platform"))
+	if err != nil {
+		return view.Platform{}, err
+	}
+	platforms, err := s.node.Platforms(r.Context())
+	if err != nil {
+		return view.Platform{}, err
+	}
+	for _, p := range platforms {
+		if p.PeerID == id {
+			return p, nil
+		}
+	}
+	return view.Platform{}, &view.Error{
+		Code:    view.CodeNotFound,
+		Message: fmt.Sprintf("%s has not registered as a platform", id),
+		Hint:    "see who has with: sage-p2p platforms",
+	}
+}
+
+func (s *Server) getAccount(_ http.ResponseWriter, r *http.Request) (view.Account, error) {
+	id, err := s.account(r.Context(), r.PathValue("account"))
+	if err != nil {
+		return view.Account{}, err
+	}
+	return s.node.Account(r.Context(), id)
+}
+
+func (s *Server) getHistory(_ http.ResponseWriter, r *http.Request) (view.Movements, error) {
+	id, err := s.account(r.Context(), r.PathValue("account"))
+	if err != nil {
+		return view.Movements{}, err
+	}
+	limit, err := pageLimit(r.URL.Query())
+	if err != nil {
+		return view.Movements{}, err
+	}
+	page, err := s.node.History(r.Context(), id, clip(r.URL.Query().Get("cursor")), limit)
+	page.Movements = list(page.Movements)
+	return page, err
+}
+
+func (s *Server) getBlocks(_ http.ResponseWriter, r *http.Request) (view.Headers, error) {
+	q := r.URL.Query()
+	before, err := number(q, "before", 0)
+	if err != nil {
+		return view.Headers{}, err
+	}
+	limit, err := pageLimit(q)
+	if err != nil {
+		return view.Headers{}, err
+	}
+	headers, err := s.node.Headers(r.Context(), view.Height(before), limit)
+	return view.Headers{Blocks: list(headers)}, err
+}
+
+// getBlock takes a height, an ID or a part of one. All digits is a height.
+func (s *Server) getBlock(_ http.ResponseWriter, r *http.Request) (view.Block, error) {
+	text := r.PathValue("block")
+	if h, err := strconv.ParseUint(text, 10, 64); err == nil {
+		return s.node.BlockAt(r.Context(), view.Height(h))
+	}
+	id, err := s.blockID(r.Context(), text)
+	if err != nil {
+		return view.Block{}, err
+	}
+	return s.node.BlockByID(r.Context(), id)
+}
+
+func (s *Server) getTasks(_ http.ResponseWriter, r *http.Request) (view.Tasks, error) {
+	q := r.URL.Query()
+	limit, err := pageLimit(q)
+	if err != nil {
+		return view.Tasks{}, err
+	}
+	f := view.TaskFilter{State: view.TaskState(q.Get("state")), Mine: q.Get("mine") == "true", Limit: limit, Cursor: clip(q.Get("cursor"))}
+	switch f.State {
+	case "", view.TaskPending, view.TaskPosted, view.TaskAccepted, view.TaskProven, view.TaskWitnessing, view.TaskSettled:
+	default:
+		return view.Tasks{}, invalid("state %q: want posted, accepted, proven, witnessing or settled", clip(string(f.State)))
+	}
+	page, err := s.node.Tasks(r.Context(), f)
+	page.Tasks = list(page.Tasks)
+	return page, err
+}
+
+// list makes an empty list of none, so that JSON says [] and not null.
+func list[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}
+
+// pageLimit reads how many items are wanted.
+func pageLimit(q url.Values) (int, error) {
+	n, err := number(q, "limit", 50)
+	if err == nil && (n < 1 || n > recent) {
+		err = invalid("limit %d: want 1 to %d", n, recent)
+	}
+	return int(min(n, recent)), err
+}
+
+// number reads an optional number from a query.
+func number(q url.Values, name string, missing uint64) (uint64, error) {
+	text := q.Get(name)
+	if text == "" {
+		return missing, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0, invalid("%s %q: want a whole number", name, clip(text))
+	}
+	return n, nil
+}

@@ -1,0 +1,2 @@
+// Package bft decides which block is final at each height.
+package bft

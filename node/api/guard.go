@@ -27,7 +27,7 @@ func (s *Server) handler() http.Handler {
 			s.fail(w, r, &view.Error{
 				Code:    view.CodeUnauthorized,
 				Message: "this request changes something, and has no valid token",
-				Hint:    "send the header Authorization: Bearer TOKEN, with the token of HOME/" + TokenFile,
+				Hint:    "send the header Authorization: Bearer TOKEN, with the token of HOME/" + view.TokenFile,
 			})
 			return
 		}

@@ -18,12 +18,6 @@ import (
 	"github.com/sage-p2p/sage-p2p/node/api/view"
 )
 
-// DefaultAddr is where a node serves unless told otherwise.
-const DefaultAddr = "127.0.0.1:7423"
-
-// AddrFile is the file in HOME that holds the URL of a running node's API.
-const AddrFile = "api.addr"
-
 // ErrExposed reports an address that other machines could reach. Without TLS
 // the token would cross the network in the clear.
 var ErrExposed = errors.New("api: the address can be reached from other machines, and there is no TLS yet: listen on 127.0.0.1 or [::1], and use an SSH tunnel from elsewhere")
@@ -31,7 +25,7 @@ var ErrExposed = errors.New("api: the address can be reached from other machines
 // Config is what an operator chooses about the API.
 type Config struct {
 	Home string // where the token and the address are written
-	Addr string // host:port, loopback; port 0 lets the system choose. Empty: DefaultAddr, or a free port if it is taken
+	Addr string // host:port, loopback; port 0 lets the system choose. Empty: view.DefaultAddr, or a free port if it is taken
 }
 
 // limits bounds what requests may cost (H6). Tests make them small.
@@ -53,7 +47,7 @@ type limits struct {
 func defaultLimits() limits {
 	return limits{
 		requests: 128, waiting: 64, uploads: 4, conns: 256,
-		json: 96 << 10, program: 32 << 20, input: 256 << 20,
+		json: 96 << 10, program: 32 << 20, input: 64 << 20,
 		read: 10 * time.Second, transfer: 5 * time.Minute, write: 30 * time.Second,
 		wait: 2 * time.Minute, beat: 15 * time.Second,
 	}
@@ -127,7 +121,7 @@ func (s *Server) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	addrFile := filepath.Join(s.cfg.Home, AddrFile)
+	addrFile := filepath.Join(s.cfg.Home, view.AddrFile)
 	if err := os.WriteFile(addrFile, []byte(s.URL()+"\n"), 0o600); err != nil {
 		return fmt.Errorf("api: write the address for other commands: %w", errors.Join(err, s.listener.Close()))
 	}
@@ -178,7 +172,7 @@ func (s *Server) countConn(c net.Conn, state http.ConnState) {
 func listen(addr string) (net.Listener, error) {
 	chosen := addr != ""
 	if !chosen {
-		addr = DefaultAddr
+		addr = view.DefaultAddr
 	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {

@@ -28,7 +28,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sage-p2p/sage-p2p/node/api"
 	"github.com/sage-p2p/sage-p2p/node/api/view"
 )
 
@@ -71,17 +70,17 @@ func New(base, token string) (*Client, error) {
 // that the running node wrote there, else the default. A home without a token
 // gives a client that can only read.
 func Open(home, base string) (*Client, error) {
-	token, err := api.ReadToken(home)
+	token, err := view.ReadToken(home)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	if base == "" {
-		b, err := os.ReadFile(filepath.Join(home, api.AddrFile))
+		b, err := os.ReadFile(filepath.Join(home, view.AddrFile))
 		switch {
 		case err == nil:
 			base = strings.TrimSpace(string(b))
 		case errors.Is(err, fs.ErrNotExist):
-			base = "http://" + api.DefaultAddr
+			base = "http://" + view.DefaultAddr
 		default:
 			return nil, fmt.Errorf("client: find the node of this home: %w", err)
 		}

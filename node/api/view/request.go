@@ -46,8 +46,8 @@ type NewTask struct {
 	PriceUATP         Amount  `json:"price_uatp,omitempty"`
 	MinQualityPPM     PPM     `json:"min_quality_ppm,omitempty"`
 	Verify            string  `json:"verify,omitempty"`
-	OfferWindowMS     Millis  `json:"offer_window_ms,omitempty"`
-	ExecutionWindowMS Millis  `json:"execution_window_ms,omitempty"`
+	OfferWindowMS     Span    `json:"offer_window_ms,omitempty"`
+	ExecutionWindowMS Span    `json:"execution_window_ms,omitempty"`
 	Private           bool    `json:"private,omitempty"`
 }
 

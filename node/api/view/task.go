@@ -47,7 +47,7 @@ type Task struct {
 	QualityPPM        *PPM       `json:"quality_ppm,omitempty"` // of the settlement
 	Witnesses         []Witness  `json:"witnesses"`
 	History           []Step     `json:"history"`
-	ConsensusMS       Millis     `json:"consensus_ms"`        // time spent agreeing, of the whole task
+	ConsensusMS       Span       `json:"consensus_ms"`        // time spent agreeing, of the whole task
 	ConsensusSharePPM PPM        `json:"consensus_share_ppm"` // the same as a share
 	Failure           string     `json:"failure,omitempty"`   // why this node could not execute it, if it is the executor
 }
@@ -64,8 +64,8 @@ type Spec struct {
 	PriceUATP         Amount  `json:"price_uatp"`
 	MinQualityPPM     PPM     `json:"min_quality_ppm"`
 	Verify            string  `json:"verify"`
-	OfferWindowMS     Millis  `json:"offer_window_ms"`     // a length of time
-	ExecutionWindowMS Millis  `json:"execution_window_ms"` // a length of time
+	OfferWindowMS     Span    `json:"offer_window_ms"`
+	ExecutionWindowMS Span    `json:"execution_window_ms"`
 	Private           bool    `json:"private"`
 }
 

@@ -1,9 +1,10 @@
-// Package view holds the JSON that a node speaks over HTTP: what it answers
-// and what it takes. Server and clients share it, and nothing else.
+// Package view holds the JSON that a node speaks over HTTP, what it answers and
+// what it takes, and the two files of HOME by which a client finds and
+// convinces it. Server and clients share this, and nothing else.
 //
 // Names are stable. Amounts are µATP integers in fields that end in _uatp,
-// shares and qualities are millionths in _ppm, instants are Unix milliseconds
-// in _ms. Content is named by its CID as a plain string, a platform by its
+// shares and qualities are millionths in _ppm, instants (Unix) and lengths of
+// time are milliseconds in _ms. Content is named by its CID as a plain string, a platform by its
 // libp2p peer ID in base58. A list is [] when empty, never null; an object or
 // ID that does not apply is left out.
 package view
@@ -14,10 +15,12 @@ import (
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/sage-p2p/sage-p2p/atp"
 )
 
 // Amount is a number of µATP.
-type Amount uint64
+type Amount = atp.Amount
 
 // PPM is a share or a quality in millionths.
 type PPM uint64
@@ -25,9 +28,11 @@ type PPM uint64
 // Height is a block's number; genesis is 0.
 type Height uint64
 
-// Millis is an instant in Unix milliseconds, or a length of time in
-// milliseconds where the field says so.
-type Millis uint64
+// Millis is an instant in Unix milliseconds.
+type Millis = atp.Millis
+
+// Span is a length of time in milliseconds.
+type Span = atp.Span
 
 // CID names content: a block, transaction, task, lock, program, input or
 // result. In JSON it is its string form. The zero CID is the absent one.

@@ -29,8 +29,8 @@ type Verified struct {
 	Err     error
 }
 
-// Signed answers Output.Sign: the same messages, in the same order, with
-// signatures, after the signer's record of them became durable.
+// Signed answers Output.Sign: the same statements, in the same order, sealed
+// ([bft.Verifier.Seal]) after the signer's record of them became durable.
 type Signed struct {
 	Messages []bft.Verified
 }

@@ -45,7 +45,7 @@ type Persist struct {
 // and then published.
 type Final struct {
 	Block  chain.Block
-	Cert   bft.CommitCert
+	Cert   *bft.CommitCert
 	Result chain.Result // new state nodes, receipts, events
 }
 
@@ -55,12 +55,14 @@ type Envelope struct {
 	Message bft.Message
 }
 
-// Job is a signature check: bft.Verify of Message with Set. It carries the
-// peer to blame.
+// Job is a signature check: [bft.Verifier.Verify] of Message, with Height and
+// Set. The driver hands the Job back with the verdict and changes nothing in it.
 type Job struct {
-	From    bft.ID
-	Set     *bft.ValidatorSet
+	From    bft.ID // who is to blame
+	Height  bft.Height
+	Set     bft.ValidatorSet
 	Message bft.Message
+	Arrived bft.Arrival
 }
 
 // Fetch asks Peer for Want.

@@ -26,7 +26,7 @@ type Chain interface {
 	// Body returns a persisted block by its ID, final or not.
 	Body(cid.Cid) (chain.Block, bool, error)
 	// Cert returns the certificate of a final height.
-	Cert(bft.Height) (bft.CommitCert, bool, error)
+	Cert(bft.Height) (*bft.CommitCert, bool, error)
 }
 
 // Prover makes the proofs of the beacon: the signer, or a stand-in.

@@ -10,12 +10,13 @@ type TimerKind uint8
 
 // Timers.
 const (
-	TimerView   TimerKind = iota + 1 // R5: the view's leader had its time
-	TimerHalf                        // half of it has run: send Status
-	TimerRepeat                      // R5: repeat our Timeout, with back-off by Attempt
-	TimerStatus                      // every ten seconds while something is unfinished
-	TimerDue                         // a deadline of the state passes at At
-	TimerSync                        // look again for somebody to catch up from
+	TimerView   = TimerKind(bft.TimerView)   // R5: the view's leader had its time
+	TimerHalf   = TimerKind(bft.TimerHalf)   // half of it has run: send Status
+	TimerRepeat = TimerKind(bft.TimerRepeat) // R5: repeat our Timeout, with back-off by Attempt
+
+	TimerStatus TimerKind = iota + 1 // every ten seconds while something is unfinished
+	TimerDue                         // a deadline of the state passes, or the heartbeat is due
+	TimerFetch                       // look again for somebody to fetch from
 )
 
 // Timer is data: what is to be waited for. [Timer.After] gives the duration.
@@ -26,22 +27,22 @@ type Timer struct {
 	Height  bft.Height
 	View    bft.View
 	Attempt int
-	Wait    atp.Millis // TimerDue only: how long
+	Wait    atp.Span // TimerDue only: how long
 }
 
-// Durations in milliseconds.
 const (
-	// MaxViewMillis caps the timer of a view and the pause between repeats.
-	MaxViewMillis atp.Millis = 60_000
-	// MinBaseMillis is the least base of view timers (consensus.md).
-	MinBaseMillis atp.Millis = 300
-	statusMillis  atp.Millis = 10_000
-	syncMillis    atp.Millis = 1_000
+	// MinBase is the least base of view timers (consensus.md).
+	MinBase = atp.Span(300)
+	// MaxView caps the timer of a view and the pause between repeats.
+	MaxView = 60 * atp.Second
+
+	statusEvery = 10 * atp.Second
+	fetchEvery  = 1 * atp.Second
 )
 
 // After returns how long t runs, given the driver's measured base: for view v
-// base × 1.5^v, at most MaxViewMillis.
-func (t Timer) After(base atp.Millis) atp.Millis {
+// base × 1.5^v, at most MaxView.
+func (t Timer) After(base atp.Span) atp.Span {
 	switch t.Kind {
 	case TimerView:
 		return backoff(base, int64(t.View))
@@ -50,19 +51,19 @@ func (t Timer) After(base atp.Millis) atp.Millis {
 	case TimerRepeat:
 		return backoff(base, int64(t.Attempt))
 	case TimerStatus:
-		return statusMillis
-	case TimerSync:
-		return syncMillis
+		return statusEvery
+	case TimerFetch:
+		return fetchEvery
 	default:
 		return t.Wait
 	}
 }
 
-// backoff returns base × 1.5^n, at most MaxViewMillis.
-func backoff(base atp.Millis, n int64) atp.Millis {
+// backoff returns base × 1.5^n, at most MaxView.
+func backoff(base atp.Span, n int64) atp.Span {
 	for d := max(base, 2); ; d += d / 2 {
-		if d >= MaxViewMillis {
-			return MaxViewMillis
+		if d >= MaxView {
+			return MaxView
 		}
 		if n <= 0 {
 			return d

@@ -1,0 +1,129 @@
+package signer
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// File is what the record needs of a disk. An [os.File] has the right shape;
+// the simulator supplies one that loses and tears what was not synced.
+//
+// Sync returns when everything written before it is on stable storage. After
+// an error nothing may be assumed, and it is never asked a second time.
+type File interface {
+	io.ReaderAt
+	io.WriterAt
+	Sync() error
+}
+
+// The file holds two copies of one record. They lie 64 KiB apart, so that no
+// sector, page or usual erase block belongs to both, and the file never grows
+// or moves after it was made.
+const (
+	slotSize = 16 << 10
+	slotGap  = 64 << 10
+
+	// FileSize is the size of a record's file, in bytes.
+	FileSize = slotGap + slotSize
+)
+
+// A slot holds magic, schema, length and write counter, then the record, then
+// the SHA-256 of all that. Numbers are big-endian. What lies behind is stale.
+const (
+	magic      = "sagesign"
+	schema     = 1
+	headerSize = len(magic) + 4 + 4 + 8
+	maxRecord  = slotSize - headerSize - sha256.Size
+)
+
+// errNoSlot reports that neither slot holds a record.
+var errNoSlot = errors.New("neither of its two copies is readable")
+
+// slots keeps the newest record of a file in both of its slots.
+type slots struct {
+	file    File
+	counter uint64 // of the newest record, in the file or on its way there
+	first   int    // the slot that the next update overwrites first
+}
+
+// newSlots returns the slots of a file that holds no record.
+func newSlots(file File) *slots { return &slots{file: file} }
+
+// loadSlots reads the newest record of a file. It writes nothing: the next
+// update repairs the other slot, and begins with it, so that at every moment
+// one slot holds a whole record.
+func loadSlots(file File) (*slots, []byte, error) {
+	var (
+		s    *slots
+		best []byte
+	)
+	for i := range 2 {
+		raw := make([]byte, slotSize)
+		if _, err := file.ReadAt(raw, int64(i)*slotGap); err != nil && !errors.Is(err, io.EOF) {
+			return nil, nil, fmt.Errorf("reading copy %d: %w", i, err)
+		}
+		counter, record, ok := decodeSlot(raw)
+		if ok && (s == nil || counter > s.counter) {
+			s, best = &slots{file: file, counter: counter, first: 1 - i}, record
+		}
+	}
+	if s == nil {
+		return nil, nil, errNoSlot
+	}
+	return s, best, nil
+}
+
+// write makes a record durable in both slots, one after the other. After an
+// error the slots must not be used again.
+func (s *slots) write(record []byte) error {
+	s.counter++
+	raw, err := encodeSlot(s.counter, record)
+	if err != nil {
+		return err
+	}
+	for _, i := range [2]int{s.first, 1 - s.first} {
+		if _, err := s.file.WriteAt(raw, int64(i)*slotGap); err != nil {
+			return fmt.Errorf("writing copy %d: %w", i, err)
+		}
+		if err := s.file.Sync(); err != nil {
+			return fmt.Errorf("syncing copy %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func encodeSlot(counter uint64, record []byte) ([]byte, error) {
+	if len(record) > maxRecord {
+		return nil, fmt.Errorf("record has %d bytes, a copy holds %d", len(record), maxRecord)
+	}
+	raw := make([]byte, 0, headerSize+len(record)+sha256.Size)
+	raw = append(raw, magic...)
+	raw = binary.BigEndian.AppendUint32(raw, schema)
+	raw = binary.BigEndian.AppendUint32(raw, uint32(len(record)))
+	raw = binary.BigEndian.AppendUint64(raw, counter)
+	raw = append(raw, record...)
+	sum := sha256.Sum256(raw)
+	return append(raw, sum[:]...), nil
+}
+
+// decodeSlot returns what a slot holds; ok is false for a slot that is blank,
+// torn, damaged or of another schema.
+func decodeSlot(raw []byte) (counter uint64, record []byte, ok bool) {
+	if len(raw) < headerSize+sha256.Size || string(raw[:len(magic)]) != magic {
+		return 0, nil, false
+	}
+	fields := raw[len(magic):headerSize]
+	length := uint64(binary.BigEndian.Uint32(fields[4:]))
+	if binary.BigEndian.Uint32(fields) != schema || length > uint64(len(raw)-headerSize-sha256.Size) {
+		return 0, nil, false
+	}
+	end := headerSize + int(length)
+	if sum := sha256.Sum256(raw[:end]); !bytes.Equal(sum[:], raw[end:end+sha256.Size]) {
+		return 0, nil, false
+	}
+	return binary.BigEndian.Uint64(fields[8:]), raw[headerSize:end], true
+}

@@ -1,5 +1,7 @@
 package bft
 
+import "github.com/ipfs/go-cid"
+
 // Marks are the views a validator must not fall behind, and the highest QC it
 // knows, of one height. They only grow (S1, S6).
 type Marks struct {
@@ -121,4 +123,52 @@ func Answered(m Message, final *CommitCert) bool {
 		return m.Kind != KindCommit || m.Block != final.Block
 	}
 	return true
+}
+
+// proposable answers whether the leader of view v has something to propose, and
+// which block: R1. Above view 0 that is the block of the QC of TC(h, v−1), or a
+// fresh one (undefined) if it has none; without that TC the leader is silent.
+// It keeps S8.
+func proposable(v View, work bool, tc *TC) (reuse cid.Cid, ok bool) {
+	if v == 0 {
+		return cid.Undef, work
+	}
+	if viewOfTC(tc) != v-1 {
+		return cid.Undef, false
+	}
+	if tc.QC != nil {
+		reuse = tc.QC.Block
+	}
+	return reuse, true
+}
+
+// justified reports whether the TC of a Proposal leaves its block free, or
+// names it: R2's last condition. It keeps S8.
+func justified(p *Proposal) bool { return fresh(p) || p.TC.QC.Block == p.Block }
+
+// fresh reports whether a Proposal's block is its leader's own choice.
+func fresh(p *Proposal) bool { return p.TC == nil || p.TC.QC == nil }
+
+// acceptable reports whether a judged block may be PREPAREd. The clock has a
+// say in fresh blocks only. It keeps S9.
+func acceptable(p *Proposal, v Verdict) bool { return v == Valid || v == Untimely && !fresh(p) }
+
+// joins answers whether to give up view w, which f+1 validators have: R5. It
+// keeps L1.
+func joins(w, view View, m Marks) bool { return w >= view && m.mayTimeOut(w) }
+
+// entersAfter answers whether a TC moves us on: R6.
+func entersAfter(tc *TC, view View) bool { return tc.View >= view }
+
+// maySkip answers whether view v of a height may be given up just because its
+// leader is gone: only the first f+1, or a flapping link skips views at will
+// (L7).
+func maySkip(v View, f int) bool { return v <= View(f) }
+
+// viewOfTC returns the view of tc, or NoView if there is none.
+func viewOfTC(tc *TC) View {
+	if tc == nil {
+		return NoView
+	}
+	return tc.View
 }

@@ -282,7 +282,7 @@ func (v *Vote) check() error {
 func (t *Timeout) check() error { return checkView(t.View) }
 
 func (s *Status) check() error {
-	if !isBlock(s.FinalID.Bytes()) {
+	if s.FinalHeight > 0 && !isBlock(s.FinalID.Bytes()) {
 		return invalidf("Status without its final block")
 	}
 	return checkView(s.View)

@@ -14,16 +14,21 @@ import (
 type Verified interface {
 	// Message returns what was verified.
 	Message() Message
-	// height is the height whose validator set judged it.
-	height() Height
+	// verified is false for a zero value, which nobody has verified.
+	verified() bool
 }
 
-// The verified messages. Their zero values are of no height and are refused.
 type (
-	VerifiedProposal   struct{ p *Proposal }
-	VerifiedVote       struct{ v *Vote }
-	VerifiedTimeout    struct{ t *Timeout }
-	VerifiedStatus     struct{ s *Status }
+	// VerifiedProposal is signed by the leader of its view, with the TC that
+	// its view needs; its block is still to be judged.
+	VerifiedProposal struct{ p *Proposal }
+	// VerifiedVote is signed by a validator.
+	VerifiedVote struct{ v *Vote }
+	// VerifiedTimeout is signed by a validator, with a valid highQC.
+	VerifiedTimeout struct{ t *Timeout }
+	// VerifiedStatus has valid certificates; the rest is its sender's word.
+	VerifiedStatus struct{ s *Status }
+	// VerifiedCommitCert is final.
 	VerifiedCommitCert struct{ c *CommitCert }
 )
 
@@ -42,11 +47,11 @@ func (v VerifiedStatus) Message() Message { return v.s }
 // Message implements [Verified].
 func (v VerifiedCommitCert) Message() Message { return v.c }
 
-func (v VerifiedProposal) height() Height   { return v.p.Height }
-func (v VerifiedVote) height() Height       { return v.v.Height }
-func (v VerifiedTimeout) height() Height    { return v.t.Height }
-func (v VerifiedStatus) height() Height     { return v.s.Height }
-func (v VerifiedCommitCert) height() Height { return v.c.Height }
+func (v VerifiedProposal) verified() bool   { return v.p != nil }
+func (v VerifiedVote) verified() bool       { return v.v != nil }
+func (v VerifiedTimeout) verified() bool    { return v.t != nil }
+func (v VerifiedStatus) verified() bool     { return v.s != nil }
+func (v VerifiedCommitCert) verified() bool { return v.c != nil }
 
 // Digest identifies a certificate together with the set that it was judged by.
 type Digest [32]byte
@@ -109,6 +114,14 @@ func (v Verifier) Verify(m Message) (Verified, error) {
 	if err := m.check(); err != nil {
 		return nil, err
 	}
+	verified, err := v.judge(m)
+	if err != nil {
+		return nil, err
+	}
+	return verified, nil
+}
+
+func (v Verifier) judge(m Message) (Verified, error) {
 	switch m := m.(type) {
 	case *Proposal:
 		return VerifiedProposal{m}, v.proposal(m)
@@ -165,11 +178,11 @@ func (v Verifier) proposal(p *Proposal) error {
 	if !carriesItsTC(p) {
 		return invalidf("Proposal of view %d: wrong or missing TC", p.View)
 	}
+	if !justified(p) {
+		return invalidf("Proposal of view %d: not the block of its TC's QC", p.View)
+	}
 	if p.TC == nil {
 		return nil
-	}
-	if qc := p.TC.QC; qc != nil && qc.Block != p.Block {
-		return invalidf("Proposal of view %d: not the block of its TC's QC", p.View)
 	}
 	return v.TC(p.TC)
 }

@@ -116,7 +116,7 @@ func decodeJSON[V any](r io.Reader) (V, error) {
 	d := json.NewDecoder(r)
 	d.DisallowUnknownFields()
 	if err := d.Decode(&v); err != nil {
-		return v, jsonError(err)
+		return v, blame(err, invalid("the body is not what is expected here: %s", clip(err.Error())))
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return v, invalid("the body goes on after its JSON value")
@@ -124,18 +124,22 @@ func decodeJSON[V any](r io.Reader) (V, error) {
 	return v, nil
 }
 
-// jsonError keeps errors of the transport apart from malformed JSON.
-func jsonError(err error) error {
-	var tooLong *http.MaxBytesError
-	if errors.As(err, &tooLong) {
-		return err
-	}
-	return invalid("the body is not what is expected here: %s", clip(err.Error()))
-}
-
 // invalid blames the request.
 func invalid(format string, args ...any) *view.Error {
 	return &view.Error{Code: view.CodeInvalid, Message: fmt.Sprintf(format, args...)}
+}
+
+// blame returns what err, the failure to read a body, has to say, or malformed
+// if that is all there is to say.
+func blame(err error, malformed *view.Error) error {
+	var (
+		shown   *view.Error
+		tooLong *http.MaxBytesError
+	)
+	if errors.As(err, &shown) || errors.As(err, &tooLong) {
+		return err
+	}
+	return malformed
 }
 
 // clip bounds a text that quotes the request.

@@ -25,7 +25,7 @@ var ErrExposed = errors.New("api: the address can be reached from other machines
 // Config is what an operator chooses about the API.
 type Config struct {
 	Home string // where the token and the address are written
-	Addr string // host:port, loopback; port 0 lets the system choose. Empty: view.DefaultAddr, or a free port if it is taken
+	Addr string // host:port, loopback; port 0 lets the system choose. Empty, or view.DefaultAddr: that one, or a free port if it is taken
 }
 
 // limits bounds what requests may cost (H6). Tests make them small.
@@ -170,8 +170,7 @@ func (s *Server) countConn(c net.Conn, state http.ConnState) {
 
 // listen binds to addr, which must be loopback.
 func listen(addr string) (net.Listener, error) {
-	chosen := addr != ""
-	if !chosen {
+	if addr == "" {
 		addr = view.DefaultAddr
 	}
 	host, port, err := net.SplitHostPort(addr)
@@ -185,7 +184,7 @@ func listen(addr string) (net.Listener, error) {
 		return nil, fmt.Errorf("%w (have %q)", ErrExposed, addr)
 	}
 	ln, err := net.Listen("tcp", net.JoinHostPort(host, port))
-	if err != nil && !chosen {
+	if err != nil && addr == view.DefaultAddr {
 		ln, err = net.Listen("tcp", net.JoinHostPort(host, "0"))
 	}
 	if err != nil {

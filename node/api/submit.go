@@ -66,7 +66,7 @@ func (s *Server) postTx(w http.ResponseWriter, r *http.Request) (view.Submission
 	}
 	encoded, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.limits.json))
 	if err != nil {
-		return view.Submission{}, bodyError(err)
+		return view.Submission{}, blame(err, invalid("the body cannot be read: %s", clip(err.Error())))
 	}
 	return s.node.SubmitTx(r.Context(), encoded)
 }

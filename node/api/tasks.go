@@ -50,9 +50,9 @@ func (s *Server) postTask(w http.ResponseWriter, r *http.Request) (view.Submissi
 func (s *Server) readTask(ctx context.Context, form *multipart.Reader) (view.NewTask, error) {
 	part, err := form.NextPart()
 	if err != nil || part.FormName() != "spec" {
-		return view.NewTask{}, errors.Join(transportError(err), invalid("the first part of the form must be spec"))
+		return view.NewTask{}, blame(err, invalid("the first part of the form must be spec"))
 	}
-	t, err := decodeJSON[view.NewTask](&capped{r: part, left: s.limits.json, what: "the spec"})
+	t, err := decodeJSON[view.NewTask](capTo(part, s.limits.json, "the spec"))
 	if err != nil {
 		return view.NewTask{}, err
 	}
@@ -65,7 +65,7 @@ func (s *Server) readTask(ctx context.Context, form *multipart.Reader) (view.New
 			break
 		}
 		if err != nil {
-			return view.NewTask{}, bodyError(err)
+			return view.NewTask{}, broken(err)
 		}
 		if err := s.readBlob(ctx, part, &t); err != nil {
 			return view.NewTask{}, err
@@ -98,19 +98,19 @@ func (s *Server) readBlob(ctx context.Context, part *multipart.Part, t *view.New
 	if !into.IsZero() {
 		return invalid("the form gives %s twice", name)
 	}
-	body := bufio.NewReader(&capped{r: part, left: limit, what: "the " + name})
+	body := bufio.NewReader(capTo(part, limit, "the "+name))
 	if name == "program" && strings.HasPrefix(t.Runtime, "wasm") {
 		if magic, err := body.Peek(4); !bytes.Equal(magic, []byte("\x00asm")) {
-			return errors.Join(transportError(err), &view.Error{
+			return blame(err, &view.Error{
 				Code:    view.CodeInvalid,
 				Message: "the program is not a WASM module",
 				Hint:    "compile it for wasip1, for example: GOOS=wasip1 GOARCH=wasm go build -o prog.wasm .",
 			})
 		}
 	}
-	blob, err := s.node.PutBlob(ctx, body)
+	blob, err := s.node.PutBlob(ctx, body) // the reader blames the request; the rest is the node's
 	if err != nil {
-		return bodyError(err)
+		return err
 	}
 	*into = blob.CID
 	return nil
@@ -211,47 +211,36 @@ func (s *Server) getResult(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// capped reads at most left bytes of r, and fails if there are more.
+// broken is the error of a form that ends before its end.
+func broken(err error) error {
+	return blame(err, invalid("the form cannot be read: %s", clip(err.Error())))
+}
+
+// capped reads at most left bytes of r, and fails if there are more. All its
+// errors blame the request.
 type capped struct {
 	r    io.Reader
 	left int64
-	what string
 	max  int64
+	what string
 }
 
-func (c *capped) Read(p []byte) (int, error) {
-	if c.max == 0 {
-		c.max = c.left
+func capTo(r io.Reader, limit int64, what string) *capped {
+	return &capped{r: r, left: limit, max: limit, what: what}
+}
+
+func (c *capped) Read(p []byte) (n int, err error) {
+	if c.left == 0 {
+		p = make([]byte, 1) // to see whether there is more
+		if n, err = c.r.Read(p); n > 0 {
+			return 0, &view.Error{Code: view.CodeTooLarge, Message: fmt.Sprintf("%s is larger than %d bytes", c.what, c.max)}
+		}
+	} else {
+		n, err = c.r.Read(p[:min(int64(len(p)), c.left)])
+		c.left -= int64(n)
 	}
-	if int64(len(p)) > c.left+1 {
-		p = p[:c.left+1]
-	}
-	n, err := c.r.Read(p)
-	c.left -= int64(n)
-	if c.left < 0 {
-		return 0, &view.Error{Code: view.CodeTooLarge, Message: fmt.Sprintf("%s is larger than %d bytes", c.what, c.max)}
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = broken(err)
 	}
 	return n, err
-}
-
-// bodyError blames the request for a body that breaks off, unless the error
-// already says better.
-func bodyError(err error) error {
-	var (
-		shown   *view.Error
-		tooLong *http.MaxBytesError
-	)
-	if errors.As(err, &shown) || errors.As(err, &tooLong) {
-		return err
-	}
-	return invalid("the body cannot be read: %s", clip(err.Error()))
-}
-
-// transportError returns err if it says more than that the form is malformed.
-func transportError(err error) error {
-	var tooLong *http.MaxBytesError
-	if errors.As(err, &tooLong) {
-		return err
-	}
-	return nil
 }

@@ -1,0 +1,184 @@
+package apitest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/sage-p2p/sage-p2p/node/api/view"
+)
+
+// fee is the task fee for a price.
+func fee(price view.Amount) view.Amount { return (price*300 + 9_999) / 10_000 }
+
+// canPay refuses what is more than the node has. mu is held.
+func (n *Node) canPay(amount view.Amount) error {
+	if have := n.accounts[ID(n.Self)].AvailableUATP; have < amount {
+		return &view.Error{
+			Code: view.CodeInsufficient, Height: view.Height(len(n.blocks) - 1),
+			Message: fmt.Sprintf("%s has %s ATP available and needs %s ATP", n.Self, have, amount),
+			Hint:    "see what is locked and bonded with: sage-p2p balance",
+		}
+	}
+	return nil
+}
+
+// Transfer implements api.Wallet.
+func (n *Node) Transfer(_ context.Context, to peer.ID, amount view.Amount) (view.Submission, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.canPay(amount); err != nil {
+		return view.Submission{}, err
+	}
+	return view.Submission{TxID: n.submit("ATP_TRANSFER", func() error {
+		if n.accounts[to] == nil {
+			n.accounts[to] = &view.Account{PeerID: to, Reputation: []view.Reputation{}}
+		}
+		n.accounts[ID(n.Self)].AvailableUATP -= amount
+		n.accounts[to].AvailableUATP += amount
+		return nil
+	})}, nil
+}
+
+// CreateLock implements api.Wallet.
+func (n *Node) CreateLock(_ context.Context, to peer.ID, amount view.Amount, deadline view.Millis) (view.Submission, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.canPay(amount); err != nil {
+		return view.Submission{}, err
+	}
+	id := CID(fmt.Sprint("lock ", len(n.txs)))
+	tx := n.submit("ATP_TRANSFER_LOCK", func() error {
+		own := n.accounts[ID(n.Self)]
+		own.AvailableUATP -= amount
+		own.LockedUATP += amount
+		n.locks = append(n.locks, view.Lock{
+			ID: id, Payer: ID(n.Self), PayerName: n.Self, Payee: to, PayeeName: n.accounts[to].Name, AmountUATP: amount, DeadlineMS: deadline,
+		})
+		return nil
+	})
+	return view.Submission{TxID: tx, LockID: id}, nil
+}
+
+// CommitLock implements api.Wallet. Whether the lock is open is found out
+// when the transaction is executed, as on a real chain that others write too.
+func (n *Node) CommitLock(_ context.Context, lock view.CID) (view.Submission, error) {
+	return n.endLock("ATP_TRANSFER_COMMIT", lock, func(l view.Lock) peer.ID { return l.Payee })
+}
+
+// RollbackLock implements api.Wallet.
+func (n *Node) RollbackLock(_ context.Context, lock view.CID) (view.Submission, error) {
+	return n.endLock("ATP_TRANSFER_ROLLBACK", lock, func(l view.Lock) peer.ID { return l.Payer })
+}
+
+func (n *Node) endLock(kind string, lock view.CID, winner func(view.Lock) peer.ID) (view.Submission, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	tx := n.submit(kind, func() error {
+		i := slices.IndexFunc(n.locks, func(l view.Lock) bool { return l.ID.Equals(lock.Cid) })
+		if i < 0 {
+			return errors.New("the lock does not exist or has ended")
+		}
+		l := n.locks[i]
+		n.accounts[l.Payer].LockedUATP -= l.AmountUATP
+		n.accounts[winner(l)].AvailableUATP += l.AmountUATP
+		n.locks = slices.Delete(n.locks, i, i+1)
+		return nil
+	})
+	return view.Submission{TxID: tx, LockID: lock}, nil
+}
+
+// Register implements api.Wallet.
+func (n *Node) Register(context.Context, view.Registration) (view.Submission, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return view.Submission{TxID: n.submit("PLATFORM_REGISTER", func() error { return nil })}, nil
+}
+
+// PostTask implements api.Wallet. The router always picks beta.
+func (n *Node) PostTask(_ context.Context, t view.NewTask, executor peer.ID) (view.Submission, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if t.PriceUATP == 0 {
+		t.PriceUATP = 11_000_000
+	}
+	if err := n.canPay(t.PriceUATP + fee(t.PriceUATP)); err != nil {
+		return view.Submission{}, err
+	}
+	sub := view.Submission{TaskID: CID(fmt.Sprint("task ", len(n.txs))), Executor: executor}
+	if t.To == view.ToAuto {
+		sub.Executor, sub.Routing = ID("beta"), "beta: lcb 0.349, 11 ATP, 0.2 ms away; 3 candidates"
+	}
+	posted := view.Task{
+		ID: sub.TaskID, State: view.TaskPosted, Requester: ID(n.Self), RequesterName: n.Self, Executor: sub.Executor,
+		Open: t.To == view.ToOpen, FeeUATP: fee(t.PriceUATP), DeadlineMS: Start + 70_000, Witnesses: []view.Witness{},
+		Spec: view.Spec{
+			Type: t.Type, Complexity: "low", Runtime: t.Runtime, Program: t.Program, Input: t.Input,
+			InputSize: uint64(len(n.blobs[t.Input.String()])), PriceUATP: t.PriceUATP, MinQualityPPM: 700_000, Verify: "mutual",
+			OfferWindowMS: 60_000, ExecutionWindowMS: 300_000,
+		},
+		History: []view.Step{{
+			TimeMS: Start + 10_000, Height: view.Height(len(n.blocks)), Event: "posted", By: ID(n.Self),
+			Legs: []view.Leg{{What: "locked", AmountUATP: t.PriceUATP + fee(t.PriceUATP)}}, Reputation: []view.ReputationMove{},
+		}},
+	}
+	sub.TxID = n.submit("FEDERATION_TASK", func() error {
+		own := n.accounts[ID(n.Self)]
+		own.AvailableUATP -= t.PriceUATP + fee(t.PriceUATP)
+		own.LockedUATP += t.PriceUATP + fee(t.PriceUATP)
+		n.setTask(posted)
+		return nil
+	})
+	return sub, nil
+}
+
+// Acknowledge implements api.Wallet.
+func (n *Node) Acknowledge(_ context.Context, task view.CID, m view.Mark) (view.Submission, error) {
+	return n.settle("TASK_ACKNOWLEDGE", task, view.TaskProven, func(t *view.Task) {
+		t.Settlement, t.Cause = view.SettledCommit, "acknowledged"
+		if m.Refuse || m.QualityPPM != nil && *m.QualityPPM < t.Spec.MinQualityPPM {
+			t.Settlement, t.Cause = view.SettledRollback, "refused"
+		}
+	})
+}
+
+// CancelTask implements api.Wallet.
+func (n *Node) CancelTask(_ context.Context, task view.CID) (view.Submission, error) {
+	return n.settle("TASK_CANCEL", task, view.TaskPosted, func(t *view.Task) {
+		t.Settlement, t.Cause = view.SettledRollback, "cancelled"
+	})
+}
+
+func (n *Node) settle(kind string, task view.CID, from view.TaskState, how func(*view.Task)) (view.Submission, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	i := slices.IndexFunc(n.tasks, func(t view.Task) bool { return t.ID.Equals(task.Cid) })
+	if i < 0 {
+		return view.Submission{}, &view.Error{Code: view.CodeNotFound, Message: "no task " + task.String() + " is known here"}
+	}
+	if n.tasks[i].State != from {
+		return view.Submission{}, &view.Error{
+			Code: view.CodeRefused, Message: fmt.Sprintf("the task is %s, and must be %s for this", n.tasks[i].State, from),
+			Hint: "see its history with: sage-p2p task show " + task.String(), Height: view.Height(len(n.blocks) - 1),
+		}
+	}
+	tx := n.submit(kind, func() error {
+		n.tasks[i].State = view.TaskSettled
+		how(&n.tasks[i])
+		return nil
+	})
+	return view.Submission{TxID: tx, TaskID: task}, nil
+}
+
+// SubmitTx implements api.Wallet: anything but an empty body will do.
+func (n *Node) SubmitTx(_ context.Context, encoded []byte) (view.Submission, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(encoded) == 0 {
+		return view.Submission{}, &view.Error{Code: view.CodeInvalid, Message: "the transaction is empty"}
+	}
+	return view.Submission{TxID: n.submit("ATP_TRANSFER", func() error { return nil })}, nil
+}

@@ -49,7 +49,8 @@ type rewriter struct {
 // rewrite returns a module that does what the given one does, but alike on
 // every machine: NaNs are canonical wherever their bits could be seen, memory
 // ends at maxPages and tables at maxTableEntries. It refuses what is left out
-// of wasm-det: SIMD, threads, and imports other than functions of WASI.
+// of wasm-det: SIMD, threads, and imports other than functions of WASI; and a
+// module without a memory or a function _start.
 // Custom sections (names, debug information) are dropped.
 //
 // It reads only as much as it must and does not type-check: a module that is
@@ -85,6 +86,12 @@ func rewrite(module []byte, maxPages uint32) ([]byte, error) {
 		}
 		out = appendSized(append(out, id), rewritten)
 	}
+	if !r.starts {
+		s.fail(ErrProgram, "it has no function _start: compile it as a WASI command")
+	}
+	if !r.memory {
+		s.fail(ErrProgram, "it has no memory")
+	}
 	if len(out) > maxRewritten {
 		return nil, tooLarge("program with canonical NaNs", len(out), maxRewritten)
 	}
@@ -105,6 +112,8 @@ func (r *rewriter) section(id byte, s *scanner) ([]byte, error) {
 		out = r.tables(s)
 	case memorySection:
 		out = r.memories(s)
+	case exportSection:
+		r.exports(s)
 	case codeSection:
 		out = r.code(s)
 	default:
@@ -125,6 +134,9 @@ func (r *rewriter) types(s *scanner) {
 		s.valueTypes(params)
 		s.valueTypes(s.u32())
 		r.params = append(r.params, params)
+		if len(r.params) > maxFunctions {
+			s.fail(ErrProgram, "it has over %d types", maxFunctions)
+		}
 	}
 }
 
@@ -168,6 +180,9 @@ func (r *rewriter) functions(s *scanner) {
 			s.fail(ErrProgram, "a function has type %d of %d", t, len(r.params))
 		}
 		r.funcs = append(r.funcs, t)
+		if len(r.funcs) > maxFunctions {
+			s.fail(ErrProgram, "it has over %d functions", maxFunctions)
+		}
 	}
 }
 
@@ -189,8 +204,18 @@ func (r *rewriter) memories(s *scanner) []byte {
 	out := appendU32(nil, n)
 	if n == 1 {
 		out = s.limits(out, "memory pages", r.maxPages)
+		r.memory = true
 	}
 	return out
+}
+
+func (r *rewriter) exports(s *scanner) {
+	for n := s.u32(); n > 0 && s.err == nil; n-- {
+		name := s.bytes(s.u32())
+		kind := s.byte()
+		s.u32()
+		r.starts = r.starts || kind == 0 && string(name) == "_start"
+	}
 }
 
 // limits copies the limits of a table or memory to out, with a maximum of at

@@ -1,0 +1,106 @@
+package exec_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/multiformats/go-multihash"
+
+	"github.com/sage-p2p/sage-p2p/task/exec"
+	"github.com/sage-p2p/sage-p2p/task/exec/programs"
+)
+
+func TestMain(m *testing.M) {
+	exec.ChildMain()
+	flag.Parse()
+	dir, err := os.MkdirTemp("", "sage-exec-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	shared.dir = dir
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// shared is what all tests of this binary use: each program is compiled once.
+var shared struct {
+	dir      string
+	programs sync.Map // name to func() ([]byte, error)
+}
+
+// program returns an example program, or the probe of testdata.
+func program(t testing.TB, name string) []byte {
+	t.Helper()
+	compile := func() ([]byte, error) {
+		if name != "probe" {
+			return programs.Load(context.Background(), name)
+		}
+		target := filepath.Join(shared.dir, "probe.wasm")
+		if err := programs.Compile(context.Background(), "testdata/probe", target); err != nil {
+			return nil, err
+		}
+		return os.ReadFile(target)
+	}
+	once, _ := shared.programs.LoadOrStore(name, sync.OnceValues(compile))
+	module, err := once.(func() ([]byte, error))()
+	if errors.Is(err, programs.ErrNoToolchain) {
+		t.Skip("this test compiles its programs, and there is no Go toolchain in PATH")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return module
+}
+
+// runtime returns the wasm runtime with the compilation cache of all tests.
+func newRuntime(t testing.TB) *exec.WASM {
+	t.Helper()
+	rt, err := exec.NewWASM(filepath.Join(shared.dir, "wasm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rt
+}
+
+func taskID(t testing.TB, name string) cid.Cid {
+	t.Helper()
+	id, err := cid.V1Builder{Codec: cid.DagCBOR, MhType: multihash.SHA2_256}.Sum([]byte(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// job is a job with room enough for any honest program.
+func job(t testing.TB, module []byte, input string) exec.Job {
+	t.Helper()
+	return exec.Job{
+		Task:        taskID(t, "a task"),
+		Program:     module,
+		Input:       []byte(input),
+		AcceptTime:  1_700_000_000_123,
+		MemoryPages: 4096,
+		OutputLimit: 16 << 20,
+		TimeLimit:   2 * time.Minute,
+	}
+}
+
+// run runs a job that must succeed in running, whatever the program makes of it.
+func run(t testing.TB, job exec.Job) exec.Result {
+	t.Helper()
+	result, err := newRuntime(t).Run(t.Context(), job)
+	if err != nil {
+		t.Fatalf("Run: %v\nlogs: %s", err, result.Logs)
+	}
+	return result
+}

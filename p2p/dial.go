@@ -1,0 +1,250 @@
+package p2p
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	"github.com/multiformats/go-multiaddr"
+)
+
+// Wanted is a peer that the host keeps trying to be connected with.
+type Wanted struct {
+	ID        peer.ID
+	Addrs     []multiaddr.Multiaddr
+	Bootstrap bool
+	Connected bool
+	Attempts  int    // since it was last connected
+	LastError string // of the last attempt, empty after a success
+}
+
+// wanted is guarded by Host.mu but for changed.
+type wanted struct {
+	id        peer.ID
+	addrs     []multiaddr.Multiaddr
+	bootstrap bool
+	kept      bool
+	attempts  int
+	lastError string
+	stop      context.CancelFunc // ends pursue, which runs unless nil
+	changed   chan struct{}      // holds one token when it has come, gone, or got an address
+}
+
+// keepTag marks protected peers in the connection manager.
+const keepTag = "kept"
+
+// Keep stays connected with a peer, a validator usually: it is dialled whenever
+// it is lost, forever, its connections are never closed to make room, and its
+// outbox outlives them. Of two that keep each other, the one with the lower ID
+// dials; the other tries too when that takes longer than DialGrace, since one of
+// them may be unreachable. Addresses add to those already known.
+func (h *Host) Keep(p peer.AddrInfo) {
+	if p.ID == h.id {
+		return
+	}
+	h.mu.Lock()
+	w := h.want(p)
+	w.kept, w.attempts = true, 0
+	h.mu.Unlock()
+	w.nudge()
+	if h.isReady() {
+		h.pursueAll()
+	}
+}
+
+// Release ends Keep. A peer of Config.Bootstrap is still dialled.
+func (h *Host) Release(id peer.ID) {
+	h.mu.Lock()
+	w := h.wanted[id]
+	if w == nil {
+		h.mu.Unlock()
+		return
+	}
+	w.kept = false
+	stop := w.stop
+	if !w.bootstrap {
+		delete(h.wanted, id)
+		if h.sessions[id] == nil {
+			delete(h.outboxes, id)
+		}
+	}
+	bootstrap := w.bootstrap
+	h.mu.Unlock()
+	if h.isReady() {
+		h.node.ConnManager().Unprotect(id, keepTag)
+	}
+	if !bootstrap && stop != nil {
+		stop()
+	}
+}
+
+// Wanted returns the peers that the host keeps trying to reach, by ID.
+func (h *Host) Wanted() []Wanted {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ws := make([]Wanted, 0, len(h.wanted))
+	for _, w := range h.wanted {
+		ws = append(ws, Wanted{
+			ID: w.id, Addrs: slices.Clone(w.addrs), Bootstrap: w.bootstrap,
+			Connected: h.sessions[w.id] != nil, Attempts: w.attempts, LastError: w.lastError,
+		})
+	}
+	slices.SortFunc(ws, func(a, b Wanted) int { return cmp.Compare(a.ID, b.ID) })
+	return ws
+}
+
+// want finds or starts the entry of a peer and adds addresses. The caller holds
+// mu, or is New.
+func (h *Host) want(p peer.AddrInfo) *wanted {
+	w := h.wanted[p.ID]
+	if w == nil {
+		w = &wanted{id: p.ID, changed: make(chan struct{}, 1)}
+		h.wanted[p.ID] = w
+	}
+	for _, a := range p.Addrs {
+		if !slices.ContainsFunc(w.addrs, a.Equal) {
+			w.addrs = append(w.addrs, a)
+		}
+	}
+	return w
+}
+
+func (w *wanted) nudge() {
+	select {
+	case w.changed <- struct{}{}:
+	default:
+	}
+}
+
+// nudge tells a peer's pursuer to look again.
+func (h *Host) nudge(id peer.ID) {
+	h.mu.Lock()
+	w := h.wanted[id]
+	h.mu.Unlock()
+	if w != nil {
+		w.nudge()
+	}
+}
+
+// nudgeAll tries every wanted peer again at once: what was refused may be welcome.
+func (h *Host) nudgeAll() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, w := range h.wanted {
+		w.attempts = 0
+		w.nudge()
+	}
+}
+
+// pursueAll starts the pursuit of every wanted peer that has none.
+func (h *Host) pursueAll() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, w := range h.wanted {
+		if w.kept {
+			h.node.ConnManager().Protect(w.id, keepTag)
+		}
+		if w.stop != nil || w.id == h.id {
+			continue
+		}
+		ctx, stop := context.WithCancel(context.Background())
+		w.stop = stop
+		h.work.start(func(host context.Context) {
+			defer context.AfterFunc(host, stop)()
+			h.pursue(ctx, w)
+		})
+	}
+}
+
+// pursue dials a peer whenever it is not connected, until ctx ends.
+func (h *Host) pursue(ctx context.Context, w *wanted) {
+	for ctx.Err() == nil {
+		wait, connected := h.nextDial(w)
+		if connected {
+			select {
+			case <-w.changed:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+			h.dial(ctx, w)
+		case <-w.changed:
+			timer.Stop()
+		case <-ctx.Done():
+			timer.Stop()
+		}
+	}
+}
+
+// nextDial says how long to wait before the next attempt.
+func (h *Host) nextDial(w *wanted) (wait time.Duration, connected bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.sessions[w.id] != nil {
+		w.attempts = 0
+		return 0, true
+	}
+	l := h.cfg.Limits
+	switch {
+	case w.attempts > 0:
+		return backoff(w.attempts, l.RedialMin, l.RedialMax), false
+	case !w.bootstrap && w.id < h.id: // the lower dials; it may not be able to
+		return l.DialGrace, false
+	}
+	return 0, false
+}
+
+// backoff doubles from least to most, and takes off up to a quarter at random, so
+// that machines that lost power together do not dial together.
+func backoff(attempt int, least, most time.Duration) time.Duration {
+	d := most
+	if attempt < 32 && least<<(attempt-1) < most && least<<(attempt-1) > 0 {
+		d = least << (attempt - 1)
+	}
+	return d - rand.N(d/4+1)
+}
+
+// dial makes one attempt. It clears libp2p's own back-off, which grows to five
+// minutes and would make ours meaningless.
+func (h *Host) dial(ctx context.Context, w *wanted) {
+	if h.banned(w.id) || h.connectedTo(w.id) {
+		h.noteDial(w, nil)
+		return
+	}
+	h.mu.Lock()
+	addrs := slices.Clone(w.addrs)
+	h.mu.Unlock()
+	h.count.dials.Add(1)
+	if s, ok := h.node.Network().(interface{ Backoff() *swarm.DialBackoff }); ok {
+		s.Backoff().Clear(w.id)
+	}
+	h.node.Peerstore().AddAddrs(w.id, addrs, peerstore.PermanentAddrTTL)
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.Limits.Dial)
+	defer cancel()
+	err := h.node.Connect(network.WithAllowLimitedConn(ctx, "wanted"), peer.AddrInfo{ID: w.id})
+	if err != nil && ctx.Err() != context.Canceled {
+		h.count.dialsFailed.Add(1)
+		h.log.Debug("dial failed", "peer", w.id, "err", err)
+	}
+	h.noteDial(w, err)
+}
+
+func (h *Host) noteDial(w *wanted, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	w.attempts++
+	w.lastError = ""
+	if err != nil {
+		w.lastError = fmt.Sprint(err)
+	}
+}

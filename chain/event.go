@@ -1,0 +1,210 @@
+package chain
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/ipfs/go-cid"
+	cbg "github.com/whyrusleeping/cbor-gen"
+
+	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/task"
+)
+
+// Fact is what an event tells: a pointer to one of the structs of this file or
+// to one of the events of package task.
+type Fact interface{ atp.Value }
+
+// Event is something that the state machine did. The events of a chain's
+// receipts, in order, are enough to follow every account, lock, task and
+// reputation. It is encoded as [number, fact].
+type Event struct{ Fact }
+
+// FeePaid tells of a transaction's fee, which is discharged.
+type FeePaid struct {
+	From   atp.ID     `json:"from"`
+	Amount atp.Amount `json:"amount_uatp"`
+}
+
+// Transferred tells of an ATP_TRANSFER.
+type Transferred struct {
+	From   atp.ID     `json:"from"`
+	To     atp.ID     `json:"to"`
+	Amount atp.Amount `json:"amount_uatp"`
+}
+
+// LockOpened tells of an ATP_TRANSFER_LOCK.
+type LockOpened struct {
+	Lock     cid.Cid    `json:"lock"`
+	Payer    atp.ID     `json:"payer"`
+	Payee    atp.ID     `json:"payee"`
+	Amount   atp.Amount `json:"amount_uatp"`
+	Deadline atp.Millis `json:"deadline_ms"`
+}
+
+// LockCommitted tells of an ATP_TRANSFER_COMMIT: the payee has the amount.
+type LockCommitted struct {
+	Lock   cid.Cid    `json:"lock"`
+	Payer  atp.ID     `json:"payer"`
+	Payee  atp.ID     `json:"payee"`
+	Amount atp.Amount `json:"amount_uatp"`
+}
+
+// LockRolledBack tells of an ATP_TRANSFER_ROLLBACK: the payer has the amount
+// again.
+type LockRolledBack struct {
+	Lock   cid.Cid        `json:"lock"`
+	Payer  atp.ID         `json:"payer"`
+	Payee  atp.ID         `json:"payee"`
+	Amount atp.Amount     `json:"amount_uatp"`
+	By     atp.OptionalID `json:"by"` // nobody: its deadline did
+}
+
+// PlatformRegistered tells of a PLATFORM_REGISTER.
+type PlatformRegistered struct {
+	ID       atp.ID        `json:"id"`
+	Platform task.Platform `json:"platform"`
+}
+
+// Granted tells of a grant from the pool to a platform that joined.
+type Granted struct {
+	To     atp.ID     `json:"to"`
+	Amount atp.Amount `json:"amount_uatp"`
+}
+
+// The numbers of the events in their encoding; they are never reused.
+const (
+	eventFeePaid = iota + 1
+	eventTransferred
+	eventLockOpened
+	eventLockCommitted
+	eventLockRolledBack
+	eventPlatformRegistered
+	eventGranted
+	eventTaskLocked
+	eventTaskMoved
+	eventTaskEngaged
+	eventTaskPaid
+	eventReputationChanged
+)
+
+// number returns the event's number, or 0 for what is no event.
+func (e Event) number() uint64 {
+	switch e.Fact.(type) {
+	case *FeePaid:
+		return eventFeePaid
+	case *Transferred:
+		return eventTransferred
+	case *LockOpened:
+		return eventLockOpened
+	case *LockCommitted:
+		return eventLockCommitted
+	case *LockRolledBack:
+		return eventLockRolledBack
+	case *PlatformRegistered:
+		return eventPlatformRegistered
+	case *Granted:
+		return eventGranted
+	case *task.Locked:
+		return eventTaskLocked
+	case *task.Moved:
+		return eventTaskMoved
+	case *task.Engaged:
+		return eventTaskEngaged
+	case *task.Paid:
+		return eventTaskPaid
+	case *task.ReputationChanged:
+		return eventReputationChanged
+	}
+	return 0
+}
+
+func newFact(number uint64) (Fact, error) {
+	switch number {
+	case eventFeePaid:
+		return new(FeePaid), nil
+	case eventTransferred:
+		return new(Transferred), nil
+	case eventLockOpened:
+		return new(LockOpened), nil
+	case eventLockCommitted:
+		return new(LockCommitted), nil
+	case eventLockRolledBack:
+		return new(LockRolledBack), nil
+	case eventPlatformRegistered:
+		return new(PlatformRegistered), nil
+	case eventGranted:
+		return new(Granted), nil
+	case eventTaskLocked:
+		return new(task.Locked), nil
+	case eventTaskMoved:
+		return new(task.Moved), nil
+	case eventTaskEngaged:
+		return new(task.Engaged), nil
+	case eventTaskPaid:
+		return new(task.Paid), nil
+	case eventReputationChanged:
+		return new(task.ReputationChanged), nil
+	}
+	return nil, fmt.Errorf("%w: event %d", ErrMalformed, number)
+}
+
+// Name returns the event's name in the words of the design.
+func (e Event) Name() string {
+	switch f := e.Fact.(type) {
+	case *FeePaid:
+		return "FEE"
+	case *Transferred:
+		return OpTransfer.String()
+	case *LockOpened, *task.Locked:
+		return OpTransferLock.String()
+	case *LockCommitted:
+		return OpTransferCommit.String()
+	case *LockRolledBack:
+		return OpTransferRollback.String()
+	case *PlatformRegistered:
+		return OpPlatformRegister.String()
+	case *Granted:
+		return "GRANT"
+	case *task.Moved:
+		return string(f.Step)
+	case *task.Engaged:
+		return "TASK_ENGAGED"
+	case *task.Paid:
+		return "ATP_TRANSFER_" + string(f.Outcome)
+	case *task.ReputationChanged:
+		return "FEDERATION_REPUTATION"
+	}
+	return ""
+}
+
+// MarshalCBOR writes the event as [number, fact].
+func (e *Event) MarshalCBOR(w io.Writer) error {
+	number := e.number()
+	if number == 0 {
+		return fmt.Errorf("%w: %T is no event", ErrMalformed, e.Fact)
+	}
+	return writeUnion(w, number, e.Fact)
+}
+
+// UnmarshalCBOR reads what MarshalCBOR writes.
+func (e *Event) UnmarshalCBOR(r io.Reader) error {
+	cr := cbg.NewCborReader(r)
+	number, err := readUnion(cr)
+	if err != nil {
+		return err
+	}
+	if e.Fact, err = newFact(number); err != nil {
+		return err
+	}
+	return e.Fact.UnmarshalCBOR(cr)
+}
+
+// MarshalJSON writes {"name": …, "data": fact}, for people and the API.
+func (e Event) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Name string `json:"name"`
+		Data Fact   `json:"data"`
+	}{e.Name(), e.Fact})
+}

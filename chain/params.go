@@ -1,0 +1,95 @@
+package chain
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/task"
+)
+
+// Admission says who may join a federation.
+type Admission string
+
+// The ways of admission.
+const (
+	// AdmitAuto admits every platform: one owner's LAN.
+	AdmitAuto Admission = "auto"
+	// AdmitVote asks the validators.
+	AdmitVote Admission = "vote"
+)
+
+// Params is what a genesis fixes for good.
+type Params struct {
+	Admission     Admission    `json:"admission" cborgen:"maxlen=8"`
+	MinFee        atp.Amount   `json:"min_fee_uatp"`        // of a transaction
+	JoinGrant     atp.Amount   `json:"join_grant_uatp"`     // from the pool, once, to a platform that registers; under auto
+	ValidatorBond atp.Amount   `json:"validator_bond_uatp"` // set aside of what a validator has
+	MaxLock       atp.Span     `json:"max_lock_ms"`         // how far ahead a lock's deadline may be
+	Heartbeat     atp.Span     `json:"heartbeat_ms"`        // a block at least this often; 0 is off
+	Limits        Limits       `json:"limits"`
+	Economy       task.Economy `json:"economy"`
+}
+
+// Limits bounds one block.
+type Limits struct {
+	BodyBytes uint64 `json:"body_bytes"` // the signed transactions, encoded, together
+	TxBytes   uint64 `json:"tx_bytes"`   // one of them
+	Txs       uint64 `json:"txs"`
+	Ops       uint64 `json:"ops"` // of all its transactions
+	Due       uint64 `json:"due"` // deadlines that fire; the rest is carried over
+}
+
+// DefaultParams returns the parameters of a federation that does not say
+// otherwise.
+func DefaultParams(admission Admission) Params {
+	p := Params{
+		Admission:     admission,
+		JoinGrant:     1_000 * atp.ATP,
+		ValidatorBond: 100 * atp.ATP,
+		MaxLock:       366 * atp.Day,
+		Limits:        Limits{BodyBytes: 1 << 20, TxBytes: 64 << 10, Txs: 2_000, Ops: 4_000, Due: 1_000},
+		Economy:       task.DefaultEconomy(),
+	}
+	if admission == AdmitVote {
+		p.MinFee, p.JoinGrant = 1_000, 0
+	}
+	return p
+}
+
+// Validate reports every problem, not only the first.
+func (p Params) Validate() error {
+	var errs []error
+	if p.Admission != AdmitAuto && p.Admission != AdmitVote {
+		errs = append(errs, fmt.Errorf("admission: have %.20q, want %q or %q", p.Admission, AdmitAuto, AdmitVote))
+	}
+	if p.Admission == AdmitVote && p.JoinGrant != 0 {
+		errs = append(errs, errors.New("join grant: admission by vote grants nothing by itself"))
+	}
+	if p.MaxLock == 0 {
+		errs = append(errs, errors.New("max lock: have 0, want a span of time"))
+	}
+	errs = append(errs, p.Limits.validate()...)
+	if err := p.Economy.Validate(); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (l Limits) validate() (errs []error) {
+	for _, bound := range []struct {
+		name      string
+		have, max uint64
+	}{
+		{"body bytes", l.BodyBytes, MaxBodyBytes / 2}, // the rest is for the body's own frame
+		{"transaction bytes", l.TxBytes, MaxTxBytes},
+		{"transactions", l.Txs, MaxBodyTxs},
+		{"operations", l.Ops, MaxBodyOps},
+		{"due", l.Due, MaxBodyOps},
+	} {
+		if bound.have == 0 || bound.have > bound.max {
+			errs = append(errs, fmt.Errorf("limit on %s: have %d, want 1 to %d", bound.name, bound.have, bound.max))
+		}
+	}
+	return errs
+}

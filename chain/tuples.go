@@ -1,0 +1,17 @@
+//go:build cborgen
+
+package chain
+
+// Tuples lists the types that are encoded as tuples of their fields. It is
+// there for the generator alone.
+func Tuples() []any {
+	return []any{
+		Transaction{}, unsigned{},
+		Transfer{}, TransferLock{}, TransferCommit{}, TransferRollback{}, lockPlace{},
+		PlatformRegister{}, FederationTask{}, TaskAccept{}, FederationProof{}, TaskAcknowledge{}, TaskCancel{},
+		Header{}, Body{}, Outline{},
+		FeePaid{}, Transferred{}, LockOpened{}, LockCommitted{}, LockRolledBack{}, PlatformRegistered{}, Granted{}, Receipt{},
+		genesisForm{}, founderForm{}, Allocation{}, Params{}, Limits{},
+		stateRoot{}, constants{}, Census{}, platform{}, society{}, Validator{},
+	}
+}

@@ -1,0 +1,220 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/dgraph-io/badger/v4/options"
+	ds "github.com/ipfs/go-datastore"
+	badger4 "github.com/ipfs/go-ds-badger4"
+	"golang.org/x/sys/unix"
+)
+
+// Profile sizes the store for a machine.
+type Profile uint8
+
+// The profiles. Both take every block that the limits of a genesis allow.
+const (
+	Edge   Profile = iota + 1 // 8 GB of memory shared with a model, eMMC or SD card
+	Server                    // a workstation
+)
+
+// ParseProfile reads the form written by [Profile.String].
+func ParseProfile(s string) (Profile, error) {
+	for _, p := range []Profile{Edge, Server} {
+		if s == p.String() {
+			return p, nil
+		}
+	}
+	return 0, fmt.Errorf("store: profile is %q, want edge or server", s)
+}
+
+func (p Profile) String() string {
+	switch p {
+	case Edge:
+		return "edge"
+	case Server:
+		return "server"
+	default:
+		return fmt.Sprintf("Profile(%d)", uint8(p))
+	}
+}
+
+// options returns badger's settings. Values stay far below the value log's
+// threshold (the largest is a transaction), so that everything lives in the
+// tree, where each block is checksummed, and the value log needs no collector.
+func (p Profile) options() badger4.Options {
+	memtable, memtables, cache := int64(16<<20), 2, int64(8<<20)
+	if p == Server {
+		memtable, memtables, cache = 64<<20, 4, 128<<20
+	}
+	o := badger4.DefaultOptions
+	o.GcInterval = 0
+	o.Options = o.Options.
+		WithSyncWrites(false).
+		WithChecksumVerificationMode(options.OnTableAndBlockRead).
+		WithVerifyValueChecksum(true).
+		WithDetectConflicts(false). // one writer
+		WithMetricsEnabled(false).
+		WithMemTableSize(memtable).
+		WithNumMemtables(memtables).
+		WithBlockCacheSize(cache).
+		WithIndexCacheSize(cache).
+		WithValueLogFileSize(memtable).
+		WithNumCompactors(2)
+	return o
+}
+
+// disk is badger with a Sync that keeps its word.
+type disk struct {
+	*badger4.Datastore
+	dir string
+}
+
+// Sync returns when every write before it is on stable storage. Badger syncs
+// the log of the memtable that takes writes now. One that filled up a moment
+// ago and waits to become a table is left to the kernel: a power cut would
+// keep the newer writes and lose the older. Its log is synced here.
+func (d disk) Sync(ctx context.Context, prefix ds.Key) error {
+	if err := d.Datastore.Sync(ctx, prefix); err != nil {
+		return err
+	}
+	logs, err := filepath.Glob(filepath.Join(d.dir, "*.mem"))
+	if err != nil || len(logs) < 2 {
+		return err
+	}
+	slices.Sort(logs) // numbered: the last one takes writes
+	for _, path := range logs[:len(logs)-1] {
+		// A log that is gone was replaced by a table, which badger syncs.
+		if err := syncFile(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func syncFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// Names of the marks that a store leaves beside or in its folder.
+const (
+	cleanMark   = "clean"    // in the folder while it is closed in good order
+	openingMark = ".opening" // behind the folder's name while it is being opened
+)
+
+// maxOpenings is how many times in a row opening may end the process before
+// the store counts as corrupt. Badger ends it on some damage, and a machine
+// may lose power while it opens.
+const maxOpenings = 3
+
+// openDisk opens badger in dir, which it makes if needed. The clean result
+// tells whether the last use of the store was closed in good order.
+func openDisk(dir string, p Profile) (_ *disk, clean bool, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, false, fmt.Errorf("store: %w", err)
+	}
+	empty, err := isEmpty(dir)
+	if err != nil {
+		return nil, false, fmt.Errorf("store: %w", err)
+	}
+	mark := dir + openingMark
+	attempts, err := os.ReadFile(mark)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, false, fmt.Errorf("store: %w", err)
+	}
+	if len(attempts) >= maxOpenings {
+		return nil, false, fmt.Errorf("%w: opening %s ended the process %d times in a row", ErrCorrupt, dir, len(attempts))
+	}
+	if err := os.WriteFile(mark, append(attempts, '.'), 0o600); err != nil {
+		return nil, false, fmt.Errorf("store: %w", err)
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: opening %s: %v", ErrCorrupt, dir, r)
+		}
+		err = errors.Join(err, os.Remove(mark))
+	}()
+	o := p.options()
+	db, err := badger4.NewDatastore(dir, &o)
+	if err != nil {
+		return nil, false, openError(dir, err)
+	}
+	clean, err = takeCleanMark(dir)
+	if err != nil {
+		return nil, false, errors.Join(err, db.Close())
+	}
+	return &disk{db, dir}, clean || empty, nil
+}
+
+// openError tells damage from a store in use and from a disk that refuses.
+func openError(dir string, err error) error {
+	var errno unix.Errno
+	switch {
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return fmt.Errorf("%w: another process has %s open: stop it, or choose another home", ErrInUse, dir)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: opening %s: %w", ErrCorrupt, dir, err)
+	case errors.As(err, &errno):
+		return fmt.Errorf("store: opening %s: %w", dir, err)
+	default:
+		return fmt.Errorf("%w: opening %s: %w", ErrCorrupt, dir, err)
+	}
+}
+
+// Close closes badger and, if nothing went wrong before, leaves the mark of a
+// good end.
+func (d *disk) close(good bool) error {
+	if err := d.Datastore.Close(); err != nil || !good {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(d.dir, cleanMark), os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close(), syncFile(d.dir))
+}
+
+// takeCleanMark removes the mark of a good end, durably, and tells whether it
+// was there.
+func takeCleanMark(dir string) (bool, error) {
+	err := os.Remove(filepath.Join(dir, cleanMark))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err == nil {
+		err = syncFile(dir)
+	}
+	return err == nil, err
+}
+
+func isEmpty(dir string) (bool, error) {
+	entries, err := os.ReadDir(dir)
+	return len(entries) == 0, err
+}
+
+// SetAside moves a store that must not be used any more out of the way, for
+// the curious, and returns where it went. The store must be closed.
+func SetAside(dir string, now time.Time) (string, error) {
+	aside := fmt.Sprintf("%s.corrupt-%s", dir, now.UTC().Format("20060102T150405.000Z"))
+	if err := os.Rename(dir, aside); err != nil {
+		return "", fmt.Errorf("store: setting aside: %w", err)
+	}
+	if err := os.Remove(dir + openingMark); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("store: setting aside: %w", err)
+	}
+	if err := syncFile(filepath.Dir(dir)); err != nil {
+		return "", fmt.Errorf("store: setting aside: %w", err)
+	}
+	return aside, nil
+}

@@ -1,0 +1,230 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ipfs/go-cid"
+	ds "github.com/ipfs/go-datastore"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/bft"
+	"github.com/sage-p2p/sage-p2p/chain"
+)
+
+// PutBody keeps blocks that are about to be proposed or voted for. They are
+// durable when it returns.
+func (s *Store) PutBody(blocks ...chain.Block) error {
+	ids := make([]cid.Cid, len(blocks))
+	for i, b := range blocks {
+		var err error
+		if ids[i], err = b.Header.ID(); err != nil {
+			return fmt.Errorf("store: %w", err)
+		}
+	}
+	s.writer.Lock()
+	defer s.writer.Unlock()
+	if err := s.writable(); err != nil {
+		return err
+	}
+	err := s.durably(func(ctx context.Context) error {
+		return s.batch(ctx, func(w ds.Write) error {
+			for i, b := range blocks {
+				if err := putBlock(ctx, w, ids[i], b); err != nil {
+					return err
+				}
+				if err := w.Put(ctx, votedKey(b.Header.Height, ids[i]), nil); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		s.bodies[id] = true
+	}
+	return nil
+}
+
+// mark names a body that was put before its height was final.
+type mark struct {
+	height bft.Height
+	id     cid.Cid
+}
+
+func (s *Store) marks() ([]mark, error) {
+	var all []mark
+	err := s.each(votedPrefix, func(key string, _ []byte) (bool, error) {
+		height, id, _ := strings.Cut(strings.TrimPrefix(key, votedPrefix+"/"), "/")
+		h, err := parseUp(height)
+		if err != nil {
+			return false, err
+		}
+		c, err := cid.Decode(id)
+		if err != nil {
+			return false, fmt.Errorf("%w: %s: %w", ErrCorrupt, key, err)
+		}
+		all = append(all, mark{h, c})
+		return true, nil
+	})
+	return all, err
+}
+
+// prune removes the bodies of final heights that did not become final. The
+// caller is the writer.
+func (s *Store) prune(ctx context.Context, upTo bft.Height) error {
+	marks, err := s.marks()
+	if err != nil {
+		return err
+	}
+	return s.batch(ctx, func(w ds.Write) error {
+		for _, m := range marks {
+			if m.height > upTo {
+				continue
+			}
+			if final, _, err := s.at(m.height); err != nil {
+				return err
+			} else if final != m.id {
+				if err := s.deleteBlock(ctx, w, m.id); err != nil {
+					return err
+				}
+			}
+			if err := w.Delete(ctx, votedKey(m.height, m.id)); err != nil {
+				return err
+			}
+			delete(s.bodies, m.id)
+		}
+		return nil
+	})
+}
+
+func (s *Store) deleteBlock(ctx context.Context, w ds.Write, id cid.Cid) error {
+	_, n, err := s.header(id)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	for i := range n {
+		if err := w.Delete(ctx, blockTxKey(id, i)); err != nil {
+			return err
+		}
+	}
+	return w.Delete(ctx, blockKey(id))
+}
+
+// PutLocal keeps transactions made here until they are final or dropped. They
+// are durable when it returns.
+func (s *Store) PutLocal(txs ...chain.VerifiedTx) error {
+	return s.write(func(ctx context.Context) error {
+		err := s.batch(ctx, func(w ds.Write) error {
+			for _, tx := range txs {
+				if err := w.Put(ctx, localKey(tx.Address()), tx.Bytes()); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, tx := range txs {
+			s.locals[tx.ID()] = tx.Address()
+		}
+		return nil
+	})
+}
+
+// DropLocal forgets transactions made here that can not become final any more.
+func (s *Store) DropLocal(ids ...cid.Cid) error {
+	return s.write(func(ctx context.Context) error {
+		err := s.batch(ctx, func(w ds.Write) error {
+			for _, id := range ids {
+				if address, ok := s.locals[id]; ok {
+					if err := w.Delete(ctx, localKey(address)); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			delete(s.locals, id)
+		}
+		return nil
+	})
+}
+
+// Locals returns the transactions made here that are not final, by sender and
+// nonce.
+func (s *Store) Locals() ([]chain.VerifiedTx, error) {
+	var txs []chain.Transaction
+	err := s.each(localPrefix, func(key string, value []byte) (bool, error) {
+		if atp.Sum(value).String() != lastPart(key) {
+			return false, fmt.Errorf("%w: %s is not what its address says", ErrCorrupt, key)
+		}
+		tx, err := chain.DecodeTx(value)
+		if err != nil {
+			return false, fmt.Errorf("%w: %s: %w", ErrCorrupt, key, err)
+		}
+		txs = append(txs, tx)
+		return true, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	verified, errs := chain.VerifyTxs(stored{}, nil, s.chainHash(), txs)
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("%w: journal: %w", ErrCorrupt, err)
+	}
+	slices.SortFunc(verified, func(a, b chain.VerifiedTx) int {
+		x, y := a.Tx(), b.Tx()
+		return cmp.Or(strings.Compare(string(x.From.ID), string(y.From.ID)), cmp.Compare(x.Nonce, y.Nonce))
+	})
+	return verified, nil
+}
+
+// loadLocals fills the index of the journal.
+func (s *Store) loadLocals() error {
+	txs, err := s.Locals()
+	for _, tx := range txs {
+		s.locals[tx.ID()] = tx.Address()
+	}
+	return err
+}
+
+// PutPeers keeps the last known addresses of peers, in place of those before.
+func (s *Store) PutPeers(peers []peer.AddrInfo) error {
+	raw, err := json.Marshal(peers)
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	return s.write(func(ctx context.Context) error { return s.db.Put(ctx, peersKey, raw) })
+}
+
+// Peers returns the last known addresses of peers: none at first.
+func (s *Store) Peers() ([]peer.AddrInfo, error) {
+	raw, err := s.get(peersKey)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	var peers []peer.AddrInfo
+	if err := json.Unmarshal(raw, &peers); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrCorrupt, peersKey, err)
+	}
+	return peers, nil
+}

@@ -1,0 +1,121 @@
+package mempool
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/sage-p2p/sage-p2p/atp"
+)
+
+// queue is what waits of one sender, by nonce (M1).
+type queue struct {
+	id      atp.ID
+	next    uint64     // the state's nonce
+	funds   atp.Amount // what the state has available for fees
+	entries []*entry   // at most MaxAhead
+	bytes   int
+}
+
+// judge reports why e cannot wait here, or which entry it would replace.
+func (q *queue) judge(e *entry) (old *entry, err error) {
+	switch {
+	case e.nonce < q.next:
+		return nil, fmt.Errorf("%w: nonce of %s: have %d, want at least %d", ErrStale, q.id, e.nonce, q.next)
+	case e.nonce-q.next >= MaxAhead:
+		return nil, fmt.Errorf("%w: nonce of %s: have %d, want less than %d", ErrAhead, q.id, e.nonce, q.next+MaxAhead)
+	}
+	if i, taken := q.find(e.nonce); taken {
+		old = q.entries[i]
+		if e.fee < raised(old.fee) {
+			return nil, fmt.Errorf("%w: fee: have %s ATP, want at least %s ATP", ErrUnderpriced, e.fee, raised(old.fee))
+		}
+	}
+	fees := e.fee
+	for _, other := range q.entries {
+		if other == old {
+			continue
+		}
+		if fees, err = fees.Add(other.fee); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrFunds, err)
+		}
+	}
+	if fees > q.funds {
+		return nil, fmt.Errorf("%w: all that wait of %s: have %s ATP, want %s ATP", ErrFunds, q.id, q.funds, fees)
+	}
+	return old, nil
+}
+
+// raised is the least fee that replaces one of fee (M3).
+func raised(fee atp.Amount) atp.Amount {
+	more, err := fee.Add(max(1, atp.CeilDiv(fee, uint64(1), 10)))
+	if err != nil {
+		return atp.MaxAmount // more than any supply: nobody has it
+	}
+	return more
+}
+
+func (q *queue) find(nonce uint64) (int, bool) {
+	return slices.BinarySearchFunc(q.entries, nonce, func(e *entry, n uint64) int { return cmp.Compare(e.nonce, n) })
+}
+
+func (q *queue) put(e *entry) {
+	i, _ := q.find(e.nonce)
+	q.entries = slices.Insert(q.entries, i, e)
+	q.bytes += e.size
+}
+
+func (q *queue) cut(e *entry) {
+	i, _ := q.find(e.nonce)
+	q.entries = slices.Delete(q.entries, i, i+1)
+	q.bytes -= e.size
+}
+
+func (q *queue) last() *entry { return q.entries[len(q.entries)-1] }
+
+// cheapest returns the entry that pays least for each byte, of several the
+// newest by nonce. The queue is not empty.
+func (q *queue) cheapest() *entry {
+	least := q.last()
+	for _, e := range slices.Backward(q.entries) {
+		if e.rate < least.rate {
+			least = e
+		}
+	}
+	return least
+}
+
+// worse reports whether q loses a transaction before other does (M2). It is a
+// total order.
+func (q *queue) worse(other *queue) bool {
+	return cmp.Or(
+		cmp.Compare(q.cheapest().rate, other.cheapest().rate),
+		cmp.Compare(other.bytes, q.bytes),
+		cmp.Compare(other.cheapest().arrival, q.cheapest().arrival),
+	) < 0
+}
+
+// done returns the entries that cannot be in a block after time at (M4): of
+// used nonces, expired, or beyond what their sender can pay for.
+func (q *queue) done(at atp.Millis) []*entry {
+	var out []*entry
+	left := q.funds
+	for _, e := range q.entries {
+		if e.nonce < q.next || e.expires != 0 && e.expires <= at || e.fee > left {
+			out = append(out, e)
+			continue
+		}
+		left -= e.fee
+	}
+	return out
+}
+
+// ready returns the entries that one block could hold, in order.
+func (q *queue) ready(at atp.Millis) []*entry {
+	for i, e := range q.entries {
+		if e.nonce != q.next+uint64(i) || e.expires != 0 && e.expires < at {
+			return q.entries[:i]
+		}
+	}
+	return q.entries
+}

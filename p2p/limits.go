@@ -85,7 +85,7 @@ func EdgeLimits() Limits {
 	return Limits{
 		Connections:    128,
 		PerAddress:     64,
-		Memory:         64 << 20,
+		Memory:         128 << 20, // a stream reserves 256 KiB of it: 27 validators with 6 streams each take a third
 		Descriptors:    512,
 		OutboxBytes:    4 << 20, // two of the largest frames; those sent to all share memory
 		FrameRate:      2000,    // 400 heights a second with 5 frames from each validator
@@ -118,7 +118,7 @@ func ServerLimits() Limits {
 	l := EdgeLimits()
 	l.Connections = 512
 	l.PerAddress = 256
-	l.Memory = 256 << 20
+	l.Memory = 512 << 20
 	l.Descriptors = 2048
 	l.OutboxBytes = 8 << 20
 	l.FrameRate = 10_000

@@ -1,0 +1,345 @@
+package p2p
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/multiformats/go-multiaddr"
+)
+
+func fullHello() hello {
+	return hello{
+		Genesis: testGenesis, Rival: true, Clock: 1_790_000_000_000, Nonce: 42, Network: "lan",
+		Name: "jetson-1", Agent: "sage-p2p 0.1", Protocols: []protocol.ID{"/sage/bft/1", "/sage/fetch/1"},
+	}
+}
+
+func TestHelloSurvivesItsEncoding(t *testing.T) {
+	for _, m := range []hello{fullHello(), {Nonce: 1, Network: "x"}} {
+		got, err := decodeHello(m.encode())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(m, got); diff != "" {
+			t.Error(diff)
+		}
+		if n := len(m.encode()); n > maxHello {
+			t.Errorf("have %d bytes, want at most %d", n, maxHello)
+		}
+	}
+}
+
+func TestHelloIsDecodedStrictly(t *testing.T) {
+	good := fullHello().encode()
+	change := func(f func(*hello)) []byte {
+		m := fullHello()
+		f(&m)
+		return m.encode()
+	}
+	at := func(i int, b byte) []byte {
+		c := bytes.Clone(good)
+		c[i] = b
+		return c
+	}
+	for _, tt := range []struct {
+		name string
+		in   []byte
+	}{
+		{"nothing", nil},
+		{"cut", good[:len(good)-1]},
+		{"one byte more", append(bytes.Clone(good), 0)},
+		{"an unknown flag", at(0, good[0]|0x80)},
+		{"a genesis of zero", append([]byte{flagGenesis}, make([]byte, 80)...)},
+		{"a nonce of zero", change(func(m *hello) { m.Nonce = 0 })},
+		{"no network", change(func(m *hello) { m.Network = "" })},
+		{"a name that is too long", change(func(m *hello) { m.Name = strings.Repeat("n", MaxName+1) })},
+		{"a control character", change(func(m *hello) { m.Name = "\x1b[31m" })},
+		{"bad UTF-8", change(func(m *hello) { m.Agent = "\xff" })},
+		{"a length in two bytes", bytes.Replace(good, []byte("\x03lan"), []byte("\x83\x00lan"), 1)},
+		{"protocols out of order", change(func(m *hello) { m.Protocols = []protocol.ID{"b", "a"} })},
+		{"a protocol twice", change(func(m *hello) { m.Protocols = []protocol.ID{"a", "a"} })},
+		{"too many protocols", change(func(m *hello) {
+			for i := range maxProtocols + 1 {
+				m.Protocols = append(m.Protocols, protocol.ID(string(rune('a'+i))))
+			}
+		})},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if m, err := decodeHello(tt.in); !errors.Is(err, ErrMalformed) {
+				t.Errorf("have %+v, %v, want ErrMalformed", m, err)
+			}
+		})
+	}
+}
+
+func FuzzDecodeHello(f *testing.F) {
+	f.Add(fullHello().encode())
+	f.Add(hello{Nonce: 1, Network: "x"}.encode())
+	f.Fuzz(func(t *testing.T, in []byte) {
+		m, err := decodeHello(in)
+		if err != nil {
+			if !errors.Is(err, ErrMalformed) {
+				t.Fatalf("error %v does not blame the sender", err)
+			}
+			return
+		}
+		if out := m.encode(); !bytes.Equal(in, out) {
+			t.Fatalf("encodes as %x, want %x", out, in)
+		}
+	})
+}
+
+func TestMembersOfOneFederationMeet(t *testing.T) {
+	for _, transport := range []string{"tcp", "quic-v1"} {
+		t.Run(transport, func(t *testing.T) {
+			use := func(name string) func(*Config) {
+				return func(c *Config) {
+					c.Name = name
+					if transport == "quic-v1" {
+						c.Listen = []multiaddr.Multiaddr{multiaddr.StringCast("/ip4/127.0.0.1/udp/0/quic-v1")}
+					}
+				}
+			}
+			a, b := start(t, use("alpha")), start(t, use("beta"))
+			join(a, b)
+			up := a.awaitUp(b.ID())
+			if up.Name != "beta" || !up.Direct || up.Forming || len(up.Addrs) == 0 || up.Nonce != b.nonce {
+				t.Errorf("PeerUp = %+v", up)
+			}
+			if up.Offset.Abs() > time.Second {
+				t.Errorf("clock offset on one machine = %s", up.Offset)
+			}
+			peers := a.Peers()
+			if len(peers) != 1 || peers[0].ID != b.ID() || !strings.HasPrefix(peers[0].Transport, transport) || !peers[0].Kept {
+				t.Errorf("Peers = %+v", peers)
+			}
+			b.stop()
+			if down := a.awaitDown(b.ID()); down.Reason == "" {
+				t.Error("PeerDown has no reason")
+			}
+			if peers := a.Peers(); len(peers) != 0 {
+				t.Errorf("Peers after the end = %+v", peers)
+			}
+		})
+	}
+}
+
+func TestAnotherGenesisIsRefusedByBothWithTheReason(t *testing.T) {
+	other := Genesis{1: 'o'}
+	a := start(t, nil)
+	b := start(t, func(c *Config) { c.Genesis, c.Name = other, "stray" })
+	a.Keep(b.info())
+	atA, atB := a.awaitRefused(b.ID()), b.awaitRefused(a.ID())
+	if !strings.Contains(atA.Reason, other.String()) || !strings.Contains(atA.Reason, testGenesis.String()) {
+		t.Errorf("reason at a = %q, want both hashes", atA.Reason)
+	}
+	if atA.Genesis != other || atA.Name != "stray" || atB.Genesis != testGenesis {
+		t.Errorf("refusals = %+v, %+v", atA, atB)
+	}
+	rs := a.Refusals()
+	if len(rs) != 1 || rs[0].ID != b.ID() {
+		t.Errorf("Refusals = %+v", rs)
+	}
+	if len(a.Peers())+len(b.Peers()) != 0 {
+		t.Errorf("peers: %+v, %+v", a.Peers(), b.Peers())
+	}
+}
+
+func TestAnotherNetworkIsRefused(t *testing.T) {
+	a, b := start(t, nil), start(t, func(c *Config) { c.Network = "elsewhere" })
+	b.Keep(a.info())
+	if r := a.awaitRefused(b.ID()); !strings.Contains(r.Reason, "elsewhere") || r.Network != "elsewhere" {
+		t.Errorf("refusal = %+v", r)
+	}
+}
+
+func TestSilenceIsRefused(t *testing.T) {
+	a := start(t, func(c *Config) { c.Limits.Hello = 50 * time.Millisecond })
+	s := newStranger(t, nil)
+	if err := s.Connect(context.Background(), a.info()); err != nil {
+		t.Fatal(err)
+	}
+	if r := a.awaitRefused(s.ID()); !strings.Contains(r.Reason, "no hello") {
+		t.Errorf("reason = %q", r.Reason)
+	}
+	eventually(t, "disconnected", func() bool { return s.Network().Connectedness(a.ID()) != network.Connected })
+}
+
+// P1: frames that arrive before hello reach nobody.
+func TestNothingIsHeardBeforeHello(t *testing.T) {
+	heard := make(chan []byte, 16)
+	a := start(t, nil, WithFrames(func(_ peer.ID, f []byte) Verdict { heard <- f; return Accept }))
+	s := newStranger(t, nil)
+	early, err := s.open(a, frameProtocol)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := early.Write(appendFrame(nil, []byte("early"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.greet(a, func(m *hello) { m.Genesis = Genesis{9} }); err != nil {
+		t.Fatal(err)
+	}
+	a.awaitRefused(s.ID())
+	awaitReset(t, early)
+	if len(heard) != 0 {
+		t.Errorf("heard %q from a stranger", <-heard)
+	}
+}
+
+func TestGarbageAsHelloIsAnOffence(t *testing.T) {
+	a := start(t, nil)
+	s := newStranger(t, nil)
+	st, err := s.open(a, helloProtocol)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := st.Write(appendFrame(nil, []byte("garbage"))); err != nil {
+		t.Fatal(err)
+	}
+	a.awaitRefused(s.ID())
+	if len(a.offencesOf(s.ID())) == 0 {
+		t.Error("no offence is noted")
+	}
+}
+
+func TestFoundersAgreeOnAGenesisWhileConnected(t *testing.T) {
+	forming := func(c *Config) { c.Genesis = Genesis{} }
+	a, b := start(t, forming), start(t, forming)
+	join(a, b)
+	if up := a.awaitUp(b.ID()); !up.Forming {
+		t.Errorf("PeerUp = %+v, want forming", up)
+	}
+	settled := func(e Event) bool { up, ok := e.(PeerUp); return ok && !up.Forming }
+	if err := a.SetGenesis(testGenesis); err != nil {
+		t.Fatal(err)
+	}
+	if !b.connectedTo(a.ID()) {
+		t.Error("b has lost a, from which it learns the genesis")
+	}
+	if err := b.SetGenesis(testGenesis); err != nil {
+		t.Fatal(err)
+	}
+	a.await("PeerUp with genesis", settled)
+	b.await("PeerUp with genesis", settled)
+	for _, e := range append(a.events, b.events...) {
+		if _, ok := e.(PeerDown); ok {
+			t.Errorf("the connection did not survive: %+v", e)
+		}
+	}
+	if err := a.SetGenesis(testGenesis); err != nil {
+		t.Errorf("the same genesis again: %v", err)
+	}
+	if err := a.SetGenesis(Genesis{5}); !errors.Is(err, ErrGenesis) {
+		t.Errorf("another genesis: %v, want ErrGenesis", err)
+	}
+}
+
+func TestAFormingHostLearnsOfAFederationFromItsRefusal(t *testing.T) {
+	a := start(t, nil)
+	b := start(t, func(c *Config) { c.Genesis = Genesis{} })
+	b.Keep(a.info())
+	r := b.awaitRefused(a.ID())
+	if r.Genesis != testGenesis {
+		t.Fatalf("refusal = %+v, want the genesis of a", r)
+	}
+	if err := b.SetGenesis(r.Genesis); err != nil {
+		t.Fatal(err)
+	}
+	b.awaitUp(a.ID())
+}
+
+func TestWhoStaysWithoutGenesisIsDisconnected(t *testing.T) {
+	forming := func(c *Config) {
+		c.Genesis = Genesis{}
+		c.Limits.FormingGrace = 50 * time.Millisecond
+	}
+	a, b := start(t, forming), start(t, forming)
+	join(a, b)
+	if err := a.SetGenesis(testGenesis); err != nil {
+		t.Fatal(err)
+	}
+	if r := a.awaitRefused(b.ID()); !strings.Contains(r.Reason, "genesis") {
+		t.Errorf("reason = %q", r.Reason)
+	}
+}
+
+// A killed process leaves connections that look alive. Its successor's hello ends
+// them.
+func TestARestartedPeerSupplantsItsFormerSelf(t *testing.T) {
+	a := start(t, nil)
+	key := newKey(t)
+	before, after := newStranger(t, key), newStranger(t, key)
+	before.answerHello(func(m *hello) { m.Nonce = 1 })
+	after.answerHello(func(m *hello) { m.Nonce = 2 })
+	if _, err := before.greet(a, func(m *hello) { m.Nonce = 1 }); err != nil {
+		t.Fatal(err)
+	}
+	a.awaitUp(before.ID())
+	if _, err := after.greet(a, func(m *hello) { m.Nonce = 2 }); err != nil {
+		t.Fatal(err)
+	}
+	a.await("PeerUp of the new process", func(e Event) bool { up, ok := e.(PeerUp); return ok && up.Nonce == 2 })
+	eventually(t, "the old connection closed", func() bool { return len(before.Network().Conns()) == 0 })
+	if n := len(after.Network().Conns()); n != 1 {
+		t.Errorf("the new process has %d connections, want 1", n)
+	}
+	if a.Peers()[0].Clone {
+		t.Error("a restart is taken for a clone")
+	}
+}
+
+func TestAClonedKeyIsFoundOutByAThird(t *testing.T) {
+	a := start(t, nil)
+	key := newKey(t)
+	one, two := newStranger(t, key), newStranger(t, key)
+	one.answerHello(func(m *hello) { m.Nonce = 1 })
+	told := make(chan bool, 64)
+	two.SetStreamHandler(helloProtocol, func(st network.Stream) {
+		defer st.Close()
+		b, err := newFrameReader(st, maxHello).next(patience, patience)
+		if err != nil {
+			return
+		}
+		if m, err := decodeHello(b); err == nil && m.Rival {
+			told <- true
+		}
+		st.Write(appendFrame(nil, two.hello(func(m *hello) { m.Nonce = 2 }).encode()))
+	})
+	greet := func(s *stranger, nonce uint64) {
+		t.Helper()
+		a.forget()
+		if _, err := s.greet(a, func(m *hello) { m.Nonce = nonce }); err != nil {
+			t.Fatal(err)
+		}
+		a.await("PeerUp", func(e Event) bool { up, ok := e.(PeerUp); return ok && up.Nonce == nonce })
+	}
+	greet(two, 2)
+	greet(one, 1) // one takes over
+	eventually(t, "two supplanted", func() bool { return len(two.Network().Conns()) == 0 })
+	greet(two, 2) // and two is still alive
+	if !a.Peers()[0].Clone {
+		t.Error("the clone is not noticed")
+	}
+	receive(t, "warning to the clone", told)
+}
+
+func TestAHostWarnedOfItsCloneSaysSo(t *testing.T) {
+	a := start(t, nil)
+	s := newStranger(t, nil)
+	if _, err := s.greet(a, func(m *hello) { m.Rival = true }); err != nil {
+		t.Fatal(err)
+	}
+	e := a.await("Clone", func(e Event) bool { _, ok := e.(Clone); return ok }).(Clone)
+	if e.Via != s.ID() || e.Direct {
+		t.Errorf("Clone = %+v", e)
+	}
+}

@@ -138,7 +138,7 @@ func unmarshalKey(raw []byte) (ed25519.PrivateKey, error) {
 func (h *files) load(key ed25519.PrivateKey) (*Signer, error) {
 	f, err := os.OpenFile(h.path(RecordFile), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s is missing, so what this key has signed is not known", ErrNeedsRecovery, h.path(RecordFile))
+		return nil, fmt.Errorf("%w: %s is missing, so what this key has signed is not known: %s", ErrNeedsRecovery, h.path(RecordFile), cure)
 	} else if err != nil {
 		return nil, fmt.Errorf("signer: %w", err)
 	}

@@ -42,13 +42,16 @@ func Format(key Key, file File) (*Signer, error) {
 	return s, s.write(bft.NewRecord())
 }
 
+// cure is what an operator can do about a lost record.
+const cure = "recover the record with a watermark, or move the home away and join as a new platform"
+
 // Load opens the record of a key, repairs the copy that a crash may have torn,
 // and counts the start. It fails with [ErrNeedsRecovery] when neither copy is
 // whole, and with [ErrForeign] when the record is of another key (K5).
 func Load(key Key, file File) (*Signer, error) {
 	slots, raw, err := loadSlots(file)
 	if errors.Is(err, errNoSlot) {
-		return nil, fmt.Errorf("%w: what this key has signed is not known: %w", ErrNeedsRecovery, err)
+		return nil, fmt.Errorf("%w: what this key has signed is not known, as %w: %s", ErrNeedsRecovery, err, cure)
 	} else if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFailed, err)
 	}

@@ -3,13 +3,9 @@ package chain
 import (
 	"errors"
 	"fmt"
-	"strings"
-
-	"github.com/ipfs/go-cid"
 
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
-	"github.com/sage-p2p/sage-p2p/task"
 )
 
 // Result is what a block did.
@@ -51,7 +47,10 @@ func Apply(parent State, b Block) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	return result, b.Header.same(header)
+	if err := b.Header.claims(header); err != nil {
+		return Result{}, err
+	}
+	return result, nil
 }
 
 // Assemble makes a block on parent from a header with Time, Proposer,
@@ -73,9 +72,7 @@ func Assemble(parent State, h Header, candidates []VerifiedTx) (Block, Result, e
 	if err != nil {
 		return Block{}, Result{}, err
 	}
-	block := Block{header, e.txs}
-	result.State.tip, err = header.Tip()
-	return block, result, err
+	return Block{header, e.txs}, result, nil
 }
 
 // execution is a block while it is executed.
@@ -98,9 +95,7 @@ func begin(parent State, h Header) (*execution, error) {
 		return nil, fmt.Errorf("%w: have block %d on %s, want %d on %s", ErrInvalid, h.Height, h.Parent, tip.Height+1, tip.ID)
 	case h.Time <= tip.Time:
 		return nil, fmt.Errorf("%w: block %d: time %d, want later than its parent's %d", ErrInvalid, h.Height, h.Time, tip.Time)
-	case h.LastCommit == nil && h.Height > 1:
-		return nil, fmt.Errorf("%w: block %d: no certificate of its parent", ErrInvalid, h.Height)
-	case h.LastCommit != nil && (h.Height == 1 || h.LastCommit.Height != tip.Height || h.LastCommit.Block != tip.ID):
+	case !tip.certifiedBy(h.LastCommit):
 		return nil, fmt.Errorf("%w: block %d: its certificate is not of its parent", ErrInvalid, h.Height)
 	case !parent.validators.Contains(h.Proposer):
 		return nil, fmt.Errorf("%w: block %d: proposer %s is not a validator", ErrInvalid, h.Height, h.Proposer)
@@ -189,92 +184,6 @@ func (e *execution) admit(v VerifiedTx) error {
 	return nil
 }
 
-// run executes the operations of a transaction together or not at all, and
-// completes its receipt.
-func (e *execution) run(tx Transaction, receipt *Receipt) error {
-	start, before := e.save(), len(receipt.Events)
-	for i, op := range tx.Ops {
-		events, err := e.operate(tx, i, op.Action)
-		if err == nil {
-			receipt.Events = append(receipt.Events, events...)
-			continue
-		}
-		if !errors.Is(err, atp.ErrRefused) {
-			return internal(err)
-		}
-		e.rollback(start)
-		receipt.Events = receipt.Events[:before]
-		receipt.Code, receipt.Op, receipt.Detail = codeOf(err), uint64(i), detail(err)
-		return nil
-	}
-	return nil
-}
-
-// operate executes one operation: one case for each kind.
-func (e *execution) operate(tx Transaction, index int, action Action) ([]Event, error) {
-	switch a := action.(type) {
-	case *Transfer:
-		return told(e.ledger().Transfer(tx.From, a.To, a.Amount), &Transferred{tx.From, a.To, a.Amount})
-	case *TransferLock:
-		return e.openLock(tx, index, a)
-	case *TransferCommit:
-		lock, err := e.lockOf(a.Lock)
-		if err != nil {
-			return nil, err
-		}
-		return told(e.ledger().Commit(a.Lock, tx.From, e.clock), &LockCommitted{a.Lock, lock.Payer, lock.Payee.ID, lock.Amount})
-	case *TransferRollback:
-		lock, err := e.lockOf(a.Lock)
-		if err != nil {
-			return nil, err
-		}
-		return told(e.ledger().Rollback(a.Lock, tx.From, e.clock),
-			&LockRolledBack{a.Lock, lock.Payer, lock.Payee.ID, lock.Amount, atp.OptionalID{ID: tx.From}})
-	case *PlatformRegister:
-		grant, err := e.register(tx.From, a.Platform)
-		events, err := told(err, &PlatformRegistered{tx.From, a.Platform})
-		if grant > 0 {
-			events = append(events, Event{&Granted{tx.From, grant}})
-		}
-		return events, err
-	case *FederationTask:
-		return wrap(e.book().Post(posting(e.constants.Genesis, tx, index, a.Terms), e.clock))
-	case *TaskAccept:
-		return wrap(e.book().Accept(a.Task, tx.From, a.Bond, e.clock))
-	case *FederationProof:
-		return wrap(e.book().Prove(a.Task, tx.From, a.Proof, e.clock))
-	case *TaskAcknowledge:
-		return wrap(e.book().Acknowledge(a.Task, tx.From, a.Mark, e.clock))
-	case *TaskCancel:
-		return wrap(e.book().Cancel(a.Task, tx.From, e.clock))
-	}
-	return nil, fmt.Errorf("%w: %T is not executed", ErrBroken, action)
-}
-
-func (e *execution) ledger() atp.Ledger { return atp.Ledger{State: e.draft} }
-func (e *execution) book() task.Book    { return task.Book{State: e.draft} }
-
-func (e *execution) openLock(tx Transaction, index int, a *TransferLock) ([]Event, error) {
-	if latest := e.header.Time.Add(e.constants.Params.MaxLock); a.Deadline > latest {
-		return nil, fmt.Errorf("%w: have %d, want at most %d", ErrDeadline, a.Deadline, latest)
-	}
-	id, err := LockID(e.constants.Genesis, tx, index)
-	if err != nil {
-		return nil, err
-	}
-	lock := atp.Lock{ID: id, Payer: tx.From, Payee: atp.OptionalID{ID: a.Payee}, Amount: a.Amount, Deadline: a.Deadline}
-	return told(e.ledger().Lock(lock, e.clock), &LockOpened{id, tx.From, a.Payee, a.Amount, a.Deadline})
-}
-
-// lockOf returns the lock that an operation or a deadline is about to end.
-func (e *execution) lockOf(id cid.Cid) (atp.Lock, error) {
-	lock, ok, err := e.Lock(id)
-	if err == nil && !ok {
-		return atp.Lock{}, fmt.Errorf("%w: %s", atp.ErrNoLock, id)
-	}
-	return lock, err
-}
-
 // fire does what is due: the oldest deadlines first, as many as a block may.
 func (e *execution) fire() error {
 	if err := e.due.merge(); err != nil {
@@ -287,28 +196,12 @@ func (e *execution) fire() error {
 	for _, d := range due {
 		events, err := e.expire(d.id)
 		if err != nil {
-			// What stands in Due is open, and its time has passed.
+			// Not even a refusal: what stands in Due is open, and its time is past.
 			return fmt.Errorf("%w: deadline of %s: %w", ErrBroken, d.id, err)
 		}
 		e.receipts = append(e.receipts, Receipt{Subject: d.id, Events: events})
 	}
 	return nil
-}
-
-// expire ends the task, or the lock outside tasks, with this ID.
-func (e *execution) expire(id cid.Cid) ([]Event, error) {
-	_, isTask, err := e.Task(id)
-	if err != nil {
-		return nil, err
-	}
-	if isTask {
-		return wrap(e.book().Expire(id, e.clock))
-	}
-	lock, err := e.lockOf(id)
-	if err != nil {
-		return nil, err
-	}
-	return told(e.ledger().Expire(id, e.clock), &LockRolledBack{Lock: id, Payer: lock.Payer, Payee: lock.Payee.ID, Amount: lock.Amount})
 }
 
 // finish fires what is due, checks A2, writes the state and completes the
@@ -342,63 +235,4 @@ func (e *execution) finish() (Header, Result, error) {
 		return Header{}, Result{}, err
 	}
 	return h, Result{State: s, Receipts: e.receipts, Nodes: e.over.nodes()}, nil
-}
-
-// same reports whether a header claims what execution found.
-func (h Header) same(found Header) error {
-	for _, root := range []struct {
-		name        string
-		have, found cid.Cid
-	}{
-		{"body", h.BodyRoot, found.BodyRoot},
-		{"receipts", h.ReceiptsRoot, found.ReceiptsRoot},
-		{"state", h.StateRoot, found.StateRoot},
-	} {
-		if root.have != root.found {
-			return fmt.Errorf("%w: block %d: %s root: have %s, want %s", ErrInvalid, h.Height, root.name, root.have, root.found)
-		}
-	}
-	if h.ValidatorsHash != found.ValidatorsHash {
-		return fmt.Errorf("%w: block %d: validators: have %x, want %x", ErrInvalid, h.Height, h.ValidatorsHash, found.ValidatorsHash)
-	}
-	return nil
-}
-
-// told returns the event of an operation that succeeded.
-func told(err error, fact Fact) ([]Event, error) {
-	if err != nil {
-		return nil, err
-	}
-	return []Event{{fact}}, nil
-}
-
-// wrap turns the events of package task into the chain's.
-func wrap(events []task.Event, err error) ([]Event, error) {
-	if err != nil {
-		return nil, err
-	}
-	out := make([]Event, len(events))
-	for i, ev := range events {
-		out[i] = Event{ev}
-	}
-	return out, nil
-}
-
-// internal gives an error that is no refusal its class.
-func internal(err error) error {
-	if errors.Is(err, ErrStorage) || errors.Is(err, ErrBroken) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", ErrBroken, err)
-}
-
-// maxDetail bounds the sentence of a receipt, in bytes.
-const maxDetail = 500
-
-func detail(err error) string {
-	text := err.Error()
-	if len(text) > maxDetail {
-		text = text[:maxDetail]
-	}
-	return strings.ToValidUTF8(text, "")
 }

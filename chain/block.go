@@ -87,10 +87,39 @@ type Tip struct {
 	Time   atp.Millis // of the block, or of the genesis
 }
 
+// certifiedBy reports whether c could be the certificate of the block at t. The
+// genesis has none.
+func (t Tip) certifiedBy(c *bft.CommitCert) bool {
+	if t.Height == 0 {
+		return c == nil
+	}
+	return c != nil && c.Height == t.Height && c.Block == t.ID
+}
+
 // Tip returns the place of the block with header h.
 func (h Header) Tip() (Tip, error) {
 	id, err := h.ID()
 	return Tip{h.Height, id, h.Time}, err
+}
+
+// claims reports whether h claims what execution found.
+func (h Header) claims(found Header) error {
+	for _, root := range []struct {
+		name        string
+		have, found cid.Cid
+	}{
+		{"body", h.BodyRoot, found.BodyRoot},
+		{"receipts", h.ReceiptsRoot, found.ReceiptsRoot},
+		{"state", h.StateRoot, found.StateRoot},
+	} {
+		if root.have != root.found {
+			return fmt.Errorf("%w: block %d: %s root: have %s, want %s", ErrInvalid, h.Height, root.name, root.have, root.found)
+		}
+	}
+	if h.ValidatorsHash != found.ValidatorsHash {
+		return fmt.Errorf("%w: block %d: validators: have %x, want %x", ErrInvalid, h.Height, h.ValidatorsHash, found.ValidatorsHash)
+	}
+	return nil
 }
 
 // Block is a header with its transactions, whose signatures hold. Whether the

@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/ipfs/go-cid"
@@ -242,15 +243,12 @@ func (s State) Check() error {
 	have := atp.Totals{Supply: s.root.Totals.Supply, Pool: s.root.Totals.Pool, Discharged: s.root.Totals.Discharged}
 	var inLocks atp.Amount
 	err := s.EachAccount(func(_ atp.ID, a atp.Account) error {
-		have.Available += a.Available // sums that overflow differ from the totals
-		have.Locked += a.Locked
-		have.Bonded += a.Bonded
-		return nil
+		return errors.Join(addTo(&have.Available, a.Available), addTo(&have.Locked, a.Locked), addTo(&have.Bonded, a.Bonded))
 	})
 	if err != nil {
 		return err
 	}
-	if err := s.EachLock(func(l atp.Lock) error { inLocks += l.Amount; return nil }); err != nil {
+	if err := s.EachLock(func(l atp.Lock) error { return addTo(&inLocks, l.Amount) }); err != nil {
 		return err
 	}
 	if have != s.root.Totals || inLocks != have.Locked {
@@ -258,6 +256,13 @@ func (s State) Check() error {
 	}
 	if err := have.Check(); err != nil {
 		return fmt.Errorf("%w: height %d: %w", ErrBroken, s.tip.Height, err)
+	}
+	return nil
+}
+
+func addTo(sum *atp.Amount, a atp.Amount) (err error) {
+	if *sum, err = sum.Add(a); err != nil {
+		return fmt.Errorf("%w: %w", ErrBroken, err)
 	}
 	return nil
 }

@@ -72,19 +72,18 @@ type Fetched struct {
 	Blocks []FetchedBlock     // consecutive, lowest first
 }
 
-// FetchedBlock is a final block as a peer tells it, or one named by its ID
-// (then Cert is nil). The driver has checked the transactions' signatures,
-// nothing else.
+// FetchedBlock is a block as a peer tells it: Block is what chain.Body.Verify
+// made of its answer, so that header, transactions and signatures agree. Cert
+// is nil for a block that was asked for by its ID.
 type FetchedBlock struct {
-	Header chain.Header
-	Txs    []chain.VerifiedTx
-	Cert   *bft.CommitCert
+	Block chain.Block
+	Cert  *bft.CommitCert
 }
 
 // Want names what a [Fetch] or [Asked] is for; one of the fields is set.
 type Want struct {
-	Txs   []cid.Cid // transactions, at most MaxWantTxs
-	Block cid.Cid   // one block with its transactions
+	Txs   []cid.Cid // transactions by address (chain.VerifiedTx.Address)
+	Block cid.Cid   // one block, by ID
 	Range Range     // final blocks with certificates
 }
 

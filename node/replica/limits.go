@@ -2,14 +2,11 @@ package replica
 
 import "github.com/sage-p2p/sage-p2p/atp"
 
-// Bounds of what the replica remembers (J7). Each table names the one that
-// binds it.
+// Bounds of what the replica remembers (J7).
 const (
 	// MaxPeers bounds the connected peers that are remembered. Validators are
 	// remembered beyond it: there are at most as many as the set has.
 	MaxPeers = 512
-	// MaxWantTxs bounds the transactions of one request.
-	MaxWantTxs = 2_000
 	// MaxRange bounds the blocks of one request.
 	MaxRange = 32
 
@@ -19,11 +16,17 @@ const (
 	maxJobs       = 64           // unanswered signature checks for one peer
 	maxAnswers    = 8            // certificates sent to one peer in one second
 	maxAlike      = 2            // peers asked for the same body at once
+	maxFailures   = 8            // requests in a row after which a peer's claim is no longer believed
+	maxShared     = 256          // transactions sent to every validator when a height is stuck
 )
+
+// patience is the attempt of TimerFetch that waits in full.
+const patience = 1
 
 // Patience.
 const (
-	restAfterFailure = 2 * atp.Second  // before a peer that failed to answer is asked again
+	restAfterFailure = 1 * atp.Second  // for each failure in a row, before a peer is asked again
+	stalled          = 2 * atp.Second  // a range unanswered for so long is asked of another peer too
 	maxLead          = 2 * atp.Second  // a fresh block's time may be ahead of our clock
 	maxLag           = 10 * atp.Second // or behind it
 	dueGrace         = 2 * atp.Second  // non-leaders leave a deadline to the leader for so long

@@ -41,11 +41,11 @@ type Persist struct {
 	Final  *Final             // at most one height in each Output
 }
 
-// Final is a decided height: to be stored with the order of reliability.md,
-// and then published.
+// Final is a decided height: to be stored in the order of reliability.md, noted
+// by the signer, and only then published.
 type Final struct {
 	Block  chain.Block
-	Cert   *bft.CommitCert
+	Cert   bft.CommitCert
 	Result chain.Result // new state nodes, receipts, events
 }
 

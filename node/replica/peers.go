@@ -10,15 +10,33 @@ import (
 // peer is what is remembered of one connected peer.
 type peer struct {
 	id    bft.ID
-	claim bft.Height // the highest height it called final: a claim, never a goal
-	jobs  int        // unanswered signature checks, at most maxJobs
-	busy  int        // unanswered fetches
-	rests atp.Millis // not asked for anything before this time
+	claim bft.Height // the highest height it called final: a hint where to ask, never a goal
+	jobs  int        // unanswered signature checks of its messages, at most maxJobs
+
+	failures atp.Span   // requests in a row that brought nothing
+	rests    atp.Millis // not asked for anything before this time
 
 	// The heights whose certificate it was sent in this second, at most
 	// maxAnswers: R4 answers once per sender, height and second.
 	second   atp.Millis
 	answered []bft.Height
+}
+
+// claims takes note of a height that p says, or implies, is final.
+func (p *peer) claims(h bft.Height) { p.claim = max(p.claim, h) }
+
+// gave takes note of whether p had what it was asked for. One that never has
+// is no longer believed to.
+func (p *peer) gave(something bool, now atp.Millis) {
+	if something {
+		p.failures = 0
+		return
+	}
+	p.failures++
+	p.rests = now.Add(p.failures * restAfterFailure)
+	if p.failures >= maxFailures {
+		p.failures, p.claim = 0, 0
+	}
 }
 
 // mayAnswer reports whether the certificate of h may be sent to p now, and
@@ -32,12 +50,6 @@ func (p *peer) mayAnswer(now atp.Millis, h bft.Height) bool {
 	}
 	p.answered = append(p.answered, h)
 	return true
-}
-
-// failed takes note that p did not give what it was asked for.
-func (p *peer) failed(now atp.Millis) {
-	p.claim = 0
-	p.rests = now.Add(restAfterFailure)
 }
 
 // peers are the connected ones, by ID: at most MaxPeers and the validators.
@@ -55,16 +67,48 @@ func (ps peers) get(id bft.ID) *peer {
 	return nil
 }
 
-func (ps *peers) add(id bft.ID) *peer {
-	i, ok := ps.find(id)
-	if !ok {
+func (ps *peers) add(id bft.ID) {
+	if i, ok := ps.find(id); !ok {
 		*ps = slices.Insert(*ps, i, &peer{id: id})
 	}
-	return (*ps)[i]
 }
 
 func (ps *peers) remove(id bft.ID) {
 	if i, ok := ps.find(id); ok {
 		*ps = slices.Delete(*ps, i, i+1)
 	}
+}
+
+// claimed returns the highest height that a peer calls final.
+func (ps peers) claimed() (h bft.Height) {
+	for _, p := range ps {
+		h = max(h, p.claim)
+	}
+	return h
+}
+
+// connected greets a peer with our Status.
+func (r *Replica) connected(id bft.ID) error {
+	validator := r.set.Contains(id)
+	if id == r.self || len(r.peers) >= MaxPeers+bft.MaxValidators || len(r.peers) >= MaxPeers && !validator {
+		return nil
+	}
+	r.peers.add(id)
+	if i := slices.Index(r.gone, id); i >= 0 {
+		r.gone = slices.Delete(r.gone, i, i+1)
+		r.core.LeaderBack(id)
+	}
+	r.tell([]bft.ID{id})
+	return nil
+}
+
+// disconnected forgets a peer. A validator that is gone is not waited for when
+// it leads (L7).
+func (r *Replica) disconnected(id bft.ID) error {
+	r.peers.remove(id)
+	if !r.set.Contains(id) || slices.Contains(r.gone, id) {
+		return nil
+	}
+	r.gone = append(r.gone, id)
+	return r.absorb(r.core.LeaderGone(id))
 }

@@ -38,6 +38,7 @@ const (
 
 	statusEvery = 10 * atp.Second
 	fetchEvery  = 1 * atp.Second
+	fetchFirst  = atp.Second / 10 // a block that we are behind by is given so long to arrive by itself
 )
 
 // After returns how long t runs, given the driver's measured base: for view v
@@ -53,6 +54,9 @@ func (t Timer) After(base atp.Span) atp.Span {
 	case TimerStatus:
 		return statusEvery
 	case TimerFetch:
+		if t.Attempt == 0 {
+			return fetchFirst
+		}
 		return fetchEvery
 	default:
 		return t.Wait

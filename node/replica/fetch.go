@@ -1,0 +1,205 @@
+package replica
+
+import (
+	"slices"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/bft"
+	"github.com/sage-p2p/sage-p2p/chain"
+)
+
+// fetch is an unanswered request. There are at most maxRanges for ranges and
+// maxAlike for each candidate.
+type fetch struct {
+	Fetch
+	block cid.Cid    // the candidate that it is for; undefined for a range
+	since atp.Millis // when it went out
+}
+
+// ask sends a request to a peer.
+func (r *Replica) ask(p *peer, w Want, block cid.Cid) {
+	r.lastID++
+	f := &fetch{Fetch{r.lastID, p.id, w}, block, r.now}
+	r.fetches = append(r.fetches, f)
+	r.out.Fetch = append(r.out.Fetch, f.Fetch)
+}
+
+// asking counts the unanswered requests for which is holds.
+func (r *Replica) asking(is func(*fetch) bool) (n int) {
+	for _, f := range r.fetches {
+		if is(f) {
+			n++
+		}
+	}
+	return n
+}
+
+// fetchBody asks for what is missing of a block: its transactions if their
+// addresses are known, else all of it. It asks at most maxAlike peers at once;
+// the timer brings it back.
+func (r *Replica) fetchBody(c *candidate) {
+	r.lookAgain(patience)
+	if r.asking(func(f *fetch) bool { return f.block == c.id }) >= maxAlike {
+		return
+	}
+	p := r.holder(c)
+	if p == nil {
+		return
+	}
+	w := Want{Block: c.id}
+	if c.outline != nil {
+		w = Want{Txs: c.missing}
+	}
+	r.ask(p, w, c.id)
+}
+
+// holder chooses whom to ask for a block: its known holders one after the
+// other, then anyone who is there.
+func (r *Replica) holder(c *candidate) *peer {
+	all := len(c.holders) + len(r.peers)
+	for range all {
+		i := c.turn % all
+		c.turn++
+		var p *peer
+		if i < len(c.holders) {
+			p = r.peers.get(c.holders[i])
+		} else {
+			p = r.peers[i-len(c.holders)]
+		}
+		if p == nil || p.rests > r.now {
+			continue
+		}
+		if r.asking(func(f *fetch) bool { return f.block == c.id && f.Peer == p.id }) == 0 {
+			return p
+		}
+	}
+	return nil
+}
+
+// lookAgain arms the timer that tries again, unless it runs.
+func (r *Replica) lookAgain(attempt int) {
+	if !r.looking {
+		r.looking = true
+		r.arm(Timer{Kind: TimerFetch, Attempt: attempt})
+	}
+}
+
+// look is what TimerFetch is for: whatever is still wanted is asked for again.
+func (r *Replica) look() error {
+	r.looking = false
+	if err := r.lookAtBlocks(); err != nil {
+		return err
+	}
+	return r.chase(patience)
+}
+
+// fetched takes an answer.
+func (r *Replica) fetched(in Fetched) error {
+	i := slices.IndexFunc(r.fetches, func(f *fetch) bool { return f.ID == in.Fetch.ID })
+	if i < 0 {
+		return nil
+	}
+	f := r.fetches[i]
+	r.fetches = slices.Delete(r.fetches, i, i+1)
+	p := r.peers.get(f.Peer)
+	if !f.Want.Range.IsZero() {
+		return r.gotRange(f, p, in.Blocks)
+	}
+	c := r.find(f.block)
+	if c == nil || c.block != nil {
+		return nil
+	}
+	if p != nil {
+		p.gave(c.take(in), r.now)
+	}
+	if r.awaits(c.id) {
+		return r.advance(c)
+	}
+	return nil
+}
+
+// take keeps what an answer holds of the block, and reports whether it helped.
+func (c *candidate) take(in Fetched) bool {
+	for _, b := range in.Blocks {
+		if id, err := b.Block.Header.ID(); err == nil && id == c.id {
+			c.block = &b.Block
+			return true
+		}
+	}
+	helped := false
+	for _, tx := range in.Txs {
+		if slices.Contains(c.missing, tx.Address()) {
+			if c.got == nil {
+				c.got = make(map[cid.Cid]chain.VerifiedTx)
+			}
+			c.got[tx.Address()], helped = tx, true
+		}
+	}
+	return helped
+}
+
+// asked answers a peer from what is not in the store.
+func (r *Replica) asked(in Asked) error {
+	a := Answer{Request: in.Request}
+	for _, c := range r.blocks {
+		if c.block != nil && c.id == in.Want.Block {
+			a.Block = c.block
+		}
+	}
+	for _, address := range in.Want.Txs[:min(len(in.Want.Txs), chain.MaxBodyTxs)] {
+		if tx, ok := r.lookup(address); ok {
+			a.Txs = append(a.Txs, tx)
+		}
+	}
+	r.out.Answers = append(r.out.Answers, a)
+	return nil
+}
+
+// lookup finds a transaction by address: in the mempool, or in a block of the
+// height in progress.
+func (r *Replica) lookup(address cid.Cid) (chain.VerifiedTx, bool) {
+	if tx, ok := r.pool.ByAddress(address); ok {
+		return tx, true
+	}
+	for _, c := range r.blocks {
+		if tx, ok := c.got[address]; ok {
+			return tx, true
+		}
+		if c.block == nil {
+			continue
+		}
+		i := slices.IndexFunc(c.block.Txs, func(tx chain.VerifiedTx) bool { return tx.Address() == address })
+		if i >= 0 {
+			return c.block.Txs[i], true
+		}
+	}
+	return chain.VerifiedTx{}, false
+}
+
+// preparers lists who signed a QC that is known for a block: each held its body.
+func (r *Replica) preparers(block cid.Cid) []bft.ID {
+	s := r.core.Status()
+	qcs := []*bft.QC{s.HighQC}
+	if s.TC != nil {
+		qcs = append(qcs, s.TC.QC)
+	}
+	var ids []bft.ID
+	for _, qc := range qcs {
+		if qc != nil && qc.Block == block {
+			ids = append(ids, r.signers(qc.Signers)...)
+		}
+	}
+	return ids
+}
+
+func (r *Replica) signers(named bft.Bitmap) []bft.ID {
+	var ids []bft.ID
+	for i := range r.set.Len() {
+		if named.Has(i) {
+			ids = append(ids, r.set.ID(i))
+		}
+	}
+	return ids
+}

@@ -1,0 +1,83 @@
+package replica
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/sage-p2p/sage-p2p/bft"
+)
+
+// tell sends our Status, to each with the newest that we hold from it. While
+// the next block waits in the backlog there is nothing to tell yet.
+func (r *Replica) tell(to []bft.ID) {
+	if r.backlog.has(r.height()) {
+		return
+	}
+	for _, id := range to {
+		s := r.core.Status()
+		s.FinalHeight, s.FinalID = r.head().Height, r.head().ID
+		s.Clock = bft.UnixMillis(r.clock.now())
+		if i := slices.IndexFunc(r.newest, func(n bft.Signed) bool { return n.Signer == id }); i >= 0 {
+			newest := r.newest[i]
+			s.Newest = &newest
+		}
+		r.send(id, s)
+	}
+}
+
+// status takes from a Status what needs no validator set: how far its sender
+// is, its clock, and whether it holds a statement of ours that we forgot.
+func (r *Replica) status(p *peer, s *bft.Status) {
+	p.claims(s.FinalHeight)
+	if r.set.Contains(p.id) {
+		if a, ok := r.clock.compare(p.id, s.Clock); ok {
+			r.alarm(a)
+		}
+	}
+	if s.Newest == nil || s.Newest.Signer != r.self || r.mute || !r.record.Forgot(*s.Newest) {
+		return
+	}
+	shown := *s
+	shown.Height, shown.HighQC, shown.TC = r.height(), nil, nil // any height's Verifier judges Newest
+	r.job(Job{From: p.id, Height: r.height(), Set: r.set, Message: &shown})
+}
+
+// rolledBack takes a statement that our key signed, and stops signing if our
+// record does not know of it (A6).
+func (r *Replica) rolledBack(s bft.Signed) {
+	if r.mute || s.Signer != r.self || !r.record.Forgot(s) {
+		return
+	}
+	r.mute = true
+	r.alarm(Alarm{AlarmRolled, fmt.Sprintf("a peer holds our %v of height %d, view %d, which our record does not know: "+
+		"the disk was restored, or the key is in use elsewhere. Nothing is signed any more", s.Kind, s.Height, s.View)})
+}
+
+func (r *Replica) alarm(a Alarm) { r.out.Publish.Alarms = append(r.out.Publish.Alarms, a) }
+
+// unfinished reports whether anything is going on.
+func (r *Replica) unfinished() bool {
+	return r.active || r.final != nil || len(r.fetches) > 0 || r.peers.claimed() >= r.height() || r.busy()
+}
+
+// timer takes a timer that has run its course.
+func (r *Replica) timer(t Timer) error {
+	switch t.Kind {
+	case TimerStatus:
+		r.ticking = false
+		if !r.unfinished() {
+			return nil
+		}
+		r.tell(r.others)
+		if !r.set.Contains(r.self) {
+			r.shareWork() // validators do it when their view ends
+		}
+		r.tick()
+		return nil
+	case TimerFetch:
+		return r.look()
+	case TimerDue:
+		return r.work()
+	}
+	return r.absorb(r.core.TimerFired(bft.Timer{Height: t.Height, View: t.View, Kind: bft.TimerKind(t.Kind), Attempt: t.Attempt}))
+}

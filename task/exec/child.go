@@ -20,6 +20,9 @@ import (
 	"github.com/tetratelabs/wazero/sys"
 )
 
+// features of WebAssembly that a program may use: 2.0 without SIMD.
+const features = api.CoreFeaturesV2 &^ api.CoreFeatureSIMD
+
 // childArg is the only argument of a child.
 const childArg = "__wasm"
 
@@ -107,7 +110,7 @@ func run(head childJob, program, input []byte, logs io.Writer) (Result, error) {
 // damaged, full or gone costs time, never a result.
 func compile(ctx context.Context, module []byte, cacheDir string) (wazero.Runtime, wazero.CompiledModule, error) {
 	config := wazero.NewRuntimeConfig().
-		WithCoreFeatures(api.CoreFeaturesV2 &^ api.CoreFeatureSIMD).
+		WithCoreFeatures(features).
 		WithMemoryCapacityFromMax(true). // so that growing never fails for want of a bigger piece
 		WithDebugInfoEnabled(false)
 	if cache, err := wazero.NewCompilationCacheWithDir(cacheDir); err == nil {

@@ -40,11 +40,35 @@ func confinedAttr() *syscall.SysProcAttr {
 // killGroup kills a child that was not waited for yet, and all it started.
 func killGroup(pid int) error { return syscall.Kill(-pid, syscall.SIGKILL) }
 
-// confineProcess sets the limits of a child that do not depend on its job.
+// confineProcess does to a child what does not depend on its job: limits, and
+// closing what the node itself inherited from whoever started it.
 func confineProcess() error {
+	if err := closeInherited(); err != nil {
+		return fmt.Errorf("%w: open files: %w", ErrHost, err)
+	}
 	for resource, most := range map[int]uint64{unix.RLIMIT_CORE: 0, unix.RLIMIT_NOFILE: openFiles} {
 		if err := unix.Setrlimit(resource, &unix.Rlimit{Cur: most, Max: most}); err != nil {
 			return fmt.Errorf("%w: resource limit %d: %w", ErrHost, resource, err)
+		}
+	}
+	return nil
+}
+
+// closeInherited closes all files but the standard ones that this process did
+// not open itself. Those of the Go runtime close on exec, an inherited one
+// cannot: it would not be here.
+func closeInherited() error {
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, entry := range open {
+		fd, err := strconv.Atoi(entry.Name())
+		if err != nil || fd <= 2 {
+			continue
+		}
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+			unix.Close(fd)
 		}
 	}
 	return nil

@@ -29,6 +29,7 @@ const (
 	maxJobFrame = 64 << 10
 	maxReason   = 4 << 10
 	resultHead  = 1 + len(MemoryHash{})
+	maxFailed   = len(failedPrefix) + 5 // the longest that EncodeFailed returns
 )
 
 // refusals are the classes that a child may answer with, in the order of
@@ -141,7 +142,7 @@ func readAnswer(r io.Reader, outputLimit uint32) (Result, error) {
 		case frameLogs:
 			return MaxLogs
 		case frameResult:
-			return resultHead + int(outputLimit)
+			return resultHead + max(int(outputLimit), maxFailed)
 		case frameRefusal:
 			return maxReason
 		}

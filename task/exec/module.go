@@ -7,10 +7,10 @@ import (
 
 // Bounds of a module that hold on every machine.
 const (
-	maxRewritten    = 2 * MaxProgram // bytes of a module after rewriting
-	maxTableEntries = 1 << 20        // of each table: growing it further fails
-	maxFunctions    = 1 << 20        // of a module, and as many types
-	maxLocals       = 50_000         // of a function, as in other engines
+	maxRewritten    = MaxProgram + 8<<20 // bytes of a module after rewriting
+	maxTableEntries = 1 << 20            // of each table: growing it further fails
+	maxFunctions    = 1 << 20            // of a module, and as many types
+	maxLocals       = 50_000             // of a function, as in other engines
 )
 
 // Sections of a module, by their identifiers.
@@ -39,6 +39,7 @@ var sectionOrder = []byte{
 
 // A rewriter turns a module into one that behaves alike on every machine.
 type rewriter struct {
+	out      []byte // the new module, as far as it is written
 	maxPages uint32
 	params   []uint32 // of each type: how many parameters it has
 	funcs    []uint32 // of each function of the module's own: its type
@@ -65,8 +66,8 @@ func rewrite(module []byte, maxPages uint32) ([]byte, error) {
 	} else if !bytes.HasPrefix(module, []byte("\x00asm\x01\x00\x00\x00")) {
 		s.fail(ErrNotWASM, "it is not a core module of version 1")
 	}
-	out := append(make([]byte, 0, len(module)+len(module)/8), s.bytes(8)...)
-	r := rewriter{maxPages: maxPages}
+	r := rewriter{maxPages: maxPages, out: make([]byte, 0, len(module)+len(module)/16)}
+	r.out = append(r.out, s.bytes(8)...)
 	next := 0 // the first place in sectionOrder that is still allowed
 	for s.more() {
 		id := s.byte()
@@ -80,11 +81,11 @@ func rewrite(module []byte, maxPages uint32) ([]byte, error) {
 			break
 		}
 		next += place + 1
-		rewritten, err := r.section(id, body)
-		if err != nil {
-			return nil, err
-		}
-		out = appendSized(append(out, id), rewritten)
+		r.out = append(r.out, id)
+		size := r.reserve()
+		r.section(id, body)
+		r.fill(size)
+		s.err = body.end("a section")
 	}
 	if !r.starts {
 		s.fail(ErrProgram, "it has no function _start: compile it as a WASI command")
@@ -92,15 +93,32 @@ func rewrite(module []byte, maxPages uint32) ([]byte, error) {
 	if !r.memory {
 		s.fail(ErrProgram, "it has no memory")
 	}
-	if len(out) > maxRewritten {
-		return nil, tooLarge("program with canonical NaNs", len(out), maxRewritten)
-	}
-	return out, s.err
+	return r.out, s.err
 }
 
-// section returns the new contents of a section.
-func (r *rewriter) section(id byte, s *scanner) ([]byte, error) {
-	var out []byte
+// reserve leaves room for the length of what is written next.
+func (r *rewriter) reserve() (at int) {
+	r.out = append(r.out, 0x80, 0x80, 0x80, 0x80, 0)
+	return len(r.out) - 5
+}
+
+// fill writes the length of everything since reserve returned at, in the five
+// bytes that a LEB128 number of 32 bits may have.
+func (r *rewriter) fill(at int) {
+	size := len(r.out) - at - 5
+	for i := range 5 {
+		r.out[at+i] |= byte(size>>(7*i)) & 0x7f
+	}
+}
+
+// copyRest passes over what is left in s and writes it as it is.
+func (r *rewriter) copyRest(s *scanner) {
+	r.out = append(r.out, s.in[s.pos:]...)
+	s.pos = len(s.in)
+}
+
+// section writes the new contents of a section.
+func (r *rewriter) section(id byte, s *scanner) {
 	switch id {
 	case typeSection:
 		r.types(s)
@@ -108,21 +126,22 @@ func (r *rewriter) section(id byte, s *scanner) ([]byte, error) {
 		r.imports(s)
 	case functionSection:
 		r.functions(s)
-	case tableSection:
-		out = r.tables(s)
-	case memorySection:
-		out = r.memories(s)
 	case exportSection:
 		r.exports(s)
+	case tableSection:
+		r.tables(s)
+		return
+	case memorySection:
+		r.memories(s)
+		return
 	case codeSection:
-		out = r.code(s)
+		r.code(s)
+		return
 	default:
-		return s.in, s.err
+		r.copyRest(s)
+		return
 	}
-	if out == nil {
-		out = s.in
-	}
-	return out, s.end("a section")
+	r.out = append(r.out, s.in...) // which was only read
 }
 
 func (r *rewriter) types(s *scanner) {
@@ -186,41 +205,30 @@ func (r *rewriter) functions(s *scanner) {
 	}
 }
 
-func (r *rewriter) tables(s *scanner) []byte {
+func (r *rewriter) tables(s *scanner) {
 	n := s.u32()
-	out := appendU32(nil, n)
+	r.out = appendU32(r.out, n)
 	for ; n > 0 && s.err == nil; n-- {
-		out = append(out, s.byte())
-		out = s.limits(out, "table entries", maxTableEntries)
+		r.out = append(r.out, s.byte())
+		r.limits(s, "table entries", maxTableEntries)
 	}
-	return out
 }
 
-func (r *rewriter) memories(s *scanner) []byte {
+func (r *rewriter) memories(s *scanner) {
 	n := s.u32()
 	if n > 1 {
 		s.fail(ErrProgram, "it has %d memories, want at most 1", n)
 	}
-	out := appendU32(nil, n)
+	r.out = appendU32(r.out, n)
 	if n == 1 {
-		out = s.limits(out, "memory pages", r.maxPages)
+		r.limits(s, "memory pages", r.maxPages)
 		r.memory = true
 	}
-	return out
 }
 
-func (r *rewriter) exports(s *scanner) {
-	for n := s.u32(); n > 0 && s.err == nil; n-- {
-		name := s.bytes(s.u32())
-		kind := s.byte()
-		s.u32()
-		r.starts = r.starts || kind == 0 && string(name) == "_start"
-	}
-}
-
-// limits copies the limits of a table or memory to out, with a maximum of at
-// most bound. So growing fails at the same size everywhere.
-func (s *scanner) limits(out []byte, what string, bound uint32) []byte {
+// limits writes the limits of a table or memory, with a maximum of at most
+// bound. So growing fails at the same size everywhere.
+func (r *rewriter) limits(s *scanner, what string, bound uint32) {
 	flags := s.byte()
 	if flags == 2 || flags == 3 {
 		s.failThreads()
@@ -234,5 +242,14 @@ func (s *scanner) limits(out []byte, what string, bound uint32) []byte {
 	if least > bound {
 		s.fail(ErrProgram, "%s: it begins with %d, the most allowed is %d", what, least, bound)
 	}
-	return appendU32(appendU32(append(out, 1), least), most)
+	r.out = appendU32(appendU32(append(r.out, 1), least), most)
+}
+
+func (r *rewriter) exports(s *scanner) {
+	for n := s.u32(); n > 0 && s.err == nil; n-- {
+		name := s.bytes(s.u32())
+		kind := s.byte()
+		s.u32()
+		r.starts = r.starts || kind == 0 && string(name) == "_start"
+	}
 }

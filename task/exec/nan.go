@@ -46,30 +46,24 @@ func canonical(out []byte, t uint32, nan []byte, eq byte) []byte {
 	return append(out, eq, opSelect)
 }
 
-// code rewrites the code section.
-func (r *rewriter) code(s *scanner) []byte {
+// code writes the code section.
+func (r *rewriter) code(s *scanner) {
 	n := s.u32()
 	if s.err == nil && n != uint32(len(r.funcs)) {
 		s.fail(ErrProgram, "it declares %d functions and defines %d", len(r.funcs), n)
 	}
-	out := appendU32(make([]byte, 0, len(s.in)+len(s.in)/8), n)
+	r.out = appendU32(r.out, n)
 	for i := 0; i < len(r.funcs) && s.err == nil; i++ {
-		body, err := function(s.sized(), r.params[r.funcs[i]])
-		if err != nil {
-			s.err = err
-			break
-		}
-		if len(out)+len(body) > maxRewritten {
-			s.err = tooLarge("program with canonical NaNs", len(out)+len(body), maxRewritten)
-			break
-		}
-		out = appendSized(out, body)
+		body := s.sized()
+		size := r.reserve()
+		r.function(body, r.params[r.funcs[i]])
+		r.fill(size)
+		s.err = body.err
 	}
-	return out
 }
 
-// function rewrites the body of a function that has that many parameters.
-func function(s *scanner, params uint32) ([]byte, error) {
+// function writes the body of a function that has that many parameters.
+func (r *rewriter) function(s *scanner, params uint32) {
 	groups := s.u32()
 	firstGroup := s.pos
 	locals := uint64(params)
@@ -83,32 +77,34 @@ func function(s *scanner, params uint32) ([]byte, error) {
 	firstInstruction := s.pos
 	f32, f64 := uint32(locals), uint32(locals)+1
 
-	var code []byte
-	copied := firstInstruction // everything before it is in code
+	copied := 0 // all of the body before it is written
 	for s.more() {
 		at := s.pos
 		op := s.byte()
 		s.immediates(op)
-		switch op {
-		case 0x38, 0x98, 0xbc: // f32.store, f32.copysign, i32.reinterpret_f32
-			code = canonical(append(code, s.in[copied:at]...), f32, canonicalF32, opF32Eq)
-			copied = at
-		case 0x39, 0xa6, 0xbd: // f64.store, f64.copysign, i64.reinterpret_f64
-			code = canonical(append(code, s.in[copied:at]...), f64, canonicalF64, opF64Eq)
-			copied = at
+		sees32 := op == 0x38 || op == 0x98 || op == 0xbc // f32.store, f32.copysign, i32.reinterpret_f32
+		sees64 := op == 0x39 || op == 0xa6 || op == 0xbd // f64.store, f64.copysign, i64.reinterpret_f64
+		if !sees32 && !sees64 {
+			continue
+		}
+		if copied == 0 {
+			r.out = appendU32(r.out, groups+2)
+			r.out = append(r.out, s.in[firstGroup:firstInstruction]...)
+			r.out = append(r.out, twoTemporaries...)
+			copied = firstInstruction
+		}
+		r.out = append(r.out, s.in[copied:at]...)
+		copied = at
+		if sees32 {
+			r.out = canonical(r.out, f32, canonicalF32, opF32Eq)
+		} else {
+			r.out = canonical(r.out, f64, canonicalF64, opF64Eq)
+		}
+		if len(r.out) > maxRewritten && s.err == nil {
+			s.err = tooLarge("program with canonical NaNs", len(r.out), maxRewritten)
 		}
 	}
-	if s.err != nil {
-		return nil, s.err
-	}
-	if copied == firstInstruction {
-		return s.in, nil
-	}
-	out := appendU32(make([]byte, 0, len(s.in)+len(code)), groups+2)
-	out = append(out, s.in[firstGroup:firstInstruction]...)
-	out = append(out, twoTemporaries...)
-	out = append(out, code...)
-	return append(out, s.in[copied:]...), nil
+	r.out = append(r.out, s.in[copied:]...)
 }
 
 // immediates passes over what follows an opcode of WebAssembly 2.0 without

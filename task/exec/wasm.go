@@ -2,6 +2,7 @@ package exec
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -56,15 +57,6 @@ func NewWASM(dir string) (*WASM, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("exec: directory of the wasm runtime: %w", err)
 	}
-	// A parent that was killed left its children's directories behind. They are
-	// empty; one that a living child still uses may go too.
-	left, err := filepath.Glob(filepath.Join(dir, "run-*"))
-	if err != nil {
-		return nil, fmt.Errorf("exec: directory of the wasm runtime: %w", err)
-	}
-	for _, path := range left {
-		os.Remove(path)
-	}
 	return &WASM{cache: compilationCache{filepath.Join(dir, "cache")}, dir: dir}, nil
 }
 
@@ -95,12 +87,6 @@ func (w *WASM) Run(ctx context.Context, job Job) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("%w: compilation cache: %w", ErrHost, err)
 	}
-	dir, err := os.MkdirTemp(w.dir, "run-")
-	if err != nil {
-		return Result{}, fmt.Errorf("%w: working directory: %w", ErrHost, err)
-	}
-	defer os.RemoveAll(dir)
-
 	var result Result
 	var thread errgroup.Group
 	thread.Go(func() error {
@@ -111,7 +97,7 @@ func (w *WASM) Run(ctx context.Context, job Job) (Result, error) {
 		if err := confineThread(); err != nil {
 			return fmt.Errorf("%w: %w", ErrHost, err)
 		}
-		result, err = runChild(ctx, job, dir, cache)
+		result, err = w.runChild(ctx, job, cache)
 		return err
 	})
 	err = thread.Wait()
@@ -120,9 +106,8 @@ func (w *WASM) Run(ctx context.Context, job Job) (Result, error) {
 }
 
 // runChild starts a child, gives it the job and waits for answer and end.
-func runChild(ctx context.Context, job Job, dir, cache string) (Result, error) {
+func (w *WASM) runChild(ctx context.Context, job Job, cache string) (Result, error) {
 	cmd := osexec.CommandContext(ctx, executable, childArg)
-	cmd.Dir = dir
 	cmd.Env = []string{}
 	cmd.SysProcAttr = confinedAttr()
 	cmd.Cancel = func() error { return killGroup(cmd.Process.Pid) }
@@ -137,8 +122,8 @@ func runChild(ctx context.Context, job Job, dir, cache string) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("%w: start the child: %w", ErrHost, err)
 	}
-	if err := cmd.Start(); err != nil {
-		return Result{}, fmt.Errorf("%w: start the child: %w", ErrHost, err)
+	if err := w.startChild(cmd); err != nil {
+		return Result{}, cmp.Or(stopped(ctx, job), fmt.Errorf("%w: start the child: %w", ErrHost, err))
 	}
 	var sending errgroup.Group
 	sending.Go(func() error {
@@ -153,24 +138,43 @@ func runChild(ctx context.Context, job Job, dir, cache string) (Result, error) {
 	sent := sending.Wait()
 	ended := cmd.Wait()
 	if silent {
-		answer = silence(ctx, job, ended, sent, stderr.kept)
+		answer = cmp.Or(stopped(ctx, job), silence(job, ended, sent, stderr.kept))
 	}
 	return result, answer
 }
 
-// silence explains why a child ended without an answer.
-func silence(ctx context.Context, job Job, ended, sent error, stderr []byte) error {
+// startChild starts a child in a directory that is removed at once: the child
+// stays in it, and nobody can put anything there.
+func (w *WASM) startChild(cmd *osexec.Cmd) error {
+	dir, err := os.MkdirTemp(w.dir, "run-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(dir)
+	cmd.Dir = dir
+	return cmd.Start()
+}
+
+// stopped explains a run that its context ended; it is nil if none did.
+func stopped(ctx context.Context, job Job) error {
 	switch cause := context.Cause(ctx); {
-	case cause == errTimeLimit:
+	case cause == nil:
+		return nil
+	case errors.Is(cause, errTimeLimit):
 		return fmt.Errorf("%w: the program did not end within %s", ErrResourceLimit, job.TimeLimit)
-	case cause != nil:
+	default:
 		return fmt.Errorf("exec: run stopped: %w", cause)
-	case outOfAddressSpace(stderr):
+	}
+}
+
+// silence explains why a child ended without an answer.
+func silence(job Job, ended, sent error, stderr []byte) error {
+	if outOfAddressSpace(stderr) {
 		return fmt.Errorf("%w: the program needs more address space than its memory of %d pages and %d MiB besides",
 			ErrResourceLimit, job.MemoryPages, addressSpace>>20)
 	}
 	line, _, _ := bytes.Cut(stderr, []byte("\n"))
-	return fmt.Errorf("%w: the child ended without an answer: %w, %q", ErrHost, errors.Join(ended, sent), line)
+	return fmt.Errorf("%w: the child ended without an answer: %w; its last words: %q", ErrHost, errors.Join(ended, sent), line)
 }
 
 // outOfAddressSpace reports whether these are the last words of a Go process

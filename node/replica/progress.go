@@ -1,0 +1,19 @@
+package replica
+
+import "github.com/sage-p2p/sage-p2p/bft"
+
+// Progress is where a replica stands, for people.
+type Progress struct {
+	Height  bft.Height // in progress
+	View    bft.View
+	Pending int        // transactions in the mempool
+	Claimed bft.Height // the highest that a connected peer calls final: its word only
+}
+
+// Behind reports whether somebody says to be further.
+func (p Progress) Behind() bool { return p.Claimed >= p.Height }
+
+// Progress returns where r stands.
+func (r *Replica) Progress() Progress {
+	return Progress{Height: r.height(), View: r.core.View(), Pending: r.pool.Len(), Claimed: r.peers.claimed()}
+}

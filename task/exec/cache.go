@@ -24,15 +24,17 @@ type compilationCache struct {
 // entry returns the directory of a program, which exists and is now the newest.
 func (c compilationCache) entry(program string) (string, error) {
 	path := filepath.Join(c.dir, program)
-	if err := os.MkdirAll(path, 0o700); err != nil {
+	now := time.Now()
+	if err := os.Chtimes(path, now, now); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
-	now := time.Now()
-	return path, errors.Join(os.Chtimes(path, now, now), c.trim(maxCache))
+	if err := c.trim(maxCache); err != nil {
+		return "", err
+	}
+	return path, os.MkdirAll(path, 0o700)
 }
 
-// trim removes the oldest entries, all but the newest one, until what is left
-// is at most maxBytes.
+// trim removes the oldest entries until what is left is at most maxBytes.
 func (c compilationCache) trim(maxBytes int64) error {
 	type entry struct {
 		path string
@@ -42,7 +44,7 @@ func (c compilationCache) trim(maxBytes int64) error {
 	var entries []entry
 	var total int64
 	dirs, err := os.ReadDir(c.dir)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	for _, d := range dirs {
@@ -58,7 +60,7 @@ func (c compilationCache) trim(maxBytes int64) error {
 	slices.SortFunc(entries, func(a, b entry) int {
 		return cmp.Or(a.used.Compare(b.used), cmp.Compare(a.path, b.path))
 	})
-	for ; len(entries) > 1 && total > maxBytes; entries = entries[1:] {
+	for ; total > maxBytes; entries = entries[1:] {
 		if err := os.RemoveAll(entries[0].path); err != nil {
 			return err
 		}

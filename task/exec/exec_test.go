@@ -3,7 +3,6 @@ package exec_test
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,7 +23,6 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, runForEver(dir, filepath.Join(dir, "probe.wasm")))
 		os.Exit(1)
 	}
-	flag.Parse()
 	dir, err := os.MkdirTemp("", "sage-exec-test-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -73,6 +73,7 @@ func TestLogsAreCutAndTheProgramGoesOn(t *testing.T) {
 
 // E3: what depends on the machine is no result.
 func TestResourceLimits(t *testing.T) {
+	run(t, job(t, program(t, "probe"), "echo\n")) // so that its code is in the cache
 	tables := bytes.Repeat([]byte{0x70, 0, 0x80, 0x80, 0x40}, 400) // of 2^20 entries each: 3.2 GB
 	count := []byte{0x90, 3}                                       // 400
 	for _, tt := range []struct {
@@ -83,7 +84,7 @@ func TestResourceLimits(t *testing.T) {
 		want   string
 		logs   string
 	}{
-		{"time", program(t, "probe"), "loop", 5 * time.Second, "the program did not end within 5s", "into the loop\n"},
+		{"time", program(t, "probe"), "loop", 3 * time.Second, "the program did not end within 3s", "into the loop\n"},
 		{"time, not even started", program(t, "probe"), "loop", 1, "the program did not end within 1ns", ""},
 		{"native stack", exec.Program(0x10, 0), "", time.Minute, "the program's calls are nested too deeply", ""},
 		{"address space", exec.Module(exec.TypeNone, exec.OneFunction, exec.Section(4, append(count, tables...)),

@@ -64,8 +64,8 @@ type CommitCert struct {
 // Position implements [Message].
 func (c *CommitCert) Position() Position { return Position{c.Height, c.View, KindCommitCert} }
 
-// TC certifies that q validators gave up View or a later view. Each signer's
-// own view may be higher than View (S7, L2).
+// TC certifies that q validators gave up View or a later view. Each signer has
+// its own view (S7, L2); the lowest is View, so that a TC says one thing only.
 type TC struct {
 	Height   Height
 	View     View
@@ -76,7 +76,7 @@ type TC struct {
 
 // TimeoutMark is what a TC keeps of one Timeout.
 type TimeoutMark struct {
-	View      View // at least the TC's
+	View      View
 	HighView  View
 	Signature Signature
 }
@@ -87,6 +87,15 @@ func viewOf(qc *QC) View {
 		return NoView
 	}
 	return qc.View
+}
+
+// lowest returns the lowest view that the signers gave up.
+func (t *TC) lowest() View {
+	low := MaxView
+	for _, m := range t.Timeouts {
+		low = min(low, m.View)
+	}
+	return low
 }
 
 // highest returns the highest QC view that the marks declare.

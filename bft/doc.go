@@ -39,7 +39,7 @@
 //	S5   says no COMMIT in v after a Timeout of a view ≥ v.
 //	S6   knows a highQC that only grows, at least as high as every QC that it
 //	     said COMMIT on, and declares it in its Timeouts.
-//	S7   accepts a TC(v) only of q Timeouts, each of a view ≥ v, with one QC of
+//	S7   accepts a TC(v) only of q Timeouts, the lowest of view v, with one QC of
 //	     exactly the highest view that they declare (none if none declares one).
 //	S8   says PREPARE in v > 0 only with a TC(v−1) whose QC is absent or names
 //	     the block. Leaders propose so.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"testing"
 
 	"github.com/ipfs/go-cid"
 	"github.com/multiformats/go-multihash"
@@ -60,7 +59,7 @@ type parcel struct {
 // cluster is machines at one height and a network that delivers what it is told
 // to, in order. Its leaders are 0, 1, 2, … by view.
 type cluster struct {
-	t        testing.TB
+	t        failer
 	set      ValidatorSet
 	verifier Verifier
 	members  []*member
@@ -69,9 +68,15 @@ type cluster struct {
 	names    map[cid.Cid]string
 	trace    *strings.Builder // nil: keep none
 	evidence []Evidence
+	replies  bool // those who have decided answer the others (R4)
 }
 
-func newCluster(t testing.TB, n int) *cluster {
+// failer is what the cluster needs of a test, by testing or rapid.
+type failer interface {
+	Fatalf(format string, args ...any)
+}
+
+func newCluster(t failer, n int) *cluster {
 	set := testSet(n)
 	height := Height(n)
 	c := &cluster{
@@ -230,6 +235,14 @@ func (c *cluster) broadcast(i int, v Verified) {
 func (c *cluster) give(i int, v Verified) {
 	m := c.members[i]
 	if m.down || m.core == nil {
+		return
+	}
+	if c.replies && m.final != nil && Answered(v.Message(), m.final.Cert) {
+		for j := range c.members {
+			if j != i && c.members[j].final == nil {
+				c.queue = append(c.queue, parcel{i, j, VerifiedCommitCert{m.final.Cert}})
+			}
+		}
 		return
 	}
 	out, err := m.core.Message(v, 0)

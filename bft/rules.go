@@ -106,6 +106,10 @@ func carriesItsTC(p *Proposal) bool {
 	return p.TC != nil && p.TC.View == p.View-1
 }
 
+// reachesItsView reports whether all of a TC's signers gave up its view or a
+// later one, and no more than that. It keeps S7.
+func reachesItsView(t *TC) bool { return t.lowest() == t.View }
+
 // carriesHighest reports whether a TC's QC is exactly of the highest view that
 // its signers declare, absent only if all declare none. It keeps S7.
 func carriesHighest(t *TC) bool { return viewOf(t.QC) == t.highest() }

@@ -45,7 +45,10 @@ func TestStories(t *testing.T) {
 	})
 }
 
-type story struct{ *cluster }
+type story struct {
+	*cluster
+	t testing.TB
+}
 
 func (s *story) newCluster(t *testing.T, d *datadriven.TestData) *cluster {
 	var n, byzantine int
@@ -215,6 +218,9 @@ func (s *story) makeTC(view View, of []int) *TC {
 				held.timeouts.keep(i, t.t)
 			}
 		}
+	}
+	if v := held.tcView(); v != view {
+		s.t.Fatalf("no TC(%d) of %v: their Timeouts make TC(%d)", view, of, v)
 	}
 	return held.tc(view)
 }

@@ -258,8 +258,8 @@ func (v Verifier) votes(kind Kind, c *QC) error {
 	return v.batch(digest, batch)
 }
 
-// TC judges a TC of this height: exactly q signers, each with a view of at
-// least the TC's, and one QC of exactly the highest view that they declare (S7).
+// TC judges a TC of this height: exactly q signers, the lowest with the view of
+// the TC, and one QC of exactly the highest view that they declare (S7).
 func (v Verifier) TC(t *TC) error {
 	if t.Height != v.Height {
 		return invalidf("TC: height %d, want %d", t.Height, v.Height)
@@ -271,9 +271,12 @@ func (v Verifier) TC(t *TC) error {
 		return invalidf("TC: bitmap %x with %d timeouts, want %d of %d validators", t.Signers, len(t.Timeouts), v.Set.Quorum(), v.Set.Len())
 	}
 	for _, m := range t.Timeouts {
-		if m.View < t.View || m.HighView < NoView || m.HighView > m.View {
+		if m.View > MaxView || m.HighView < NoView || m.HighView > m.View {
 			return invalidf("TC of view %d: a Timeout of view %d, highQC view %d", t.View, m.View, m.HighView)
 		}
+	}
+	if !reachesItsView(t) {
+		return invalidf("TC of view %d: its lowest Timeout is of view %d", t.View, t.lowest())
 	}
 	if !carriesHighest(t) {
 		return invalidf("TC: QC of view %d, want %d", viewOf(t.QC), t.highest())

@@ -196,6 +196,9 @@ func TestWhatALedgerRefuses(t *testing.T) {
 		{"a settlement that pays too much", func(l atp.Ledger) error {
 			return l.Settle(atp.Settlement{Task: lockID('t'), Payments: []atp.Payment{{Who: alice, Amount: 10*atp.ATP + 1}}})
 		}, atp.ErrUnbalanced},
+		{"a settlement that pays all there can be, and comes round to the right sum", func(l atp.Ledger) error {
+			return l.Settle(atp.Settlement{Task: lockID('t'), Payments: []atp.Payment{{Who: carol, Amount: atp.MaxAmount}, {Who: alice, Amount: 10*atp.ATP + 1}}})
+		}, atp.ErrUnbalanced},
 		{"a settlement with a bond that is not there", func(l atp.Ledger) error {
 			return l.Settle(atp.Settlement{Task: lockID('t'), Bonds: []atp.Payment{{Who: bob, Amount: 1}}, ToPool: 10*atp.ATP + 1})
 		}, atp.ErrInsufficient},
@@ -229,6 +232,9 @@ func TestATaskTakesItsFeeAndSettlesAsAWhole(t *testing.T) {
 		l.Engage(atp.Engagement{Task: lock1, Payee: bob, Bond: 20 * atp.ATP, Discharged: 1 * atp.ATP, ToPool: 2 * atp.ATP}),
 	); err != nil {
 		t.Fatal(err)
+	}
+	if lock, _, err := m.Lock(lock1); err != nil || lock.Amount != 50*atp.ATP || lock.Payee.ID != bob {
+		t.Errorf("the lock is %+v, %v, want 50 ATP for bob", lock, err)
 	}
 	if got, want := holds(t, m, alice), [3]atp.Amount{47, 50, 0}; got != want {
 		t.Errorf("alice has %d once engaged, want %d", got, want)

@@ -224,6 +224,16 @@ func TestWhoMayAccept(t *testing.T) {
 	})
 }
 
+func TestARequesterThatMovedToAnotherSocietyStillCannotTakeItsOwnTask(t *testing.T) {
+	w, p := at(t, task.Posted)
+	moved := w.m.members[alice]
+	moved.Society = "f-team"
+	w.m.members[alice] = moved
+	before := w.m.clone()
+	_, err := w.book.Accept(idOf(p), alice, 100*atp.ATP, w.clock())
+	refuses(t, w, before, err, task.ErrExecutor)
+}
+
 func TestAnOpenTaskHasOneWinner(t *testing.T) {
 	w := newWorld(t)
 	id := w.to(t, task.Posted, terms())

@@ -218,8 +218,11 @@ func newWorld(t rapid.TB) *world {
 	}
 	m.members = map[atp.ID]task.Member{
 		alice: member("a-team", true), bob: member("b-team", true), carl: member("b-team", true),
-		dora: {Society: "d-team", Admitted: true}, eve: member("e-team", false),
+		dora: member("d-team", true), eve: member("e-team", false),
 	}
+	unregistered := m.members[dora]
+	unregistered.Registered = false
+	m.members[dora] = unregistered
 	for _, id := range []atp.ID{alice, bob, carl, dora, eve} {
 		if err := (atp.Ledger{State: m}).Grant(id, 1000*atp.ATP); err != nil {
 			t.Fatal(err)

@@ -169,6 +169,20 @@ func TestOneSocietysWordIsCapped(t *testing.T) {
 	}
 }
 
+// TestOneSocietysBlameIsCapped has bob let alice down until more adds nothing.
+func TestOneSocietysBlameIsCapped(t *testing.T) {
+	w := newWorld(t)
+	most := task.Cap(w.m.n)
+	for range 60 {
+		w.run(t, alice, bob, 10*atp.ATP, func(p task.Posting) ([]task.Event, error) {
+			return w.book.Prove(idOf(p), bob, proof(0), w.clock())
+		})
+	}
+	if got, want := w.known(t, asExecutor), (task.Evidence{Against: most, Day: 20_000}); got != want {
+		t.Errorf("have %+v, want %+v", got, want)
+	}
+}
+
 func TestEvidenceDecaysAsIfDaily(t *testing.T) {
 	evidence := rapid.Custom(func(t *rapid.T) task.Evidence {
 		return task.Evidence{

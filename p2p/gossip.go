@@ -51,6 +51,7 @@ func (h *Host) startGossip(ctx context.Context) error {
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign), // contents carry their own signatures
 		pubsub.WithNoAuthor(),
 		pubsub.WithMessageIdFn(contentID), // the default is sender and sequence number, both empty here
+		pubsub.WithFloodPublish(true),     // before the mesh has formed, up to a second, messages would go nowhere
 		pubsub.WithPeerOutboundQueueSize(outboundQueue),
 		pubsub.WithValidateQueueSize(h.cfg.Limits.GossipQueue),
 		pubsub.WithValidateThrottle(h.cfg.Limits.GossipQueue*len(h.topics)),
@@ -203,6 +204,7 @@ func (h *Host) scoring() (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) 
 	}
 	return &pubsub.PeerScoreParams{
 			SkipAtomicValidation:        true,
+			Topics:                      map[string]*pubsub.TopicScoreParams{}, // joined later; nil panics then
 			AppSpecificScore:            h.scoreOf,
 			AppSpecificWeight:           10, // per offence: eight of them reach the publish threshold
 			IPColocationFactorWeight:    -1,

@@ -53,6 +53,7 @@ func prepare(t *testing.T, change func(*Config), opts ...Option) *member {
 		Limits:  EdgeLimits(),
 	}
 	cfg.Limits.RedialMin = 20 * time.Millisecond
+	cfg.Limits.DialGrace = 100 * time.Millisecond
 	if change != nil {
 		change(&cfg)
 	}

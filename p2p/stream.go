@@ -140,8 +140,8 @@ func (h *Host) post(ctx context.Context, o *outbox) {
 	case <-ctx.Done():
 		return
 	}
-	o.rewind() // the peer may be a new process
-	for attempt := 0; ctx.Err() == nil; attempt++ {
+	for attempt := 1; ctx.Err() == nil; attempt++ {
+		o.rewind() // the peer may be a new process, or may have lost what the last stream carried
 		for o.idle() {
 			select {
 			case <-o.wake:
@@ -150,15 +150,13 @@ func (h *Host) post(ctx context.Context, o *outbox) {
 			}
 		}
 		s, err := h.open(ctx, o.to, frameProtocol)
-		if err == nil {
-			o.rewind()
-			if h.pump(ctx, s, o) {
-				attempt = 0
-			}
-			err = errors.New("stream ended")
+		if err != nil {
+			h.log.Debug("consensus stream", "peer", o.to, "err", err)
+		} else if opened := time.Now(); h.pump(ctx, s, o) || time.Since(opened) > h.cfg.Limits.Frame {
+			attempt = 0
+			continue
 		}
-		h.log.Debug("consensus stream", "peer", o.to, "err", err)
-		h.pause(ctx, backoff(attempt+1, h.cfg.Limits.RedialMin/8, h.cfg.Limits.RedialMax/8))
+		h.pause(ctx, backoff(attempt, h.cfg.Limits.RedialMin/8, h.cfg.Limits.RedialMax/8))
 	}
 }
 
@@ -171,9 +169,9 @@ func (h *Host) pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// pump writes until the stream breaks, a better path appears, or ctx ends. It
-// reports whether anything was written.
-func (h *Host) pump(ctx context.Context, s network.Stream, o *outbox) (wrote bool) {
+// pump writes until the stream breaks, ctx ends, or a better path appears, which
+// it reports.
+func (h *Host) pump(ctx context.Context, s network.Stream, o *outbox) (better bool) {
 	gone := make(chan struct{})
 	h.work.start(func(context.Context) {
 		// The peer never writes here: when this returns, the stream is gone, which
@@ -194,19 +192,18 @@ func (h *Host) pump(ctx context.Context, s network.Stream, o *outbox) (wrote boo
 				}
 			case <-gone:
 				s.Reset()
-				return wrote
+				return false
 			case <-ctx.Done():
 				s.Reset()
-				return wrote
+				return false
 			}
 			continue
 		}
 		s.SetWriteDeadline(time.Now().Add(h.cfg.Limits.Frame))
 		if _, err := s.Write(buf); err != nil {
 			s.Reset()
-			return wrote
+			return false
 		}
-		wrote = true
 		h.count.framesOut.Add(uint64(n))
 		h.count.frameBytesOut.Add(uint64(len(buf)))
 		if cap(buf) > 2*writeBatch {

@@ -3,6 +3,7 @@ package task_test
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -333,8 +334,22 @@ func TestWhatHappenedIsToldInOrder(t *testing.T) {
 		&task.ReputationChanged{Task: id, Who: bob, Role: task.Executor, Type: task.Vision, Old: 500_000, New: 514_285, Cause: task.CausePass},
 		&task.ReputationChanged{Task: id, Who: alice, Role: task.Requester, Old: 500_000, New: 523_809, Cause: task.CausePass},
 	}
-	if diff := cmp.Diff(want, events, cmpopts.EquateComparable(cid.Cid{}, atp.ID{})); diff != "" {
+	same := cmpopts.EquateComparable(cid.Cid{}, atp.ID{})
+	if diff := cmp.Diff(want, events, same); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
+	}
+	for _, e := range want {
+		data, err := atp.Encode(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := reflect.New(reflect.TypeOf(e).Elem()).Interface().(task.Event)
+		if err := atp.Decode(data, again); err != nil {
+			t.Error(err)
+		}
+		if diff := cmp.Diff(e, again, same); diff != "" {
+			t.Errorf("%T, decoded (-want +got):\n%s", e, diff)
+		}
 	}
 }
 

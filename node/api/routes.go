@@ -22,15 +22,15 @@ func (s *Server) routes() *http.ServeMux {
 		}),
 		"GET /api/v1/peers": answers(s, func(_ http.ResponseWriter, r *http.Request) (view.Peers, error) {
 			peers, err := s.node.Peers(r.Context())
-			return view.Peers{Peers: list(peers)}, err
+			return view.Peers{Peers: peers}, err
 		}),
 		"GET /api/v1/platforms": answers(s, func(_ http.ResponseWriter, r *http.Request) (view.Platforms, error) {
 			platforms, err := s.node.Platforms(r.Context())
-			return view.Platforms{Platforms: list(platforms)}, err
+			return view.Platforms{Platforms: platforms}, err
 		}),
 		"GET /api/v1/locks": answers(s, func(_ http.ResponseWriter, r *http.Request) (view.Locks, error) {
 			locks, err := s.node.Locks(r.Context())
-			return view.Locks{Locks: list(locks)}, err
+			return view.Locks{Locks: locks}, err
 		}),
 		"GET /api/v1/platforms/{platform}":       answers(s, s.getPlatform),
 		"GET /api/v1/accounts/{account}":         answers(s, s.getAccount),
@@ -118,9 +118,7 @@ func (s *Server) getHistory(_ http.ResponseWriter, r *http.Request) (view.Moveme
 	if err != nil {
 		return view.Movements{}, err
 	}
-	page, err := s.node.History(r.Context(), id, clip(r.URL.Query().Get("cursor")), limit)
-	page.Movements = list(page.Movements)
-	return page, err
+	return s.node.History(r.Context(), id, clip(r.URL.Query().Get("cursor")), limit)
 }
 
 func (s *Server) getBlocks(_ http.ResponseWriter, r *http.Request) (view.Headers, error) {
@@ -134,7 +132,7 @@ func (s *Server) getBlocks(_ http.ResponseWriter, r *http.Request) (view.Headers
 		return view.Headers{}, err
 	}
 	headers, err := s.node.Headers(r.Context(), view.Height(before), limit)
-	return view.Headers{Blocks: list(headers)}, err
+	return view.Headers{Blocks: headers}, err
 }
 
 // getBlock takes a height, an ID or a part of one. All digits is a height.
@@ -162,17 +160,7 @@ func (s *Server) getTasks(_ http.ResponseWriter, r *http.Request) (view.Tasks, e
 	default:
 		return view.Tasks{}, invalid("state %q: want posted, accepted, proven, witnessing or settled", clip(string(f.State)))
 	}
-	page, err := s.node.Tasks(r.Context(), f)
-	page.Tasks = list(page.Tasks)
-	return page, err
-}
-
-// list makes an empty list of none, so that JSON says [] and not null.
-func list[T any](s []T) []T {
-	if s == nil {
-		return []T{}
-	}
-	return s
+	return s.node.Tasks(r.Context(), f)
 }
 
 // pageLimit reads how many items are wanted.

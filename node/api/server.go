@@ -122,7 +122,7 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 	}
 	addrFile := filepath.Join(s.cfg.Home, view.AddrFile)
-	if err := os.WriteFile(addrFile, []byte(s.URL()+"\n"), 0o600); err != nil {
+	if err := publish(addrFile, s.URL()+"\n"); err != nil {
 		return fmt.Errorf("api: write the address for other commands: %w", errors.Join(err, s.listener.Close()))
 	}
 	defer func() { _ = os.Remove(addrFile) }() // a stale one only costs its reader a failed dial
@@ -153,6 +153,15 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil
 	})
 	return g.Wait()
+}
+
+// publish writes a file that whoever sees it can read whole.
+func publish(path, text string) error {
+	half := path + ".new"
+	if err := os.WriteFile(half, []byte(text), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(half, path)
 }
 
 // countConn closes a new connection when there are too many.

@@ -24,19 +24,19 @@ type Header struct {
 type Block struct {
 	Header
 	Certificate  Certificate `json:"certificate"`
-	Transactions []Tx        `json:"transactions"`
-	Events       []Event     `json:"events"`
+	Transactions List[Tx]    `json:"transactions"`
+	Events       List[Event] `json:"events"`
 }
 
 // Certificate shows who made a block final.
 type Certificate struct {
-	View    int64     `json:"view"`
-	Signers []peer.ID `json:"signers"`
+	View    int64         `json:"view"`
+	Signers List[peer.ID] `json:"signers"`
 }
 
 // Headers is a page of blocks, newest first.
 type Headers struct {
-	Blocks []Header `json:"blocks"`
+	Blocks List[Header] `json:"blocks"`
 }
 
 // TxState is how far a transaction has come.
@@ -51,21 +51,21 @@ const (
 
 // Tx is a transaction and, once it is final, what became of it.
 type Tx struct {
-	ID          CID     `json:"id"`
-	From        peer.ID `json:"from"`
-	Nonce       uint64  `json:"nonce"`
-	ExpiresMS   Millis  `json:"expires_ms,omitempty"`
-	FeeUATP     Amount  `json:"fee_uatp"`
-	Ops         []Op    `json:"ops"`
-	State       TxState `json:"state"`
-	Height      Height  `json:"height,omitempty"`
-	Block       CID     `json:"block,omitzero"`
-	OK          bool    `json:"ok"`                     // final and its operations took effect
-	Error       string  `json:"error,omitempty"`        // why they did not
-	Hint        string  `json:"hint,omitempty"`         // what would have helped
-	SubmittedMS Millis  `json:"submitted_ms,omitempty"` // local clock, for our own
-	FinalMS     Millis  `json:"final_ms,omitempty"`     // local clock, for our own
-	Events      []Event `json:"events"`
+	ID          CID         `json:"id"`
+	From        peer.ID     `json:"from"`
+	Nonce       uint64      `json:"nonce"`
+	ExpiresMS   Millis      `json:"expires_ms,omitempty"`
+	FeeUATP     Amount      `json:"fee_uatp"`
+	Ops         List[Op]    `json:"ops"`
+	State       TxState     `json:"state"`
+	Height      Height      `json:"height,omitempty"`
+	Block       CID         `json:"block,omitzero"`
+	OK          bool        `json:"ok"`                     // final and its operations took effect
+	Error       string      `json:"error,omitempty"`        // why they did not
+	Hint        string      `json:"hint,omitempty"`         // what would have helped
+	SubmittedMS Millis      `json:"submitted_ms,omitempty"` // local clock, for our own
+	FinalMS     Millis      `json:"final_ms,omitempty"`     // local clock, for our own
+	Events      List[Event] `json:"events"`
 }
 
 // Op is one operation of a transaction.
@@ -115,15 +115,15 @@ type Lock struct {
 
 // Locks lists open locks.
 type Locks struct {
-	Locks []Lock `json:"locks"`
+	Locks List[Lock] `json:"locks"`
 }
 
 // Platforms lists registered platforms.
 type Platforms struct {
-	Platforms []Platform `json:"platforms"`
+	Platforms List[Platform] `json:"platforms"`
 }
 
 // Peers lists connections.
 type Peers struct {
-	Peers []Peer `json:"peers"`
+	Peers List[Peer] `json:"peers"`
 }

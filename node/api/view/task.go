@@ -27,29 +27,29 @@ const (
 
 // Task is a task with its whole history.
 type Task struct {
-	ID                CID        `json:"id"`
-	State             TaskState  `json:"state"`
-	Settlement        Settlement `json:"settlement,omitempty"`
-	Cause             string     `json:"cause,omitempty"` // acknowledged, silence, refused, late, cancelled, not accepted, …
-	Requester         peer.ID    `json:"requester"`
-	RequesterName     string     `json:"requester_name,omitempty"`
-	Executor          peer.ID    `json:"executor,omitempty"` // absent while an open task has none
-	ExecutorName      string     `json:"executor_name,omitempty"`
-	Open              bool       `json:"open"` // the first to accept executes
-	Spec              Spec       `json:"spec"`
-	FeeUATP           Amount     `json:"fee_uatp"`
-	BondUATP          Amount     `json:"bond_uatp"`
-	DeadlineMS        Millis     `json:"deadline_ms,omitempty"` // of the present state
-	Result            CID        `json:"result,omitzero"`
-	ResultSize        uint64     `json:"result_size,omitempty"`
-	ResultHere        bool       `json:"result_here"` // this node holds its bytes
-	ClaimedPPM        *PPM       `json:"claimed_ppm,omitempty"`
-	QualityPPM        *PPM       `json:"quality_ppm,omitempty"` // of the settlement
-	Witnesses         []Witness  `json:"witnesses"`
-	History           []Step     `json:"history"`
-	ConsensusMS       Span       `json:"consensus_ms"`        // time spent agreeing, of the whole task
-	ConsensusSharePPM PPM        `json:"consensus_share_ppm"` // the same as a share
-	Failure           string     `json:"failure,omitempty"`   // why this node could not execute it, if it is the executor
+	ID                CID           `json:"id"`
+	State             TaskState     `json:"state"`
+	Settlement        Settlement    `json:"settlement,omitempty"`
+	Cause             string        `json:"cause,omitempty"` // acknowledged, silence, refused, late, cancelled, not accepted, …
+	Requester         peer.ID       `json:"requester"`
+	RequesterName     string        `json:"requester_name,omitempty"`
+	Executor          peer.ID       `json:"executor,omitempty"` // absent while an open task has none
+	ExecutorName      string        `json:"executor_name,omitempty"`
+	Open              bool          `json:"open"` // the first to accept executes
+	Spec              Spec          `json:"spec"`
+	FeeUATP           Amount        `json:"fee_uatp"`
+	BondUATP          Amount        `json:"bond_uatp"`
+	DeadlineMS        Millis        `json:"deadline_ms,omitempty"` // of the present state
+	Result            CID           `json:"result,omitzero"`
+	ResultSize        uint64        `json:"result_size,omitempty"`
+	ResultHere        bool          `json:"result_here"` // this node holds its bytes
+	ClaimedPPM        *PPM          `json:"claimed_ppm,omitempty"`
+	QualityPPM        *PPM          `json:"quality_ppm,omitempty"` // of the settlement
+	Witnesses         List[Witness] `json:"witnesses"`
+	History           List[Step]    `json:"history"`
+	ConsensusMS       Span          `json:"consensus_ms"`        // time spent agreeing, of the whole task
+	ConsensusSharePPM PPM           `json:"consensus_share_ppm"` // the same as a share
+	Failure           string        `json:"failure,omitempty"`   // why this node could not execute it, if it is the executor
 }
 
 // Spec is what was asked for.
@@ -79,14 +79,14 @@ type Witness struct {
 
 // Step is one event of a task's life with its arithmetic.
 type Step struct {
-	TimeMS     Millis           `json:"time_ms"`
-	Height     Height           `json:"height"`
-	Event      string           `json:"event"` // posted, accepted, proven, acknowledged, refused, settled, …
-	By         peer.ID          `json:"by,omitempty"`
-	Tx         CID              `json:"tx,omitzero"`
-	Legs       []Leg            `json:"legs"`
-	Reputation []ReputationMove `json:"reputation"`
-	Note       string           `json:"note,omitempty"`
+	TimeMS     Millis               `json:"time_ms"`
+	Height     Height               `json:"height"`
+	Event      string               `json:"event"` // posted, accepted, proven, acknowledged, refused, settled, …
+	By         peer.ID              `json:"by,omitempty"`
+	Tx         CID                  `json:"tx,omitzero"`
+	Legs       List[Leg]            `json:"legs"`
+	Reputation List[ReputationMove] `json:"reputation"`
+	Note       string               `json:"note,omitempty"`
 }
 
 // Leg is one movement of money within a step.
@@ -108,8 +108,8 @@ type ReputationMove struct {
 
 // Tasks is a page of tasks, newest first. Their histories are left out.
 type Tasks struct {
-	Tasks []Task `json:"tasks"`
-	Next  string `json:"next,omitempty"`
+	Tasks List[Task] `json:"tasks"`
+	Next  string     `json:"next,omitempty"`
 }
 
 // TaskFilter selects tasks. The zero value selects all.

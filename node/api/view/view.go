@@ -34,6 +34,17 @@ type Millis = atp.Millis
 // Span is a length of time in milliseconds.
 type Span = atp.Span
 
+// List is a list that is [] in JSON when it is empty, never null.
+type List[T any] []T
+
+// MarshalJSON implements json.Marshaler.
+func (l List[T]) MarshalJSON() ([]byte, error) {
+	if l == nil {
+		return []byte("[]"), nil
+	}
+	return json.Marshal([]T(l))
+}
+
 // CID names content: a block, transaction, task, lock, program, input or
 // result. In JSON it is its string form. The zero CID is the absent one.
 type CID struct{ cid.Cid }
@@ -80,32 +91,32 @@ func (c *CID) UnmarshalJSON(b []byte) error {
 
 // Status is a node's health in one object.
 type Status struct {
-	PeerID        peer.ID  `json:"peer_id"`
-	Name          string   `json:"name"`
-	Network       string   `json:"network"`
-	Founder       peer.ID  `json:"founder,omitempty"`
-	Genesis       string   `json:"genesis"` // hex of the genesis hash; empty while there is none
-	Height        Height   `json:"height"`  // of the newest final block
-	Block         CID      `json:"block,omitzero"`
-	StateRoot     CID      `json:"state_root,omitzero"`
-	FinalTimeMS   Millis   `json:"final_time_ms"`
-	Mode          Mode     `json:"mode"`
-	Validator     bool     `json:"validator"`
-	Validators    int      `json:"validators"`
-	Quorum        int      `json:"quorum"`
-	Peers         int      `json:"peers"`
-	BalanceUATP   Amount   `json:"balance_uatp"` // available
-	LockedUATP    Amount   `json:"locked_uatp"`
-	BondedUATP    Amount   `json:"bonded_uatp"`
-	Totals        Totals   `json:"totals"`
-	Mempool       int      `json:"mempool"`
-	Syncing       bool     `json:"syncing"`
-	ClockOffsetMS int64    `json:"clock_offset_ms"`
-	Version       string   `json:"version"`
-	Listen        []string `json:"listen"`            // multiaddresses with /p2p/ID: what another node's --bootstrap takes
-	Waiting       string   `json:"waiting,omitempty"` // what a node that is not ready waits for, as one clause
-	Alarms        []string `json:"alarms"`
-	PID           int      `json:"pid"`
+	PeerID        peer.ID      `json:"peer_id"`
+	Name          string       `json:"name"`
+	Network       string       `json:"network"`
+	Founder       peer.ID      `json:"founder,omitempty"`
+	Genesis       string       `json:"genesis"` // hex of the genesis hash; empty while there is none
+	Height        Height       `json:"height"`  // of the newest final block
+	Block         CID          `json:"block,omitzero"`
+	StateRoot     CID          `json:"state_root,omitzero"`
+	FinalTimeMS   Millis       `json:"final_time_ms"`
+	Mode          Mode         `json:"mode"`
+	Validator     bool         `json:"validator"`
+	Validators    int          `json:"validators"`
+	Quorum        int          `json:"quorum"`
+	Peers         int          `json:"peers"`
+	BalanceUATP   Amount       `json:"balance_uatp"` // available
+	LockedUATP    Amount       `json:"locked_uatp"`
+	BondedUATP    Amount       `json:"bonded_uatp"`
+	Totals        Totals       `json:"totals"`
+	Mempool       int          `json:"mempool"`
+	Syncing       bool         `json:"syncing"`
+	ClockOffsetMS int64        `json:"clock_offset_ms"`
+	Version       string       `json:"version"`
+	Listen        List[string] `json:"listen"`            // multiaddresses with /p2p/ID: what another node's --bootstrap takes
+	Waiting       string       `json:"waiting,omitempty"` // what a node that is not ready waits for, as one clause
+	Alarms        List[string] `json:"alarms"`
+	PID           int          `json:"pid"`
 }
 
 // Ready reports whether the node has a chain and follows it.
@@ -149,10 +160,10 @@ type Peer struct {
 
 // Validators is the set that decides the next height.
 type Validators struct {
-	Height  Height      `json:"height"` // the height they decide
-	Quorum  int         `json:"quorum"`
-	Faults  int         `json:"faults"` // how many may fail
-	Members []Validator `json:"validators"`
+	Height  Height          `json:"height"` // the height they decide
+	Quorum  int             `json:"quorum"`
+	Faults  int             `json:"faults"` // how many may fail
+	Members List[Validator] `json:"validators"`
 }
 
 // Validator is a platform with a vote.
@@ -166,17 +177,17 @@ type Validator struct {
 
 // Platform is what a platform has registered, and how it stands.
 type Platform struct {
-	PeerID     peer.ID      `json:"peer_id"`
-	Name       string       `json:"name"`
-	Society    string       `json:"society,omitempty"`
-	Hardware   Hardware     `json:"hardware"`
-	Horizon    Horizon      `json:"horizon"`
-	Offers     []Offer      `json:"offers"`
-	Runtimes   []string     `json:"runtimes"`
-	Reputation []Reputation `json:"reputation"`
-	Validator  bool         `json:"validator"`
-	Connected  bool         `json:"connected"`
-	SinceMS    Millis       `json:"since_ms"` // time of the block that registered it
+	PeerID     peer.ID          `json:"peer_id"`
+	Name       string           `json:"name"`
+	Society    string           `json:"society,omitempty"`
+	Hardware   Hardware         `json:"hardware"`
+	Horizon    Horizon          `json:"horizon"`
+	Offers     List[Offer]      `json:"offers"`
+	Runtimes   List[string]     `json:"runtimes"`
+	Reputation List[Reputation] `json:"reputation"`
+	Validator  bool             `json:"validator"`
+	Connected  bool             `json:"connected"`
+	SinceMS    Millis           `json:"since_ms"` // time of the block that registered it
 }
 
 // Hardware is what a platform runs on, by its own word.
@@ -216,14 +227,14 @@ type Reputation struct {
 
 // Account is a balance, at a height.
 type Account struct {
-	PeerID        peer.ID      `json:"peer_id"`
-	Name          string       `json:"name,omitempty"`
-	AvailableUATP Amount       `json:"available_uatp"`
-	LockedUATP    Amount       `json:"locked_uatp"`
-	BondedUATP    Amount       `json:"bonded_uatp"`
-	Nonce         uint64       `json:"nonce"`
-	Reputation    []Reputation `json:"reputation"`
-	Height        Height       `json:"height"`
+	PeerID        peer.ID          `json:"peer_id"`
+	Name          string           `json:"name,omitempty"`
+	AvailableUATP Amount           `json:"available_uatp"`
+	LockedUATP    Amount           `json:"locked_uatp"`
+	BondedUATP    Amount           `json:"bonded_uatp"`
+	Nonce         uint64           `json:"nonce"`
+	Reputation    List[Reputation] `json:"reputation"`
+	Height        Height           `json:"height"`
 }
 
 // Movement is one change of one account.
@@ -240,6 +251,6 @@ type Movement struct {
 
 // Movements is a page of an account's history, newest first.
 type Movements struct {
-	Movements []Movement `json:"movements"`
-	Next      string     `json:"next,omitempty"` // cursor of the page before, if any
+	Movements List[Movement] `json:"movements"`
+	Next      string         `json:"next,omitempty"` // cursor of the page before, if any
 }

@@ -21,6 +21,8 @@ type candidate struct {
 	block   *chain.Block                 // nil until nothing is missing
 	stored  bool                         // the body is in Persist of this step or an earlier one
 
+	scattered bool // a holder did not have the missing ones
+
 	holders []bft.ID // who should have the body, the likeliest first
 	turn    int      // of the next holder to ask
 

@@ -36,9 +36,9 @@ func (r *Replica) asking(is func(*fetch) bool) (n int) {
 	return n
 }
 
-// fetchBody asks for what is missing of a block: its transactions if their
-// addresses are known, else all of it. It asks at most maxAlike peers at once;
-// the timer brings it back.
+// fetchBody asks for what is missing of a block: the transactions, or all of it
+// if their addresses are not known, or if they may be in no mempool any more.
+// It asks at most maxAlike peers at once; the timer brings it back.
 func (r *Replica) fetchBody(c *candidate) {
 	r.lookAgain(patience)
 	if r.asking(func(f *fetch) bool { return f.block == c.id }) >= maxAlike {
@@ -49,7 +49,7 @@ func (r *Replica) fetchBody(c *candidate) {
 		return
 	}
 	w := Want{Block: c.id}
-	if c.outline != nil {
+	if c.outline != nil && !c.scattered && r.final == nil {
 		w = Want{Txs: c.missing}
 	}
 	r.ask(p, w, c.id)
@@ -111,8 +111,10 @@ func (r *Replica) fetched(in Fetched) error {
 	if c == nil || c.block != nil {
 		return nil
 	}
+	helped := c.take(in)
+	c.scattered = c.scattered || !helped
 	if p != nil {
-		p.gave(c.take(in), r.now)
+		p.gave(helped, r.now)
 	}
 	if r.awaits(c.id) {
 		return r.advance(c)

@@ -82,7 +82,7 @@ func (r *Replica) chase(attempt int) error {
 // progress, if the backlog holds it.
 func (r *Replica) judgeNext() error {
 	w, ok := r.backlog.blocks[r.height()]
-	if !ok || r.backlog.judged || r.final != nil {
+	if !ok {
 		return nil
 	}
 	c, err := r.candidate(w.Cert.Block)
@@ -91,6 +91,12 @@ func (r *Replica) judgeNext() error {
 	}
 	if c.block == nil {
 		c.block = &w.Block
+		if r.awaits(c.id) {
+			return r.advance(c)
+		}
+	}
+	if r.backlog.judged || r.final != nil {
+		return nil
 	}
 	r.backlog.judged = true
 	r.job(Job{From: w.from, Height: r.height(), Set: r.set, Message: w.Cert})

@@ -1,0 +1,47 @@
+package sim
+
+import (
+	"github.com/ipfs/go-cid"
+
+	"github.com/sage-p2p/sage-p2p/bft"
+)
+
+// doubleVoter votes for every block that it hears of, in every view and both
+// phases, whatever it has voted for before and however the view stands.
+type doubleVoter struct {
+	honest
+	voted map[bft.Position]map[cid.Cid]bool
+}
+
+// Hear implements [Behaviour].
+func (d *doubleVoter) Hear(at *machine, m bft.Message) {
+	var block cid.Cid
+	switch m := m.(type) {
+	case *bft.Proposal:
+		block = m.Block
+	case *bft.Vote:
+		block = m.Block
+	default:
+		return
+	}
+	place := m.Position()
+	place.Kind = 0
+	if d.voted[place][block] {
+		return
+	}
+	if d.voted == nil {
+		d.voted = make(map[bft.Position]map[cid.Cid]bool)
+	}
+	if d.voted[place] == nil {
+		d.voted[place] = make(map[cid.Cid]bool)
+	}
+	d.voted[place][block] = true
+	for _, k := range []bft.Kind{bft.KindPrepare, bft.KindCommit} {
+		v := at.say(vote(k, place, block))
+		for _, to := range at.sim.machines {
+			if to != at {
+				at.sim.net.pass(at, to, v)
+			}
+		}
+	}
+}

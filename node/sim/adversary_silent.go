@@ -1,0 +1,13 @@
+package sim
+
+import "github.com/sage-p2p/sage-p2p/bft"
+
+// silent listens and never says anything: it withholds its votes, its turns as
+// leader, its Timeouts, and what it is asked for.
+type silent struct{ honest }
+
+// Send implements [Behaviour].
+func (silent) Send(_, _ *machine, _ bft.Message) []bft.Message { return nil }
+
+// Serves implements [Behaviour].
+func (silent) Serves() bool { return false }

@@ -1,0 +1,96 @@
+package sim
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+
+	"github.com/ipfs/go-cid"
+	"github.com/oasisprotocol/curve25519-voi/primitives/ed25519"
+
+	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/bft"
+	"github.com/sage-p2p/sage-p2p/chain"
+	"github.com/sage-p2p/sage-p2p/node/signer"
+)
+
+// Cast is the platforms of a federation and its genesis: what all seeds with so
+// many machines have in common. It is immutable.
+type Cast struct {
+	Keys    []Key // of the founders, in the order of their IDs
+	Genesis bft.GenesisHash
+	Scheme  bft.Scheme
+
+	state chain.State
+	nodes map[cid.Cid][]byte
+}
+
+// Key signs for one machine: with a stand-in that costs a hash, or for real.
+// Proofs of the beacon are always real, because the chain checks them.
+type Key struct {
+	id      bft.ID
+	private ed25519.PrivateKey
+	real    bool
+}
+
+var _ signer.Key = Key{}
+
+// ID implements [signer.Key].
+func (k Key) ID() bft.ID { return k.id }
+
+// Sign implements [signer.Key].
+func (k Key) Sign(message []byte) bft.Signature {
+	if k.real {
+		return bft.Signature(ed25519.Sign(k.private, message))
+	}
+	return bft.InsecureSimulation{}.Sign(k.id, message)
+}
+
+// ProveBeacon implements [signer.Key].
+func (k Key) ProveBeacon(below bft.Beacon, h bft.Height) bft.BeaconProof {
+	return bft.ProveBeacon(k.private, below, h)
+}
+
+// epoch is when every simulation begins.
+const epoch atp.Millis = 1_700_000_000_000
+
+// NewCast returns n platforms that all validate, unless they are two: then one
+// of them does. With real, signatures are Ed25519.
+func NewCast(n int, real bool) (*Cast, error) {
+	c := &Cast{Scheme: bft.InsecureSimulation{}}
+	if real {
+		c.Scheme = bft.ZIP215{}
+	}
+	for i := range n {
+		seed := sha256.Sum256(fmt.Appendf(nil, "sim %d", i))
+		private := ed25519.NewKeyFromSeed(seed[:])
+		public, ok := private.Public().(ed25519.PublicKey)
+		if !ok {
+			return nil, fmt.Errorf("sim: a key without its public half")
+		}
+		c.Keys = append(c.Keys, Key{bft.IDFromKey([32]byte(public)), private, real})
+	}
+	slices.SortFunc(c.Keys, func(a, b Key) int { return a.id.Compare(b.id) })
+
+	var founders []chain.Founder
+	for i, k := range c.Keys {
+		founders = append(founders, chain.Founder{ID: atp.ID(k.id), Name: fmt.Sprintf("platform-%d", i)})
+	}
+	g := chain.NewGenesis("sim", epoch, chain.DefaultParams(chain.AdmitAuto), founders...)
+	if err := g.Check(); err != nil {
+		return nil, err
+	}
+	var err error
+	if c.Genesis, err = g.Hash(); err != nil {
+		return nil, err
+	}
+	state, nodes, err := g.State()
+	if err != nil {
+		return nil, err
+	}
+	c.state, c.nodes = state, make(map[cid.Cid][]byte, len(nodes))
+	for _, n := range nodes {
+		c.nodes[n.ID] = n.Data
+	}
+	return c, nil
+}

@@ -1,0 +1,114 @@
+package sim
+
+import (
+	"errors"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/bft"
+	"github.com/sage-p2p/sage-p2p/chain"
+	"github.com/sage-p2p/sage-p2p/chain/mempool"
+	"github.com/sage-p2p/sage-p2p/node/replica"
+)
+
+// client is the user of one machine: it submits transactions, one after the
+// other, each until the machine has taken it in.
+type client struct {
+	sim     *Sim
+	machine *machine
+	nonce   uint64
+	left    int
+	pending *chain.VerifiedTx // submitted, and not taken in yet
+	locks   []cid.Cid         // that it opened, and has not ended
+}
+
+func newClient(s *Sim, m *machine) *client {
+	return &client{sim: s, machine: m, left: s.plan.Submissions}
+}
+
+// schedule plans the next submission.
+func (c *client) schedule() {
+	if c.left > 0 {
+		span := c.sim.plan.Faults / atp.Span(c.sim.plan.Submissions)
+		c.sim.World.After(c.sim.World.Between(1, max(span, 2)), c.submit)
+	}
+}
+
+// submit hands a transaction to the machine, again if it was not taken in.
+func (c *client) submit() {
+	if c.pending == nil {
+		tx, err := c.next()
+		if err != nil {
+			c.sim.judge.fail("client %d: %v", c.machine.index, err)
+			return
+		}
+		c.pending = &tx
+	}
+	if c.machine.up {
+		c.machine.feed(replica.Transactions{Txs: []chain.VerifiedTx{*c.pending}, Local: true})
+	}
+	if c.pending != nil {
+		c.sim.World.After(c.sim.World.Between(100, 1_000), c.submit)
+	}
+}
+
+// verdict takes the machine's answer.
+func (c *client) verdict(v replica.Verdict) {
+	if c.pending == nil || !v.Local || v.ID != c.pending.ID() {
+		return
+	}
+	if v.Err != nil && !errors.Is(v.Err, mempool.ErrKnown) && !errors.Is(v.Err, mempool.ErrStale) {
+		return
+	}
+	c.sim.judge.accept(c.machine, v.ID)
+	c.pending = nil
+	c.left--
+	c.schedule()
+}
+
+// next signs the client's next transaction.
+func (c *client) next() (chain.VerifiedTx, error) {
+	tx := chain.Transaction{
+		Version: chain.TxVersion, From: atp.ID(c.machine.id()), Nonce: c.nonce,
+		Ops: []chain.Op{{Action: c.action()}},
+	}
+	c.nonce++
+	v, err := chain.SignTx(c.sim.cast.Scheme, c.sim.cast.Genesis, tx, func(message []byte) (bft.Signature, error) {
+		return c.machine.key.Sign(message), nil
+	})
+	if err != nil {
+		return v, err
+	}
+	if _, opens := tx.Ops[0].Action.(*chain.TransferLock); opens {
+		id, err := chain.LockID(c.sim.cast.Genesis, tx, 0)
+		if err != nil {
+			return v, err
+		}
+		c.locks = append(c.locks, id)
+	}
+	return v, nil
+}
+
+// action draws what to do: pay, lock, or end a lock, of which some end twice.
+func (c *client) action() chain.Action {
+	r := c.sim.World.Rand
+	other := atp.ID(c.sim.cast.Keys[r.IntN(len(c.sim.cast.Keys))].id)
+	amount := atp.Amount(1 + r.Uint64N(1_000))
+	switch n := r.IntN(10); {
+	case n < 4 || n >= 7 && len(c.locks) == 0:
+		return &chain.Transfer{To: other, Amount: amount}
+	case n < 7:
+		deadline := c.sim.World.Now().Add(c.sim.World.Between(1_000, 20_000))
+		return &chain.TransferLock{Payee: other, Amount: amount, Deadline: deadline}
+	}
+	i := r.IntN(len(c.locks))
+	lock := c.locks[i]
+	if r.IntN(3) > 0 { // else it will be tried again
+		c.locks = append(c.locks[:i], c.locks[i+1:]...)
+	}
+	if r.IntN(2) == 0 {
+		return &chain.TransferRollback{Lock: lock}
+	}
+	return &chain.TransferCommit{Lock: lock}
+}

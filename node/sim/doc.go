@@ -1,0 +1,22 @@
+// Package sim is the judge of consensus: one goroutine, one seed, virtual time,
+// and the real replica, chain, mempool and signer in machines whose links
+// delay, drop, duplicate, reorder and partition, whose disks lose and tear what
+// was not synced, and which crash between any two effects of an Output.
+// Adversaries embed a correct machine and override one decision.
+//
+// After every event these are checked of all correct machines:
+//
+//	A1  no two different blocks are final at one height
+//	A2  balances, locks, bonds, pool and discharge add up to the supply
+//	A3  no lock ends twice
+//	A6  no two signatures handed out contradict each other, and no body is
+//	    voted for that is not on the disk
+//	A7  what was published as final is there after every restart
+//
+// and at the end, once the faults have stopped: everything that a correct
+// machine took in becomes final everywhere, every lock ends, and then nothing
+// is said any more.
+//
+// A run is a function of its seed. One that fails prints the seed; running it
+// again gives the same trace, bit for bit.
+package sim

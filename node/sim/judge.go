@@ -1,0 +1,230 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/bft"
+	"github.com/sage-p2p/sage-p2p/chain"
+	"github.com/sage-p2p/sage-p2p/node/replica"
+)
+
+// judge watches everything and holds it against the laws. It shares no rule
+// with what it judges.
+type judge struct {
+	sim    *Sim
+	err    error // the first violation
+	supply atp.Amount
+
+	finals    []cid.Cid                   // A1: of heights 1, 2, …, as first published
+	published []bft.Height                // A7: of each machine
+	said      []map[bft.Height]statements // A6: of each machine
+	locks     map[cid.Cid]bool            // A3: whether it has ended
+	accepted  map[cid.Cid]bool            // transactions that correct machines took in
+	included  map[cid.Cid]bool            // those that are final
+}
+
+// statements is what one machine has signed at one height.
+type statements []bft.Unsigned
+
+func newJudge(s *Sim) *judge {
+	j := &judge{
+		sim: s, supply: s.cast.state.Totals().Supply,
+		published: make([]bft.Height, s.plan.Machines),
+		locks:     make(map[cid.Cid]bool), accepted: make(map[cid.Cid]bool), included: make(map[cid.Cid]bool),
+	}
+	for range s.plan.Machines {
+		j.said = append(j.said, make(map[bft.Height]statements))
+	}
+	return j
+}
+
+// fail takes down the first violation; the schedule ends with it.
+func (j *judge) fail(format string, args ...any) {
+	if j.err == nil {
+		j.err = fmt.Errorf("at %d ms: "+format, append([]any{j.sim.World.Now() - epoch}, args...)...)
+	}
+}
+
+// booted is A7: what a machine published before is on its disk.
+func (j *judge) booted(m *machine) {
+	if !m.correct() {
+		return
+	}
+	h := j.published[m.index]
+	if m.store.height() < h {
+		j.fail("A7: machine %d published height %d and restarts at %d", m.index, h, m.store.height())
+	}
+	for _, f := range m.store.finals {
+		j.decided(m, f.Final)
+	}
+}
+
+// decided is A1, and the facts of a height when it is decided for the first time.
+func (j *judge) decided(m *machine, f replica.Final) {
+	h, id := f.Cert.Height, f.Cert.Block
+	switch {
+	case h > j.top()+1:
+		j.fail("machine %d has height %d final, and nobody the one below", m.index, h)
+	case h == j.top()+1:
+		j.finals = append(j.finals, id)
+		j.first(f)
+	case j.finals[h-1] != id:
+		j.fail("A1: height %d: %s is final on machine %d, %s elsewhere", h, id, m.index, j.finals[h-1])
+	}
+}
+
+// final judges a block that a machine publishes.
+func (j *judge) final(m *machine, f replica.Final) {
+	if !m.correct() {
+		return
+	}
+	h, id := f.Cert.Height, f.Cert.Block
+	j.decided(m, f)
+	if m.store.height() < h || m.store.finals[h-1].id != id {
+		j.fail("A7: machine %d publishes height %d before it is stored", m.index, h)
+	}
+	j.published[m.index] = h
+	t := f.Result.State.Totals()
+	if sum := t.Available + t.Locked + t.Bonded + t.Pool + t.Discharged; sum != j.supply || t.Supply != j.supply {
+		j.fail("A2: height %d: totals %+v, want %d", h, t, j.supply)
+	}
+}
+
+// first takes a height's facts when it is published for the first time.
+func (j *judge) first(f replica.Final) {
+	for _, tx := range f.Block.Txs {
+		if j.included[tx.ID()] {
+			j.fail("height %d: transaction %s is final twice", f.Cert.Height, tx.ID())
+		}
+		j.included[tx.ID()] = true
+	}
+	for _, r := range f.Result.Receipts {
+		for _, e := range r.Events {
+			j.fact(e.Fact)
+		}
+	}
+}
+
+// fact is A3: a lock ends once.
+func (j *judge) fact(f chain.Fact) {
+	var ended cid.Cid
+	switch f := f.(type) {
+	case *chain.LockOpened:
+		j.locks[f.Lock] = false
+		return
+	case *chain.LockCommitted:
+		ended = f.Lock
+	case *chain.LockRolledBack:
+		ended = f.Lock
+	default:
+		return
+	}
+	if over, known := j.locks[ended]; over || !known {
+		j.fail("A3: lock %s ends: open before: %v, ended before: %v", ended, known, over)
+	}
+	j.locks[ended] = true
+}
+
+// signed is A6, and J1: judged when a signature is handed out, sent or not.
+func (j *judge) signed(m *machine, u bft.Unsigned, _ bft.Signature) {
+	if !m.correct() {
+		return
+	}
+	for _, old := range j.said[m.index][u.Height] {
+		if contradict(old, u) || contradict(u, old) {
+			j.fail("A6: machine %d signs %v of height %d, view %d, highQC %d, %s after %v of view %d, highQC %d, %s",
+				m.index, u.Kind, u.Height, u.View, u.HighView, short(u.Block.KeyString()), old.Kind, old.View, old.HighView, short(old.Block.KeyString()))
+		}
+	}
+	j.said[m.index][u.Height] = append(j.said[m.index][u.Height], u)
+	if u.Kind == bft.KindProposal || u.Kind == bft.KindPrepare {
+		if _, ok := m.store.bodies[u.Block]; !ok || m.store.synced != len(m.store.log) {
+			j.fail("A6: machine %d signs %v of height %d without its body on the disk", m.index, u.Kind, u.Height)
+		}
+	}
+}
+
+// contradict reports whether no correct platform says a and then b.
+func contradict(a, b bft.Unsigned) bool {
+	switch {
+	case a.Kind == b.Kind && a.View == b.View:
+		return a.Block != b.Block || a.HighView != b.HighView
+	case a.Kind == bft.KindTimeout && (b.Kind == bft.KindPrepare || b.Kind == bft.KindCommit):
+		return false // the order in which they were said is judged below
+	case a.Kind == bft.KindCommit && b.Kind == bft.KindTimeout:
+		return b.View >= a.View && b.HighView < a.View
+	}
+	return false
+}
+
+// fault judges a blame: no correct machine does what no correct machine does.
+func (j *judge) fault(m *machine, f replica.Fault) {
+	if culprit := j.sim.machine(f.Peer); m.correct() && culprit.correct() {
+		j.fail("machine %d blames machine %d, which is correct: %v", m.index, culprit.index, f.Err)
+	}
+}
+
+func (j *judge) alarm(m *machine, a replica.Alarm) {
+	if m.correct() {
+		j.fail("machine %d raises an alarm: %s", m.index, a.Text)
+	}
+}
+
+// accept takes note that a machine has promised to make a transaction final.
+func (j *judge) accept(m *machine, id cid.Cid) {
+	if m.correct() {
+		j.accepted[id] = true
+	}
+}
+
+func (j *judge) top() bft.Height { return bft.Height(len(j.finals)) }
+
+// settled reports whether everything promised has come true everywhere.
+func (j *judge) settled() bool { return j.unsettled() == nil }
+
+func (j *judge) unsettled() error {
+	if len(j.included) < len(j.accepted) {
+		return fmt.Errorf("liveness: %d of %d transactions are final", len(j.included), len(j.accepted))
+	}
+	for id := range j.accepted {
+		if !j.included[id] {
+			return fmt.Errorf("liveness: transaction %s is not final", id)
+		}
+	}
+	for _, over := range j.locks {
+		if !over {
+			return errors.New("A3: a lock is still open")
+		}
+	}
+	for _, m := range j.sim.machines {
+		if m.correct() && (!m.up || m.store.height() < j.top()) {
+			return fmt.Errorf("liveness: machine %d is at height %d, others at %d", m.index, m.store.height(), j.top())
+		}
+	}
+	return nil
+}
+
+func (j *judge) mustSettle() {
+	if err := j.unsettled(); err != nil {
+		j.fail("%w", err)
+	}
+	for _, m := range j.sim.machines {
+		if j.err == nil && m.correct() {
+			if err := m.replica.State().Check(); err != nil {
+				j.fail("A2: machine %d: %w", m.index, err)
+			}
+		}
+	}
+	j.sim.net.sent = 0
+}
+
+// mustBeQuiet is J6: an idle federation is silent.
+func (j *judge) mustBeQuiet() {
+	if j.err == nil && !j.sim.World.Idle() {
+		j.fail("J6: something is still going on, long after everything is final: %d messages", j.sim.net.sent)
+	}
+}

@@ -1,0 +1,180 @@
+package sim
+
+import (
+	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/bft"
+	"github.com/sage-p2p/sage-p2p/chain"
+	"github.com/sage-p2p/sage-p2p/node/replica"
+)
+
+// network is the links between machines. Each message takes its own time, so
+// that later ones overtake; some are lost, some come twice. A partition lets
+// nothing through, whether or not anyone is told.
+type network struct {
+	sim   *Sim
+	calm  bool // the faults have stopped
+	sides []int
+	links [][]bool // links[i][j]: machine i believes that it is connected to j
+	sent  int      // messages of consensus, since it was last read
+}
+
+func newNetwork(s *Sim) *network {
+	n := &network{sim: s, sides: make([]int, s.plan.Machines)}
+	for range s.plan.Machines {
+		n.links = append(n.links, make([]bool, s.plan.Machines))
+	}
+	return n
+}
+
+// open reports whether anything passes between two machines.
+func (n *network) open(a, b *machine) bool { return n.sides[a.index] == n.sides[b.index] }
+
+// transmit runs deliver at the other end after the delay of the link: never,
+// once or twice.
+func (n *network) transmit(from, to *machine, deliver func()) {
+	p, w := n.sim.plan, n.sim.World
+	copies := 1
+	if !n.calm && w.Chance(p.Loss) {
+		copies = 0
+	}
+	if !n.calm && w.Chance(p.Duplicates) {
+		copies++
+	}
+	for range copies {
+		w.After(n.delay(), func() {
+			if to.up && n.open(from, to) {
+				deliver()
+			}
+		})
+	}
+}
+
+func (n *network) delay() atp.Span {
+	p, w := n.sim.plan, n.sim.World
+	if !n.calm && w.Chance(p.Spikes) {
+		return w.Between(p.MaxDelay, 20*p.MaxDelay)
+	}
+	return w.Between(1, p.MaxDelay)
+}
+
+// send passes a message of consensus on, if the sender's behaviour lets it.
+func (n *network) send(from *machine, to bft.ID, m bft.Message) {
+	target := n.sim.machine(to)
+	if target == nil || target == from {
+		return
+	}
+	n.sent++
+	list := []bft.Message{m}
+	if from.behaviour != nil {
+		list = from.behaviour.Send(from, target, m)
+	}
+	for _, m := range list {
+		n.pass(from, target, m)
+	}
+}
+
+func (n *network) pass(from, to *machine, m bft.Message) {
+	n.transmit(from, to, func() {
+		if !n.links[to.index][from.index] {
+			return
+		}
+		if n.sim.plan.Encode {
+			again, err := bft.Decode(bft.Encode(m))
+			if err != nil {
+				n.sim.judge.fail("%v of height %d does not decode: %v", m.Position().Kind, m.Position().Height, err)
+				return
+			}
+			m = again
+		}
+		if to.behaviour != nil {
+			to.behaviour.Hear(to, m)
+		}
+		to.feed(replica.Received{From: from.id(), Message: m})
+	})
+}
+
+// gossip spreads transactions: to those named, or to everyone.
+func (n *network) gossip(from *machine, g replica.Gossip) {
+	to := g.To
+	if len(to) == 0 {
+		for _, k := range n.sim.cast.Keys {
+			to = append(to, k.id)
+		}
+	}
+	for _, id := range to {
+		target := n.sim.machine(id)
+		if target == from {
+			continue
+		}
+		n.transmit(from, target, func() {
+			target.feed(replica.Transactions{From: from.id(), Txs: g.Txs})
+		})
+	}
+}
+
+// fetchDeadline is how long a driver waits for an answer.
+const fetchDeadline = 3 * atp.Second
+
+// fetch asks a peer; the answer, or that there is none, comes exactly once.
+func (n *network) fetch(from *machine, f replica.Fetch) {
+	done := false
+	finish := func(in replica.Fetched) {
+		if !done {
+			done = true
+			in.Fetch = f
+			from.feed(in)
+		}
+	}
+	from.later(fetchDeadline, func() { finish(replica.Fetched{}) })
+	boot, target := from.boot, n.sim.machine(f.Peer)
+	n.transmit(from, target, func() {
+		if target.behaviour != nil && !target.behaviour.Serves() {
+			return
+		}
+		target.serve(from.id(), f.Want, func(in replica.Fetched) {
+			n.transmit(target, from, func() {
+				if from.boot == boot {
+					finish(in)
+				}
+			})
+		})
+	})
+}
+
+// meet makes two machines notice what their link is like.
+func (n *network) meet(a, b *machine) {
+	for _, pair := range [2][2]*machine{{a, b}, {b, a}} {
+		n.notice(pair[0], pair[1])
+	}
+}
+
+func (n *network) notice(a, b *machine) {
+	is := a.up && b.up && n.open(a, b)
+	if !a.up || n.links[a.index][b.index] == is {
+		return
+	}
+	n.links[a.index][b.index] = is
+	if is {
+		a.feed(replica.Connected{Peer: b.id()})
+	} else {
+		a.feed(replica.Disconnected{Peer: b.id()})
+	}
+}
+
+// settle makes everyone notice the links as they are, each after a moment.
+func (n *network) settle(soonest, latest atp.Span) {
+	for i, a := range n.sim.machines {
+		for _, b := range n.sim.machines[:i] {
+			n.sim.World.After(n.sim.World.Between(soonest, latest), func() { n.meet(a, b) })
+		}
+	}
+}
+
+// lost forgets what a machine that crashed believed, and lets the others find
+// out.
+func (n *network) lost(m *machine) {
+	clear(n.links[m.index])
+	n.settle(20, 200)
+}
+
+var _ = chain.MaxBodyTxs

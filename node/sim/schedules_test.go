@@ -1,0 +1,47 @@
+package sim
+
+import (
+	"flag"
+	"fmt"
+	"testing"
+	"time"
+)
+
+var (
+	seeds = flag.Uint64("seeds", 300, "how many schedules TestSchedules runs")
+	first = flag.Uint64("first", 0, "the first of them")
+	seed  = flag.Int64("seed", -1, "run this schedule alone")
+	tell  = flag.Bool("tell", false, "with -seed: print every input of every machine")
+)
+
+// Whatever the network, the disks and f adversaries do, the laws hold, and once
+// the faults stop everything becomes final.
+func TestSchedules(t *testing.T) {
+	if *seed >= 0 {
+		var line func(string)
+		if *tell {
+			line = func(s string) { fmt.Println(s) }
+		}
+		r := Schedule(uint64(*seed), line)
+		t.Logf("seed %d: trace %016x, height %d, %d events", *seed, r.Trace, r.Height, r.Events)
+		if r.Err != nil {
+			t.Fatal(r.Err)
+		}
+		return
+	}
+	start := time.Now()
+	events, heights := 0, 0
+	for s := *first; s < *first+*seeds; s++ {
+		r := Schedule(s, nil)
+		events, heights = events+r.Events, heights+int(r.Height)
+		if r.Err != nil {
+			t.Errorf("%v\n  go test ./node/sim -run TestSchedules -seed %d", r.Err, s)
+			if t.Failed() {
+				return
+			}
+		}
+	}
+	took := time.Since(start)
+	t.Logf("%d schedules in %v, %.0f each second; %d events, %d heights",
+		*seeds, took.Round(time.Millisecond), float64(*seeds)/took.Seconds(), events, heights)
+}

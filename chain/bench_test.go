@@ -55,4 +55,3 @@ func BenchmarkVerify1000(b *testing.B) {
 		}
 	}
 }
-

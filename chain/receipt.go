@@ -21,6 +21,7 @@ const (
 	CodeAmount
 	CodeInsufficient
 	CodeOverflow
+	CodePayee
 	CodeExists
 	CodeNoLock
 	CodeTaskLock
@@ -65,6 +66,7 @@ func reasons() []reason {
 		{CodeAmount, "amount", atp.ErrAmount},
 		{CodeInsufficient, "insufficient", atp.ErrInsufficient},
 		{CodeOverflow, "overflow", atp.ErrOverflow},
+		{CodePayee, "payee", atp.ErrPayee},
 		{CodeExists, "exists", atp.ErrExists},
 		{CodeNoLock, "no_lock", atp.ErrNoLock},
 		{CodeTaskLock, "task_lock", atp.ErrTaskLock},

@@ -69,6 +69,9 @@ func (t Transaction) check() error {
 		return fmt.Errorf("%w: operations of a transaction: have %d, want at most %d", ErrLimit, len(t.Ops), MaxTxOps)
 	}
 	for i, op := range t.Ops {
+		if op.Action == nil {
+			return fmt.Errorf("%w: operation %d has no action", ErrInvalid, i)
+		}
 		if err := op.check(); err != nil {
 			return fmt.Errorf("operation %d: %w", i, err)
 		}
@@ -177,6 +180,9 @@ func (v VerifiedTx) claim() bft.Claim {
 // SignTx completes t with a signature for the chain of genesis. sign is given
 // the message and makes the signature of t.From; what it returns is checked.
 func SignTx(scheme bft.Scheme, genesis GenesisHash, t Transaction, sign func(message []byte) (bft.Signature, error)) (VerifiedTx, error) {
+	if err := t.check(); err != nil {
+		return VerifiedTx{}, err
+	}
 	id, err := t.ID()
 	if err != nil {
 		return VerifiedTx{}, err

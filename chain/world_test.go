@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/ipfs/go-cid"
 	"github.com/oasisprotocol/curve25519-voi/primitives/ed25519"
 
@@ -207,4 +209,9 @@ func (e *entropy) Read(p []byte) (int, error) {
 		n += copy(p[n:], e.block[:])
 	}
 	return len(p), nil
+}
+
+// equal lets cmp compare what it cannot look into.
+func equal() cmp.Option {
+	return cmp.Options{cmpopts.EquateComparable(cid.Cid{}, atp.ID{}, atp.OptionalID{})}
 }

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"iter"
 
 	"github.com/ipfs/go-cid"
-	ds "github.com/ipfs/go-datastore"
 
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
@@ -31,20 +29,19 @@ func (stored) VerifyBatch(_ io.Reader, batch []bft.Claim) []bool {
 	return good
 }
 
-// putBlock writes a block: its transactions one by one, so that no value is
-// larger than one, then the header with their number.
-func putBlock(ctx context.Context, w ds.Write, id cid.Cid, b chain.Block) error {
+// blockEntries returns how a block is stored: its transactions one by one, so
+// that no value is larger than one, and the header with their number.
+func blockEntries(id cid.Cid, b chain.Block) ([]entry, error) {
 	header, err := b.Header.Encode()
 	if err != nil {
-		return err
+		return nil, err
 	}
+	list := make([]entry, 0, len(b.Txs)+1)
 	for i, tx := range b.Txs {
-		if err := w.Put(ctx, blockTxKey(id, i), tx.Bytes()); err != nil {
-			return err
-		}
+		list = append(list, entry{blockTxKey(id, i), tx.Bytes()})
 	}
 	value := binary.BigEndian.AppendUint32(nil, uint32(len(b.Txs)))
-	return w.Put(ctx, blockKey(id), append(value, header...))
+	return append(list, entry{blockKey(id), append(value, header...)}), nil
 }
 
 // header reads a block's header and the number of its transactions.
@@ -63,18 +60,28 @@ func (s *Store) header(id cid.Cid) (chain.Header, int, error) {
 	return h, int(binary.BigEndian.Uint32(raw)), nil
 }
 
-// Block returns a block by its ID, final or not.
+// Block returns a block by its ID, final or not. One that a crash left
+// incomplete before it was final is not found.
 func (s *Store) Block(id cid.Cid) (chain.Block, error) {
 	header, n, err := s.header(id)
 	if err != nil {
 		return chain.Block{}, err
 	}
+	b, err := s.fill(id, header, n)
+	if final, _, e := s.at(header.Height); e == nil && final == id {
+		err = missing(err)
+	}
+	return b, err
+}
+
+// fill reads the n transactions of a block.
+func (s *Store) fill(id cid.Cid, header chain.Header, n int) (chain.Block, error) {
 	if n > chain.MaxBodyTxs {
 		return chain.Block{}, fmt.Errorf("%w: block %s with %d transactions", ErrCorrupt, id, n)
 	}
 	body := chain.Body{Txs: make([]chain.Transaction, n)}
 	for i := range body.Txs {
-		raw, err := s.must(blockTxKey(id, i))
+		raw, err := s.get(blockTxKey(id, i))
 		if err != nil {
 			return chain.Block{}, err
 		}

@@ -41,13 +41,7 @@ func (s *Store) Commit(f Final) error {
 	if err := s.follows(id, f); err != nil {
 		return err
 	}
-	err = s.durably(func(ctx context.Context) error {
-		if err := s.batch(ctx, func(w ds.Write) error { return s.putContent(ctx, w, e) }); err != nil {
-			return err
-		}
-		return s.transaction(ctx, func(w ds.Write) error { return s.putHead(ctx, w, e) })
-	})
-	if err != nil {
+	if err := s.putFinal(e); err != nil {
 		return err
 	}
 	s.advance(id, f)
@@ -86,25 +80,77 @@ func (s *Store) advance(id cid.Cid, f Final) {
 	s.head = Head{Tip: chain.Tip{Height: h.Height, ID: id, Time: h.Time}, StateRoot: h.StateRoot, Header: h}
 }
 
-// encoded is what a Final writes, encoded before anything is written.
-type encoded struct {
-	id       cid.Cid
-	height   bft.Height
-	block    chain.Block
-	cert     []byte
-	receipts [][]byte
-	nodes    []chain.Node
-	index    []entry
+// oneTransaction bounds what is written in one transaction, in bytes and in
+// entries. It is well below what badger takes under the smallest profile.
+const (
+	oneTransactionBytes   = 1 << 20
+	oneTransactionEntries = 8_000
+)
+
+// putFinal writes content and head (D2). As a rule both fit one transaction,
+// which survives a power cut whole or not at all. A large block's content is
+// written and synced first: half of it is harmless without the head. Should
+// its height be written again after a crash, it is the same again (A1).
+func (s *Store) putFinal(e encoded) error {
+	content, head := s.contentOf(e), s.headOf(e)
+	if s.fits(content) {
+		return s.durably(func(ctx context.Context) error { return s.transaction(ctx, putAll(ctx, content, head)) })
+	}
+	err := s.durably(func(ctx context.Context) error { return s.batch(ctx, putAll(ctx, content)) })
+	if err != nil {
+		return err
+	}
+	return s.durably(func(ctx context.Context) error { return s.transaction(ctx, putAll(ctx, head)) })
 }
 
-// entry is a key with its value.
+func (s *Store) fits(list []entry) bool {
+	size := 0
+	for _, x := range list {
+		size += len(x.key.String()) + len(x.value)
+	}
+	return size <= s.limit && len(list) <= oneTransactionEntries
+}
+
+// entry is a key with its value. Without a value it is removed.
 type entry struct {
 	key   ds.Key
 	value []byte
 }
 
+func putAll(ctx context.Context, lists ...[]entry) func(ds.Write) error {
+	return func(w ds.Write) error {
+		for _, x := range slices.Concat(lists...) {
+			var err error
+			if x.value == nil {
+				err = w.Delete(ctx, x.key)
+			} else {
+				err = w.Put(ctx, x.key, x.value)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// encoded is what a Final writes, encoded before anything is written.
+type encoded struct {
+	id       cid.Cid
+	height   bft.Height
+	txs      []chain.VerifiedTx
+	cert     []byte
+	block    []entry
+	receipts [][]byte
+	nodes    []chain.Node
+	index    []entry
+}
+
 func encodeFinal(id cid.Cid, f Final) (e encoded, err error) {
-	e = encoded{id: id, height: f.Block.Header.Height, block: f.Block, nodes: f.Result.Nodes}
+	e = encoded{id: id, height: f.Block.Header.Height, txs: f.Block.Txs, nodes: f.Result.Nodes}
+	if e.block, err = blockEntries(id, f.Block); err != nil {
+		return e, err
+	}
 	if e.cert, err = atp.Encode(&f.Cert); err != nil {
 		return e, err
 	}
@@ -119,55 +165,43 @@ func encodeFinal(id cid.Cid, f Final) (e encoded, err error) {
 	return e, err
 }
 
-// putContent writes what is harmless without the head: what is named by its
-// content, and what is only shown up to the head (D3). Should the same height
-// be written again after a crash, it is the same again (A1).
-func (s *Store) putContent(ctx context.Context, w ds.Write, e encoded) error {
-	if err := putNodes(ctx, w, e.nodes); err != nil {
-		return err
-	}
+// contentOf returns what the head stands on: what is named by its content, and
+// what is only shown up to the head (D3).
+func (s *Store) contentOf(e encoded) []entry {
+	content := nodeEntries(e.nodes)
 	if !s.bodies[e.id] {
-		if err := putBlock(ctx, w, e.id, e.block); err != nil {
-			return err
-		}
+		content = append(content, e.block...)
 	}
 	for i, raw := range e.receipts {
-		if err := w.Put(ctx, receiptKey(e.height, i), raw); err != nil {
-			return err
-		}
+		content = append(content, entry{receiptKey(e.height, i), raw})
 	}
-	for _, x := range e.index {
-		if err := w.Put(ctx, x.key, x.value); err != nil {
-			return err
-		}
-	}
-	return nil
+	return append(content, e.index...)
 }
 
-// putHead writes certificate, indexes and head. Its size is bounded by the
-// number of a block's transactions, and fits the smallest profile.
-func (s *Store) putHead(ctx context.Context, w ds.Write, e encoded) error {
-	for i, tx := range e.block.Txs {
-		if err := w.Put(ctx, txKey(tx.ID()), place{e.height, i}.encode()); err != nil {
-			return err
-		}
+func nodeEntries(nodes []chain.Node) []entry {
+	list := make([]entry, len(nodes))
+	for i, n := range nodes {
+		list[i] = entry{nodeKey(n.ID), n.Data}
+	}
+	return list
+}
+
+// headOf returns certificate, indexes and head. Their number is bounded by
+// that of a block's transactions.
+func (s *Store) headOf(e encoded) []entry {
+	var head []entry
+	for i, tx := range e.txs {
+		head = append(head, entry{txKey(tx.ID()), place{e.height, i}.encode()})
 		if address, ok := s.locals[tx.ID()]; ok {
-			if err := w.Delete(ctx, localKey(address)); err != nil {
-				return err
-			}
+			head = append(head, entry{localKey(address), nil})
 		}
 	}
 	receipts := binary.BigEndian.AppendUint32(nil, uint32(len(e.receipts)))
-	for _, x := range []entry{
-		{heightKey(e.height), slices.Concat(receipts, e.id.Bytes())},
-		{certKey(e.height), e.cert},
-		{headKey, []byte(e.id.String())},
-	} {
-		if err := w.Put(ctx, x.key, x.value); err != nil {
-			return err
-		}
-	}
-	return nil
+	return append(head,
+		entry{heightKey(e.height), slices.Concat(receipts, e.id.Bytes())},
+		entry{certKey(e.height), e.cert},
+		entry{headKey, []byte(e.id.String())},
+	)
 }
 
 // place is where a transaction is: at a position of the block of a height.

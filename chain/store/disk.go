@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dgraph-io/badger/v4/options"
@@ -58,7 +59,7 @@ func (p Profile) options() badger4.Options {
 	o.GcInterval = 0
 	o.Options = o.Options.
 		WithSyncWrites(false).
-		WithChecksumVerificationMode(options.OnTableAndBlockRead).
+		WithChecksumVerificationMode(options.OnBlockRead).
 		WithVerifyValueChecksum(true).
 		WithDetectConflicts(false). // one writer
 		WithMetricsEnabled(false).
@@ -74,14 +75,15 @@ func (p Profile) options() badger4.Options {
 // disk is badger with a Sync that keeps its word.
 type disk struct {
 	*badger4.Datastore
-	dir string
+	dir     string
+	syncLog func(path string) error // replaced by a test
 }
 
 // Sync returns when every write before it is on stable storage. Badger syncs
 // the log of the memtable that takes writes now. One that filled up a moment
 // ago and waits to become a table is left to the kernel: a power cut would
 // keep the newer writes and lose the older. Its log is synced here.
-func (d disk) Sync(ctx context.Context, prefix ds.Key) error {
+func (d *disk) Sync(ctx context.Context, prefix ds.Key) error {
 	if err := d.Datastore.Sync(ctx, prefix); err != nil {
 		return err
 	}
@@ -92,7 +94,7 @@ func (d disk) Sync(ctx context.Context, prefix ds.Key) error {
 	slices.Sort(logs) // numbered: the last one takes writes
 	for _, path := range logs[:len(logs)-1] {
 		// A log that is gone was replaced by a table, which badger syncs.
-		if err := syncFile(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := d.syncLog(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
@@ -150,18 +152,33 @@ func openDisk(dir string, p Profile) (_ *disk, clean bool, err error) {
 	if err != nil {
 		return nil, false, openError(dir, err)
 	}
+	if err := verify(db); err != nil {
+		return nil, false, errors.Join(fmt.Errorf("%w: opening %s: %w", ErrCorrupt, dir, err), db.Close())
+	}
 	clean, err = takeCleanMark(dir)
 	if err != nil {
 		return nil, false, errors.Join(err, db.Close())
 	}
-	return &disk{db, dir}, clean || empty, nil
+	return &disk{db, dir, syncFile}, clean || empty, nil
+}
+
+// verify reads all tables and checks their checksums. Badger takes a block
+// that does not fit its checksum for one that holds nothing, also when it
+// compacts: what is damaged must be found before anything is read.
+func verify(db *badger4.Datastore) (err error) {
+	defer func() {
+		if r := recover(); r != nil { // badger's way to report the block
+			err = fmt.Errorf("a table is damaged: %v", r)
+		}
+	}()
+	return db.DB.VerifyChecksum()
 }
 
 // openError tells damage from a store in use and from a disk that refuses.
 func openError(dir string, err error) error {
 	var errno unix.Errno
 	switch {
-	case errors.Is(err, unix.EWOULDBLOCK):
+	case strings.Contains(err.Error(), "Cannot acquire directory lock"): // badger does not wrap it
 		return fmt.Errorf("%w: another process has %s open: stop it, or choose another home", ErrInUse, dir)
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: opening %s: %w", ErrCorrupt, dir, err)

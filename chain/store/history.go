@@ -139,7 +139,7 @@ func indexOf(h bft.Height, receipts []chain.Receipt) ([]entry, error) {
 			for _, id := range accountsOf(e) {
 				if !accounts[id] {
 					accounts[id] = true
-					index = append(index, entry{accountKey(id, h), nil})
+					index = append(index, entry{accountKey(id, h), []byte{}})
 				}
 			}
 			moved, ok := e.Fact.(*task.Moved)

@@ -21,31 +21,28 @@ import (
 // PutBody keeps blocks that are about to be proposed or voted for. They are
 // durable when it returns.
 func (s *Store) PutBody(blocks ...chain.Block) error {
-	ids := make([]cid.Cid, len(blocks))
-	for i, b := range blocks {
-		var err error
-		if ids[i], err = b.Header.ID(); err != nil {
+	var (
+		ids  []cid.Cid
+		list []entry
+	)
+	for _, b := range blocks {
+		id, err := b.Header.ID()
+		if err != nil {
 			return fmt.Errorf("store: %w", err)
 		}
+		block, err := blockEntries(id, b)
+		if err != nil {
+			return fmt.Errorf("store: %w", err)
+		}
+		ids = append(ids, id)
+		list = append(append(list, block...), entry{votedKey(b.Header.Height, id), []byte{}})
 	}
 	s.writer.Lock()
 	defer s.writer.Unlock()
 	if err := s.writable(); err != nil {
 		return err
 	}
-	err := s.durably(func(ctx context.Context) error {
-		return s.batch(ctx, func(w ds.Write) error {
-			for i, b := range blocks {
-				if err := putBlock(ctx, w, ids[i], b); err != nil {
-					return err
-				}
-				if err := w.Put(ctx, votedKey(b.Header.Height, ids[i]), nil); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	})
+	err := s.durably(func(ctx context.Context) error { return s.batch(ctx, putAll(ctx, list)) })
 	if err != nil {
 		return err
 	}
@@ -126,15 +123,11 @@ func (s *Store) deleteBlock(ctx context.Context, w ds.Write, id cid.Cid) error {
 // are durable when it returns.
 func (s *Store) PutLocal(txs ...chain.VerifiedTx) error {
 	return s.write(func(ctx context.Context) error {
-		err := s.batch(ctx, func(w ds.Write) error {
-			for _, tx := range txs {
-				if err := w.Put(ctx, localKey(tx.Address()), tx.Bytes()); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
+		var list []entry
+		for _, tx := range txs {
+			list = append(list, entry{localKey(tx.Address()), tx.Bytes()})
+		}
+		if err := s.batch(ctx, putAll(ctx, list)); err != nil {
 			return err
 		}
 		for _, tx := range txs {
@@ -147,17 +140,13 @@ func (s *Store) PutLocal(txs ...chain.VerifiedTx) error {
 // DropLocal forgets transactions made here that can not become final any more.
 func (s *Store) DropLocal(ids ...cid.Cid) error {
 	return s.write(func(ctx context.Context) error {
-		err := s.batch(ctx, func(w ds.Write) error {
-			for _, id := range ids {
-				if address, ok := s.locals[id]; ok {
-					if err := w.Delete(ctx, localKey(address)); err != nil {
-						return err
-					}
-				}
+		var list []entry
+		for _, id := range ids {
+			if address, ok := s.locals[id]; ok {
+				list = append(list, entry{localKey(address), nil})
 			}
-			return nil
-		})
-		if err != nil {
+		}
+		if err := s.batch(ctx, putAll(ctx, list)); err != nil {
 			return err
 		}
 		for _, id := range ids {

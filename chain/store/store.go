@@ -9,8 +9,9 @@
 //
 //	D1  what a method calls stored is on the disk when it returns.
 //	D2  the head names a block whose body, receipts, state nodes and
-//	    certificate, and those of all blocks below it, were on the disk before
-//	    the head was. Half of what Commit writes is harmless without the head.
+//	    certificate, and those of all blocks below it, are on the disk if the
+//	    head is: they are written with it in one transaction or, where they are
+//	    too many for one, synced before it.
 //	D3  readers learn of a height only when it is on the disk. What an index
 //	    says about a height above the head is not shown.
 //	D4  what must be there and is not, or is not what its address says, is
@@ -47,6 +48,7 @@ type Store struct {
 	clean bool
 	close func(good bool) error
 	space func() error
+	limit int // bytes that are written in one transaction
 
 	writer sync.Mutex // one write at a time; guards the fields below
 	failed error
@@ -96,6 +98,7 @@ func New(db Datastore, options ...Option) (*Store, error) {
 		clean: true,
 		close: func(bool) error { return db.Close() },
 		space: func() error { return nil },
+		limit: oneTransactionBytes,
 
 		locals: make(map[cid.Cid]cid.Cid),
 		bodies: make(map[cid.Cid]bool),
@@ -199,29 +202,18 @@ func (s *Store) Found(state chain.State, nodes []chain.Node) error {
 	if err := s.writable(); err != nil {
 		return err
 	}
-	err = s.durably(func(ctx context.Context) error {
-		if err := s.batch(ctx, func(w ds.Write) error { return putNodes(ctx, w, nodes) }); err != nil {
-			return err
-		}
-		return s.transaction(ctx, func(w ds.Write) error {
-			return errors.Join(w.Put(ctx, metaKey, raw), w.Put(ctx, headKey, []byte(tip.ID.String())))
-		})
-	})
+	content := nodeEntries(nodes)
+	head := []entry{{metaKey, raw}, {headKey, []byte(tip.ID.String())}}
+	err = s.durably(func(ctx context.Context) error { return s.batch(ctx, putAll(ctx, content)) })
+	if err == nil {
+		err = s.durably(func(ctx context.Context) error { return s.transaction(ctx, putAll(ctx, head)) })
+	}
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.genesis, s.head = g, Head{Tip: tip, StateRoot: root}
-	return nil
-}
-
-func putNodes(ctx context.Context, w ds.Write, nodes []chain.Node) error {
-	for _, n := range nodes {
-		if err := w.Put(ctx, nodeKey(n.ID), n.Data); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 

@@ -22,9 +22,9 @@ func TestStores(t *testing.T) {
 	}
 }
 
-func open(t testing.TB, db store.Datastore) *store.Store {
+func open(t testing.TB, db store.Datastore, options ...store.Option) *store.Store {
 	t.Helper()
-	s, err := store.New(db)
+	s, err := store.New(db, options...)
 	if err != nil {
 		t.Fatal(err)
 	}

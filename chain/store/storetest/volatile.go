@@ -21,6 +21,7 @@ type Volatile struct {
 	durable map[ds.Key][]byte
 	pending []group
 	syncs   int
+	onWrite func()
 }
 
 // group is writes that survive together. A nil value deletes.
@@ -53,12 +54,8 @@ func (v *Volatile) Crash(keep func(i int) bool) (*Volatile, error) {
 	return after, after.Sync(ctx, ds.NewKey("/"))
 }
 
-// Pending returns how many groups of writes a crash could lose now.
-func (v *Volatile) Pending() int {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return len(v.pending)
-}
+// OnWrite has f called after each write, batch or transaction.
+func (v *Volatile) OnWrite(f func()) { v.onWrite = f }
 
 // Syncs returns how many times Sync was called.
 func (v *Volatile) Syncs() int {
@@ -84,6 +81,9 @@ func (g group) apply(ctx context.Context, to ds.Write) error {
 
 // commit makes groups visible and remembers that they are not durable.
 func (v *Volatile) commit(ctx context.Context, groups ...group) error {
+	if v.onWrite != nil {
+		defer v.onWrite() // deferred first, so that it runs without the lock
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, g := range groups {

@@ -3,7 +3,6 @@ package sim
 import (
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
-	"github.com/sage-p2p/sage-p2p/chain"
 	"github.com/sage-p2p/sage-p2p/node/replica"
 )
 
@@ -170,11 +169,26 @@ func (n *network) settle(soonest, latest atp.Span) {
 	}
 }
 
+// renew breaks every stream and opens it again: one that has lost something is
+// found out and closed by its transport, if only by the keep-alive.
+func (n *network) renew(soonest, latest atp.Span) {
+	for i, a := range n.sim.machines {
+		for _, b := range n.sim.machines[:i] {
+			n.sim.World.After(n.sim.World.Between(soonest, latest), func() {
+				sides := n.sides
+				n.sides = make([]int, len(sides))
+				n.sides[a.index] = 1 // apart for a moment
+				n.meet(a, b)
+				n.sides = sides
+				n.meet(a, b)
+			})
+		}
+	}
+}
+
 // lost forgets what a machine that crashed believed, and lets the others find
 // out.
 func (n *network) lost(m *machine) {
 	clear(n.links[m.index])
 	n.settle(20, 200)
 }
-
-var _ = chain.MaxBodyTxs

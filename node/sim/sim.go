@@ -150,7 +150,7 @@ func (s *Sim) heal() {
 	for _, m := range s.machines {
 		s.restart(m)
 	}
-	s.net.settle(1, 200)
+	s.net.renew(1, 200)
 }
 
 // Schedule runs one seed. tell, if not nil, is given every input in words.

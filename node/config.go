@@ -1,0 +1,165 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
+
+	"github.com/sage-p2p/sage-p2p/bft"
+	"github.com/sage-p2p/sage-p2p/chain/store"
+	"github.com/sage-p2p/sage-p2p/task"
+)
+
+// Config is what an operator chooses.
+type Config struct {
+	Home    string // folder of key, signer, genesis, store and blobs; one node at a time
+	Name    string // of this platform: 3–32 of a-z 0-9 -
+	Network string // name of the federation; platforms of another are refused
+	Profile store.Profile
+
+	Listen    []string // multiaddrs, TCP and QUIC; port 0 lets the system choose
+	Bootstrap []string // multiaddrs with /p2p/ID of platforms to connect to
+	APIAddr   string   // host:port of the HTTP API; loopback only; port 0 lets the system choose
+
+	// What a home without a genesis does. GenesisFile takes one from a file.
+	// Otherwise Expect founds a federation of that many platforms, who all
+	// sign its genesis; with Expect 0 the platform joins the federation of
+	// its Bootstrap peers or, if it has none, founds one of its own.
+	GenesisFile string
+	Expect      int
+	ParamsFile  string // parameters of a genesis that is founded here; the same file for all founders
+
+	Observer bool // never vote, even if the genesis names this platform
+	NoWork   bool // accept no tasks
+}
+
+// DefaultConfig returns the configuration that `sage-p2p up` starts from.
+func DefaultConfig() Config {
+	return Config{
+		Home:    defaultHome(),
+		Name:    defaultName(),
+		Network: "lan",
+		Profile: store.Edge,
+		Listen:  []string{"/ip4/0.0.0.0/udp/7422/quic-v1", "/ip4/0.0.0.0/tcp/7422"},
+		APIAddr: "127.0.0.1:7423",
+	}
+}
+
+func defaultHome() string {
+	if dir := os.Getenv("XDG_DATA_HOME"); dir != "" {
+		return filepath.Join(dir, "sage-p2p")
+	}
+	if dir, err := os.UserHomeDir(); err == nil {
+		return filepath.Join(dir, ".local", "share", "sage-p2p")
+	}
+	return "sage-p2p-data"
+}
+
+// defaultName makes a valid platform name of the machine's.
+func defaultName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = ""
+	}
+	host, _, _ = strings.Cut(strings.ToLower(host), ".")
+	name := strings.Trim(strings.Map(func(r rune) rune {
+		if r == '-' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' {
+			return r
+		}
+		return '-'
+	}, host), "-")
+	if task.Name(name).Check() != nil {
+		return "platform"
+	}
+	return name
+}
+
+// Validate reports every problem, not only the first.
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("node: config: "+format, args...)) }
+	if c.Home == "" {
+		bad("home is empty: name a folder with --home")
+	}
+	if err := task.Name(c.Name).Check(); err != nil {
+		bad("name: %w", err)
+	}
+	if c.Network == "" {
+		bad("network name is empty")
+	}
+	if c.Profile != store.Edge && c.Profile != store.Server {
+		bad("profile is %s, want edge or server", c.Profile)
+	}
+	if len(c.Listen) == 0 {
+		bad("no address to listen on: give one with --listen")
+	}
+	for _, a := range c.Listen {
+		if _, err := multiaddr.NewMultiaddr(a); err != nil {
+			bad("listen address %q: %w", a, err)
+		}
+	}
+	for _, a := range c.Bootstrap {
+		if _, err := peer.AddrInfoFromString(a); err != nil {
+			bad("bootstrap address %q: %w; want /ip4/ADDRESS/tcp/PORT/p2p/ID, as `sage-p2p status` of the other platform shows", a, err)
+		}
+	}
+	if err := checkLoopback(c.APIAddr); err != nil {
+		bad("API address: %w", err)
+	}
+	if c.Expect < 0 || c.Expect > bft.MaxValidators {
+		bad("expect is %d, want 1 to %d platforms", c.Expect, bft.MaxValidators)
+	}
+	if c.GenesisFile != "" && (c.Expect > 0 || c.ParamsFile != "") {
+		bad("a genesis file and the wish to found a federation exclude each other: leave out --genesis, or --expect and --params")
+	}
+	if c.Observer && c.Expect > 0 {
+		bad("an observer founds nothing: leave out --observer or --expect")
+	}
+	return errors.Join(errs...)
+}
+
+// checkLoopback refuses an address that other machines reach: there is no TLS
+// for it, and the token would travel in the clear.
+func checkLoopback(addr string) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return err
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("%s is reachable from other machines; use 127.0.0.1, and a tunnel such as ssh -L from elsewhere", addr)
+	}
+	return nil
+}
+
+// bootstrap returns the parsed Bootstrap addresses, those of one peer together.
+func (c Config) bootstrap() ([]peer.AddrInfo, error) {
+	addrs := make([]multiaddr.Multiaddr, len(c.Bootstrap))
+	for i, a := range c.Bootstrap {
+		var err error
+		if addrs[i], err = multiaddr.NewMultiaddr(a); err != nil {
+			return nil, fmt.Errorf("node: bootstrap address %q: %w", a, err)
+		}
+	}
+	return peer.AddrInfosFromP2pAddrs(addrs...)
+}
+
+func (c Config) listen() ([]multiaddr.Multiaddr, error) {
+	addrs := make([]multiaddr.Multiaddr, len(c.Listen))
+	for i, a := range c.Listen {
+		var err error
+		if addrs[i], err = multiaddr.NewMultiaddr(a); err != nil {
+			return nil, fmt.Errorf("node: listen address %q: %w", a, err)
+		}
+	}
+	return addrs, nil
+}
+
+// nowMillis is the machine's clock.
+func nowMillis() uint64 { return uint64(time.Now().UnixMilli()) }

@@ -1,0 +1,294 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/bft"
+	"github.com/sage-p2p/sage-p2p/chain"
+	"github.com/sage-p2p/sage-p2p/node/wire"
+	"github.com/sage-p2p/sage-p2p/p2p"
+)
+
+// ErrGenesis reports a genesis that cannot be used here: damaged, or of
+// another federation than the one that this home takes part in.
+var ErrGenesis = errors.New("node: genesis")
+
+// formingEvery is the pause between two rounds of questions while a federation
+// is being founded or found.
+const formingEvery = 200 * time.Millisecond
+
+// settle returns the genesis of the federation that this platform takes part
+// in: that of its home, or of the file it was given, or the one that it founds
+// or finds. It is on the disk when settle returns.
+func (n *Node) settle(ctx context.Context) (chain.Genesis, error) {
+	g, err := n.storedGenesis()
+	if !errors.Is(err, fs.ErrNotExist) {
+		return g, err
+	}
+	switch {
+	case n.cfg.GenesisFile != "":
+		g, err = readGenesis(n.cfg.GenesisFile)
+	case n.cfg.Expect > 0:
+		g, err = n.found(ctx, n.cfg.Expect)
+	case len(n.cfg.Bootstrap) > 0:
+		g, err = n.join(ctx)
+	default:
+		g, err = n.found(ctx, 1)
+	}
+	if err != nil || ctx.Err() != nil {
+		return chain.Genesis{}, err
+	}
+	return g, n.keepGenesis(g)
+}
+
+// storedGenesis returns the genesis of the home. A file that was given must be
+// the same.
+func (n *Node) storedGenesis() (chain.Genesis, error) {
+	g, err := readGenesis(filepath.Join(n.cfg.Home, genesisFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, storeErr := n.store.Genesis(); storeErr == nil {
+			return g, fmt.Errorf("%w: %s holds a chain but no %s: put it back from its backup, or from another platform's home", ErrGenesis, n.cfg.Home, genesisFile)
+		}
+		return g, err
+	}
+	if err != nil || n.cfg.GenesisFile == "" {
+		return g, err
+	}
+	given, err := readGenesis(n.cfg.GenesisFile)
+	if err != nil {
+		return g, err
+	}
+	have, haveErr := g.Hash()
+	want, wantErr := given.Hash()
+	if err := errors.Join(haveErr, wantErr); err != nil {
+		return g, err
+	}
+	if have != want {
+		return g, fmt.Errorf("%w: this home belongs to the federation %s, and %s is of %s: leave out --genesis, or choose another --home", ErrGenesis, have, n.cfg.GenesisFile, want)
+	}
+	return g, nil
+}
+
+func readGenesis(path string) (chain.Genesis, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return chain.Genesis{}, fmt.Errorf("%w: %w", ErrGenesis, err)
+	}
+	g, err := chain.ParseGenesis(raw)
+	if err != nil {
+		return chain.Genesis{}, fmt.Errorf("%w: %s: %w: get it anew from a platform of the federation", ErrGenesis, path, err)
+	}
+	return g, nil
+}
+
+// keepGenesis binds the home to a federation: first the signer, so that the
+// key never signs for two, then the file.
+func (n *Node) keepGenesis(g chain.Genesis) error {
+	if g.Network != n.cfg.Network {
+		return fmt.Errorf("%w: it is of the network %q, and this platform of %q: start it with --network %s", ErrGenesis, g.Network, n.cfg.Network, g.Network)
+	}
+	hash, err := g.Hash()
+	if err != nil {
+		return err
+	}
+	if err := n.signer.Bind(hash); err != nil {
+		return err
+	}
+	raw, err := g.JSON()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrGenesis, err)
+	}
+	return writeDurably(n.cfg.Home, genesisFile, raw)
+}
+
+// loadParams returns the genesis parameters that a founder wants.
+func loadParams(path string) (chain.Params, error) {
+	p := chain.DefaultParams(chain.AdmitAuto)
+	if path == "" {
+		return p, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return p, fmt.Errorf("node: parameters: %w", err)
+	}
+	defer f.Close()
+	dec := json.NewDecoder(f)
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&p); err != nil {
+		return p, fmt.Errorf("node: parameters: %s: %w", path, err)
+	}
+	if err := p.Validate(); err != nil {
+		return p, fmt.Errorf("node: parameters: %s: %w", path, err)
+	}
+	return p, nil
+}
+
+// found makes a federation with as many founders as are expected.
+func (n *Node) found(ctx context.Context, expect int) (chain.Genesis, error) {
+	cfg := n.cfg
+	cfg.Expect = expect
+	f, err := newFounding(cfg, n.id(), n.params, atp.Millis(nowMillis()), n.signer.SignBytes)
+	if err != nil {
+		return chain.Genesis{}, err
+	}
+	for {
+		n.founding.Store(f.shown())
+		g, waiting, err := f.hear(n.announcements(ctx, expect))
+		if err != nil || waiting == "" {
+			return g, err
+		}
+		if g, ok := n.adoptedGenesis(ctx); ok {
+			return g, nil
+		}
+		if !n.pause(ctx, waiting) {
+			return chain.Genesis{}, nil
+		}
+	}
+}
+
+// announcements asks everyone who is connected what they want to found.
+func (n *Node) announcements(ctx context.Context, expect int) map[atp.ID]wire.Announcement {
+	var mu sync.Mutex
+	heard := map[atp.ID]wire.Announcement{}
+	if expect == 1 {
+		return heard
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(8)
+	for _, p := range n.host.Peers() {
+		g.Go(func() error {
+			reply, err := n.ask(ctx, p.ID, wire.Question{Founding: true})
+			if err != nil {
+				return nil // it founds nothing, or is gone: it is not counted
+			}
+			var a wire.Announcement
+			if err := wire.Decode(reply.Data, wire.MaxAnnouncement, &a); err != nil {
+				n.host.Blame(p.ID, err.Error())
+				return nil
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			heard[atp.ID{ID: p.ID}] = a
+			return nil
+		})
+	}
+	// Those asked never fail: they are counted, or not.
+	_ = g.Wait()
+	return heard
+}
+
+// join finds the federation of the bootstrap peers: the first of them that
+// says which one it is of is believed about that, and the genesis proves itself
+// by its hash and signatures.
+func (n *Node) join(ctx context.Context) (chain.Genesis, error) {
+	for {
+		if g, ok := n.adoptedGenesis(ctx); ok {
+			return g, nil
+		}
+		if !n.pause(ctx, "a bootstrap platform to answer, and to tell its genesis") {
+			return chain.Genesis{}, nil
+		}
+	}
+}
+
+// adoptedGenesis fetches the genesis of the federation that the host has
+// adopted, if it has.
+func (n *Node) adoptedGenesis(ctx context.Context) (chain.Genesis, bool) {
+	hash := n.host.Genesis()
+	if hash.IsZero() {
+		return chain.Genesis{}, false
+	}
+	for _, p := range n.host.Peers() {
+		if g, ok := n.fetchGenesis(ctx, p.ID, bft.GenesisHash(hash)); ok {
+			return g, true
+		}
+	}
+	return chain.Genesis{}, false
+}
+
+// refused hears that a peer was turned away. While this platform looks for a
+// federation to join, that is how it learns of its bootstrap peer's; while it
+// founds one, that the genesis which it signed was completed in its absence.
+func (n *Node) refused(r p2p.Refusal) {
+	f := n.founding.Load()
+	signed := f != nil && f.say.Draft == r.Genesis
+	found := n.joining() && n.isBootstrap(r.ID)
+	if r.Network != n.cfg.Network || r.Genesis.IsZero() || !n.host.Genesis().IsZero() || !signed && !found {
+		return
+	}
+	if err := n.host.SetGenesis(r.Genesis); err != nil {
+		n.hub.alarm(fmt.Sprintf("%s is of another federation, %s", r.Name, r.Genesis))
+	}
+}
+
+// joining reports whether the platform looks for a federation to join.
+func (n *Node) joining() bool {
+	return n.cfg.GenesisFile == "" && n.cfg.Expect == 0 && len(n.cfg.Bootstrap) > 0
+}
+
+func (n *Node) isBootstrap(id peer.ID) bool {
+	list, err := n.cfg.bootstrap()
+	if err != nil {
+		return false
+	}
+	for _, b := range list {
+		if b.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+func (n *Node) fetchGenesis(ctx context.Context, from peer.ID, want bft.GenesisHash) (chain.Genesis, bool) {
+	reply, err := n.ask(ctx, from, wire.Question{Genesis: true})
+	if err != nil {
+		n.log.Debug("asking for the genesis", "peer", from, "err", err)
+		return chain.Genesis{}, false
+	}
+	g, err := chain.ParseGenesis(reply.Data)
+	if err == nil {
+		var have bft.GenesisHash
+		if have, err = g.Hash(); err == nil && have != want {
+			err = fmt.Errorf("genesis: have %s, want %s", have, want)
+		}
+	}
+	if err != nil {
+		n.host.Blame(from, err.Error())
+		return chain.Genesis{}, false
+	}
+	return g, true
+}
+
+// pause waits a little, telling users for what. It reports false once ctx ends.
+func (n *Node) pause(ctx context.Context, waiting string) bool {
+	if old := n.waiting.Swap(&waiting); old == nil || *old != waiting {
+		n.log.Info("waiting", "for", waiting)
+		n.hub.tell()
+	}
+	t := time.NewTimer(formingEvery)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// exists reports whether there is something at path.
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}

@@ -1,0 +1,93 @@
+package node
+
+import (
+	"io"
+
+	"github.com/multiformats/go-varint"
+
+	"github.com/sage-p2p/sage-p2p/bft"
+	"github.com/sage-p2p/sage-p2p/chain"
+	"github.com/sage-p2p/sage-p2p/node/replica"
+	"github.com/sage-p2p/sage-p2p/node/wire"
+	"github.com/sage-p2p/sage-p2p/p2p"
+)
+
+// The kinds of frames on /sage/bft/1, by their first byte.
+const (
+	frameMessage byte = 1 // a bft.Message follows
+	frameBundle  byte = 2 // transactions follow, see bundles
+)
+
+// messageFrame returns m as a frame.
+func messageFrame(m bft.Message) []byte { return append([]byte{frameMessage}, bft.Encode(m)...) }
+
+// messageSlot names what a newer message of the same kind replaces in a peer's
+// outbox: of each kind only the newest is worth delivering late.
+func messageSlot(m bft.Message) p2p.Slot { return p2p.Slot(m.Position().Kind) }
+
+// bundleSlot is the first of those for transactions sent to one peer, which is
+// told our work again and again until it is final.
+const bundleSlot p2p.Slot = 32
+
+// maxBundles bounds the frames in which transactions are sent to one peer. What
+// does not fit goes once some of it is final.
+const maxBundles = 16
+
+// bundles packs transactions as [p2p.Batcher] packs those that are gossiped:
+// each with its length before it, in as few frames as their bounds allow.
+func bundles(txs []chain.VerifiedTx) [][]byte {
+	var all [][]byte
+	var b []byte
+	items := 0
+	for _, tx := range txs {
+		head := varint.ToUvarint(uint64(len(tx.Bytes())))
+		if items == p2p.MaxBatchItems || len(b)+len(head)+len(tx.Bytes()) > p2p.MaxBatchBytes {
+			all, b, items = append(all, b), nil, 0
+		}
+		b = append(append(b, head...), tx.Bytes()...)
+		items++
+	}
+	if items > 0 {
+		all = append(all, b)
+	}
+	return all[:min(len(all), maxBundles)]
+}
+
+// unbundle reads the transactions of a bundle.
+func unbundle(raw []byte) ([]chain.Transaction, error) {
+	items, err := p2p.SplitBatch(raw)
+	if err != nil {
+		return nil, err
+	}
+	txs := make([]chain.Transaction, len(items))
+	for i, item := range items {
+		if txs[i], err = chain.DecodeTx(item); err != nil {
+			return nil, err
+		}
+	}
+	return txs, nil
+}
+
+// maxAskTxs is how many transactions one question asks for: what fits into
+// wire.MaxQuestion.
+const maxAskTxs = 1500
+
+// question returns what a fetch asks for.
+func question(w replica.Want) wire.Question {
+	q := wire.Question{Txs: w.Txs[:min(len(w.Txs), maxAskTxs)], From: w.Range.From, To: w.Range.To}
+	if w.Block.Defined() {
+		q.Block = &w.Block
+	}
+	return q
+}
+
+// verify checks the signatures of transactions as they came. All must hold.
+func verify(genesis bft.GenesisHash, entropy io.Reader, txs []chain.Transaction) ([]chain.VerifiedTx, error) {
+	verified, errs := chain.VerifyTxs(bft.ZIP215{}, entropy, genesis, txs)
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return verified, nil
+}

@@ -1,0 +1,176 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/bft"
+	"github.com/sage-p2p/sage-p2p/chain"
+	"github.com/sage-p2p/sage-p2p/chain/store"
+	"github.com/sage-p2p/sage-p2p/node/replica"
+)
+
+// errOurs reports a failure of this machine: its disk, or a law that broke. It
+// ends the process. A peer's fault never does.
+var errOurs = errors.New("node: stopped for safety")
+
+// loop owns the replica. Everything that happens reaches it as an input, one
+// at a time, and each output is carried out completely before the next input
+// is taken: persist, then sign, then send, then the rest (replica.Output).
+type loop struct {
+	genesis bft.GenesisHash
+	replica *replica.Replica
+	signer  signs
+	store   stores
+	net     carries
+
+	inputs  chan replica.Input    // from peers and users; senders wait their turn
+	answers *queue[replica.Input] // to what the loop itself asked for
+	timers  *timers
+	pace    pace
+	publish func(replica.Publish)
+}
+
+// signs makes records durable and hands out signatures (node/signer).
+type signs interface {
+	ID() bft.ID
+	Sign(...bft.Unsigned) ([]bft.Signature, error)
+	Finalize(bft.Height, cid.Cid)
+}
+
+// stores makes blocks durable (chain/store).
+type stores interface {
+	PutLocal(...chain.VerifiedTx) error
+	PutBody(...chain.Block) error
+	Commit(store.Final) error
+}
+
+// carries takes messages and questions to other platforms, and checks
+// signatures beside the loop. None of its methods blocks.
+type carries interface {
+	send(replica.Envelope)
+	verify(replica.Job)
+	fetch(replica.Fetch)
+	answer(replica.Answer)
+	gossip(replica.Gossip)
+}
+
+func (l *loop) run(ctx context.Context) error {
+	if err := l.take(replica.Start{}); err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case in := <-l.inputs:
+			if err := l.take(in); err != nil {
+				return err
+			}
+		case <-l.answers.ready:
+			for _, in := range l.answers.take() {
+				if err := l.take(in); err != nil {
+					return err
+				}
+			}
+		case <-l.timers.clock.C:
+			for _, t := range l.timers.fired(time.Now()) {
+				if err := l.take(replica.TimerFired{Timer: t}); err != nil {
+					return err
+				}
+			}
+		}
+	}
+}
+
+// take steps the replica with in, and then with what the signer gives back.
+func (l *loop) take(in replica.Input) error {
+	for in != nil {
+		out, err := l.replica.Step(atp.Millis(nowMillis()), in)
+		if err != nil {
+			return errors.Join(errOurs, err)
+		}
+		if in, err = l.execute(out); err != nil {
+			return errors.Join(errOurs, err)
+		}
+	}
+	return nil
+}
+
+// execute carries out in the order of replica.Output, and returns the
+// signatures that it asked for as the next input.
+func (l *loop) execute(out replica.Output) (next replica.Input, err error) {
+	if err := l.persist(out.Persist); err != nil {
+		return nil, err
+	}
+	if len(out.Sign) > 0 {
+		if next, err = l.sign(out.Sign); err != nil {
+			return nil, err
+		}
+	}
+	each(out.Send, l.net.send)
+	each(out.Verify, l.net.verify)
+	l.arm(out.Timers)
+	each(out.Fetch, l.net.fetch)
+	each(out.Answers, l.net.answer)
+	each(out.Gossip, l.net.gossip)
+	if out.Publish.Final != nil {
+		l.pace.decided(time.Now())
+	}
+	l.publish(out.Publish)
+	return next, nil
+}
+
+// sign returns the statements sealed, after the record of them is on disk.
+func (l *loop) sign(list []bft.Unsigned) (replica.Input, error) {
+	signatures, err := l.signer.Sign(list...)
+	if err != nil {
+		return nil, err
+	}
+	sealed := make([]bft.Verified, len(list))
+	for i, u := range list {
+		v := bft.Verifier{Scheme: bft.ZIP215{}, Genesis: l.genesis, Height: u.Height}
+		if sealed[i], err = v.Seal(u, l.signer.ID(), signatures[i]); err != nil {
+			return nil, err
+		}
+	}
+	return replica.Signed{Messages: sealed}, nil
+}
+
+func each[T any](list []T, do func(T)) {
+	for _, item := range list {
+		do(item)
+	}
+}
+
+// persist returns when all of p is on disk.
+func (l *loop) persist(p replica.Persist) error {
+	if len(p.Local) > 0 {
+		if err := l.store.PutLocal(p.Local...); err != nil {
+			return err
+		}
+	}
+	if len(p.Bodies) > 0 {
+		if err := l.store.PutBody(p.Bodies...); err != nil {
+			return err
+		}
+	}
+	if p.Final == nil {
+		return nil
+	}
+	return l.store.Commit(store.Final(*p.Final))
+}
+
+func (l *loop) arm(list []replica.Timer) {
+	now := time.Now()
+	for _, t := range list {
+		if t.Kind == replica.TimerView {
+			l.pace.entered(now)
+		}
+	}
+	l.timers.arm(now, l.pace.base(), list)
+}

@@ -1,0 +1,287 @@
+// Package node is a platform: it opens a home, finds or founds a federation,
+// and then joins the deterministic replica to network, disk, clock and users.
+//
+// # Who owns what
+//
+//	N1  one goroutine (the loop) owns the replica; everything else reaches it
+//	    by its input channel, and learns from it by what it publishes.
+//	N2  what is called final is on the disk: the loop publishes a block only
+//	    after the store has it (A7). Readers see the state of that block.
+//	N3  a peer's fault never ends the process; our own disk's fault, or a law
+//	    that breaks, always does.
+//	N4  [New] starts nothing. When [Node.Run] returns, every goroutine that it
+//	    started has ended and every file is closed.
+//
+// # Files of a home
+//
+// key and signer belong to node/signer, store/ to chain/store, api.addr and
+// api.token to node/api. genesis.json and founding.json are made when the
+// platform joins a federation; blobs/ is content by CID; journal/ is what the
+// worker has promised.
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/bft"
+	"github.com/sage-p2p/sage-p2p/chain"
+	"github.com/sage-p2p/sage-p2p/chain/store"
+	"github.com/sage-p2p/sage-p2p/node/api"
+	"github.com/sage-p2p/sage-p2p/node/signer"
+	"github.com/sage-p2p/sage-p2p/p2p"
+	"github.com/sage-p2p/sage-p2p/task/exec"
+)
+
+// Version is what this software calls itself.
+const Version = "0.1.0"
+
+// Node is one platform.
+type Node struct {
+	cfg      Config
+	log      *slog.Logger
+	entropy  io.Reader
+	founded  func(Federation)
+	runtimes exec.Registry
+
+	// Set by open, before anything runs.
+	params   chain.Params
+	signer   *signer.Signer
+	store    *store.Store
+	blobs    blobs
+	hub      *hub
+	host     *p2p.Host
+	contacts *contacts
+
+	opened   atomic.Bool              // what open sets may be read
+	founding atomic.Pointer[founding] // while founding, what others may be told
+	waiting  atomic.Pointer[string]   // what the node waits for, while there is no chain
+	chain    atomic.Pointer[running]  // nil until there is a chain
+}
+
+// Federation is what a platform finds or founds: told before it takes part, so
+// that nobody joins a stranger's by mistake.
+type Federation struct {
+	Network string
+	Genesis bft.GenesisHash
+	Founder string // the name of the first founder, and how many others there are
+	Self    peer.ID
+	Listen  []string // where other platforms reach this one
+	API     string   // URL
+}
+
+// An Option replaces a part that most callers leave alone.
+type Option func(*Node)
+
+// WithLogger sends logs to l. The default discards them.
+func WithLogger(l *slog.Logger) Option { return func(n *Node) { n.log = l } }
+
+// WithRuntimes offers these runtimes for tasks. The default is none.
+func WithRuntimes(r exec.Registry) Option { return func(n *Node) { n.runtimes = r } }
+
+// WithFederation calls f once, when the platform has found or founded its
+// federation and before it takes part.
+func WithFederation(f func(Federation)) Option { return func(n *Node) { n.founded = f } }
+
+// New makes a node from a valid configuration. It starts nothing and touches
+// no file.
+func New(cfg Config, opts ...Option) (*Node, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	n := &Node{
+		cfg: cfg, log: slog.New(slog.DiscardHandler), entropy: rand.Reader,
+		founded: func(Federation) {}, hub: newHub(time.Now()), contacts: newContacts(),
+	}
+	for _, o := range opts {
+		o(n)
+	}
+	return n, nil
+}
+
+// id is the platform's identity.
+func (n *Node) id() atp.ID { return atp.ID(n.signer.ID()) }
+
+// Run operates the node until ctx ends or a part of it fails.
+func (n *Node) Run(ctx context.Context) (err error) {
+	if err := n.open(); err != nil {
+		return errors.Join(err, n.close())
+	}
+	defer func() { err = errors.Join(err, n.close()) }()
+	server := api.New(api.Config{Home: n.cfg.Home, Addr: n.cfg.APIAddr}, n, api.WithLogger(n.log))
+	if err := server.Listen(); err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return server.Run(ctx) })
+	g.Go(func() error { return n.host.Run(ctx) })
+	g.Go(func() error { return n.live(ctx, server.URL()) })
+	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// open takes the home: key, record, store, content. What it opened before an
+// error, close closes.
+func (n *Node) open() (err error) {
+	if n.params, err = loadParams(n.cfg.ParamsFile); err != nil {
+		return err
+	}
+	if n.signer, err = openSigner(n.cfg.Home); err != nil {
+		return err
+	}
+	if n.blobs, err = openBlobs(filepath.Join(n.cfg.Home, "blobs")); err != nil {
+		return err
+	}
+	if n.store, err = openStore(n.cfg, n.log); err != nil {
+		return err
+	}
+	genesis, err := n.store.Genesis()
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	if n.host, err = n.newHost(p2p.Genesis(genesis)); err == nil {
+		n.opened.Store(true)
+	}
+	return err
+}
+
+// Open reports whether the home has been opened, so that the node answers.
+func (n *Node) Open() bool { return n.opened.Load() }
+
+func (n *Node) close() error {
+	var errs []error
+	if n.store != nil {
+		errs = append(errs, n.store.Close())
+	}
+	if n.signer != nil {
+		errs = append(errs, n.signer.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// openSigner takes the key of a home, and makes one in a home that has no
+// chain yet.
+func openSigner(home string) (*signer.Signer, error) {
+	if exists(filepath.Join(home, genesisFile)) || exists(filepath.Join(home, "store")) {
+		return signer.Open(home)
+	}
+	return signer.OpenOrCreate(home)
+}
+
+// openStore opens the store of a home. A damaged one is set aside: the chain
+// comes back from peers.
+func openStore(cfg Config, log *slog.Logger) (*store.Store, error) {
+	dir := filepath.Join(cfg.Home, "store")
+	s, err := store.Open(dir, cfg.Profile)
+	if err == nil && !s.Clean() {
+		if _, headErr := s.Head(); headErr == nil {
+			if err = s.Check(bft.ZIP215{}, store.CheckDepth); err != nil {
+				err = errors.Join(err, s.Close())
+			}
+		}
+	}
+	if !errors.Is(err, store.ErrCorrupt) {
+		return s, err
+	}
+	aside, asideErr := store.SetAside(dir, time.Now())
+	if asideErr != nil {
+		return nil, errors.Join(err, asideErr)
+	}
+	log.Error("the store is damaged: it was set aside, and the chain is fetched from peers", "aside", aside, "err", err)
+	return store.Open(dir, cfg.Profile)
+}
+
+// newHost makes the platform's host. What peers send before there is a chain
+// is ignored; they say it again.
+func (n *Node) newHost(genesis p2p.Genesis) (*p2p.Host, error) {
+	listen, err := n.cfg.listen()
+	if err != nil {
+		return nil, err
+	}
+	bootstrap, err := n.cfg.bootstrap()
+	if err != nil {
+		return nil, err
+	}
+	limits := p2p.EdgeLimits()
+	if n.cfg.Profile == store.Server {
+		limits = p2p.ServerLimits()
+	}
+	return p2p.New(p2p.Config{
+		Key: n.signer.HostKey(), Listen: listen, Network: n.cfg.Network, Genesis: genesis,
+		Name: n.cfg.Name, Agent: "sage-p2p/" + Version, Bootstrap: bootstrap, Limits: limits,
+	},
+		p2p.WithLogger(n.log),
+		p2p.WithEvents(n.event),
+		p2p.WithFrames(func(from peer.ID, frame []byte) p2p.Verdict {
+			if r := n.chain.Load(); r != nil {
+				return r.wires.frame(from, frame)
+			}
+			return p2p.Ignore
+		}),
+		p2p.WithTopic(txTopic, func(from peer.ID, data []byte) p2p.Verdict {
+			if r := n.chain.Load(); r != nil {
+				return r.wires.bundle(from, data)
+			}
+			return p2p.Ignore
+		}),
+		p2p.WithFetch(n.serveFetch),
+		p2p.WithTasks(n.serveTask),
+	)
+}
+
+// live finds the federation and takes part in it.
+func (n *Node) live(ctx context.Context, apiURL string) error {
+	select {
+	case <-n.host.Ready():
+	case <-ctx.Done():
+		return nil
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return n.exchangeContacts(ctx) })
+	g.Go(func() error {
+		genesis, err := n.settle(ctx)
+		if err != nil || ctx.Err() != nil {
+			return err
+		}
+		r, err := n.start(ctx, genesis)
+		if err != nil {
+			return err
+		}
+		n.founded(n.federation(r, genesis, apiURL))
+		return r.run(n)
+	})
+	return g.Wait()
+}
+
+func (n *Node) federation(r *running, g chain.Genesis, apiURL string) Federation {
+	founder := g.Founders[0].Name
+	if others := len(g.Founders) - 1; others > 0 {
+		founder = fmt.Sprintf("%s and %d more", founder, others)
+	}
+	return Federation{
+		Network: g.Network, Genesis: r.genesis, Founder: founder,
+		Self: n.id().ID, Listen: n.addrs(), API: apiURL,
+	}
+}
+
+// addrs are the addresses at which other platforms reach this one.
+func (n *Node) addrs() []string {
+	list := []string{}
+	for _, a := range n.host.Addrs() {
+		list = append(list, a.String())
+	}
+	return list
+}

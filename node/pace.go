@@ -1,0 +1,51 @@
+package node
+
+import (
+	"slices"
+	"time"
+
+	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/node/replica"
+)
+
+// pace measures how long a view takes from the arming of its timer to
+// finality, and from that gives the base of view timers: four times the 95th
+// percentile, at least replica.MinBase (consensus.md, Why it is live).
+// Only views that decided count, so that a timeout never lengthens the next.
+type pace struct {
+	began   time.Time // when the running view's timer was armed; zero if none is
+	samples []time.Duration
+	next    int
+}
+
+// paceSamples is how many of the newest decided views count.
+const paceSamples = 64
+
+// entered notes that a view's timer was armed.
+func (p *pace) entered(now time.Time) { p.began = now }
+
+// decided notes that the height became final.
+func (p *pace) decided(now time.Time) {
+	if p.began.IsZero() {
+		return
+	}
+	took := now.Sub(p.began)
+	p.began = time.Time{}
+	if len(p.samples) < paceSamples {
+		p.samples = append(p.samples, took)
+		return
+	}
+	p.samples[p.next] = took
+	p.next = (p.next + 1) % paceSamples
+}
+
+// base returns the base of view timers.
+func (p *pace) base() atp.Span {
+	if len(p.samples) == 0 {
+		return replica.MinBase
+	}
+	sorted := slices.Sorted(slices.Values(p.samples))
+	p95 := sorted[len(sorted)*95/100]
+	base := atp.Span(4 * p95 / time.Millisecond)
+	return min(max(base, replica.MinBase), replica.MaxView)
+}

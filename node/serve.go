@@ -1,0 +1,78 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/node/wire"
+	"github.com/sage-p2p/sage-p2p/p2p"
+)
+
+// errNotHere answers a question that this platform cannot answer now.
+var errNotHere = errors.New("not here")
+
+// serveFetch answers a question of a peer.
+func (n *Node) serveFetch(ctx context.Context, from peer.ID, raw []byte) ([]byte, error) {
+	q, err := wire.DecodeQuestion(raw)
+	if err != nil {
+		n.host.Blame(from, err.Error())
+		return nil, err
+	}
+	reply, err := n.reply(ctx, from, q)
+	if err != nil {
+		return nil, err
+	}
+	return atp.Encode(&reply)
+}
+
+func (n *Node) reply(ctx context.Context, from peer.ID, q wire.Question) (wire.Reply, error) {
+	r := n.chain.Load()
+	switch {
+	case q.Peers:
+		return wire.Reply{Peers: n.tellContacts()}, nil
+	case q.Founding:
+		return n.announce(r)
+	case r == nil:
+		return wire.Reply{}, fmt.Errorf("%w: no federation yet", errNotHere)
+	case q.Genesis:
+		return wire.Reply{Data: r.genesisJSON}, nil
+	}
+	return r.wires.serve(ctx, from, q)
+}
+
+// announce tells what this platform founds, also for a while after it has been
+// founded: others may still need the signatures.
+func (n *Node) announce(r *running) (wire.Reply, error) {
+	f := n.founding.Load()
+	if f == nil {
+		return wire.Reply{}, fmt.Errorf("%w: nothing is being founded", errNotHere)
+	}
+	say := f.say
+	if r != nil {
+		say.Genesis = r.genesisJSON
+	}
+	raw, err := atp.Encode(&say)
+	return wire.Reply{Data: raw}, err
+}
+
+// ask asks a peer one thing.
+func (n *Node) ask(ctx context.Context, to peer.ID, q wire.Question) (wire.Reply, error) {
+	raw, err := atp.Encode(&q)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	raw, err = n.host.Request(ctx, to, raw, p2p.MaxResponse)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	var r wire.Reply
+	if err := wire.Decode(raw, wire.MaxReply, &r); err != nil {
+		n.host.Blame(to, err.Error())
+		return wire.Reply{}, err
+	}
+	return r, nil
+}

@@ -1,0 +1,77 @@
+package node
+
+import (
+	"slices"
+	"time"
+
+	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/node/replica"
+)
+
+// timers turns the replica's timers, which are data, into one real timer. It
+// belongs to the loop's goroutine.
+type timers struct {
+	clock *time.Timer
+	armed map[replica.TimerKind]armedTimer
+}
+
+type armedTimer struct {
+	timer replica.Timer
+	at    time.Time
+}
+
+func newTimers() *timers {
+	t := &timers{clock: time.NewTimer(time.Hour), armed: map[replica.TimerKind]armedTimer{}}
+	t.clock.Stop()
+	return t
+}
+
+// arm starts each timer in place of the armed one of its kind.
+func (t *timers) arm(now time.Time, base atp.Span, list []replica.Timer) {
+	if len(list) == 0 {
+		return
+	}
+	for _, timer := range list {
+		after := time.Duration(timer.After(base)) * time.Millisecond
+		t.armed[timer.Kind] = armedTimer{timer, now.Add(after)}
+	}
+	t.rest(now)
+}
+
+// fired removes and returns the timers whose time has come, earliest first.
+func (t *timers) fired(now time.Time) []replica.Timer {
+	var due []armedTimer
+	for kind, a := range t.armed {
+		if !a.at.After(now) {
+			due = append(due, a)
+			delete(t.armed, kind)
+		}
+	}
+	t.rest(now)
+	slices.SortFunc(due, func(a, b armedTimer) int {
+		if c := a.at.Compare(b.at); c != 0 {
+			return c
+		}
+		return int(a.timer.Kind) - int(b.timer.Kind)
+	})
+	list := make([]replica.Timer, len(due))
+	for i, a := range due {
+		list[i] = a.timer
+	}
+	return list
+}
+
+// rest sets the clock for the earliest timer.
+func (t *timers) rest(now time.Time) {
+	var first time.Time
+	for _, a := range t.armed {
+		if first.IsZero() || a.at.Before(first) {
+			first = a.at
+		}
+	}
+	if first.IsZero() {
+		t.clock.Stop()
+		return
+	}
+	t.clock.Reset(max(0, first.Sub(now)))
+}

@@ -1,0 +1,109 @@
+// Package wire is what nodes say to each other besides the messages of
+// consensus: questions and replies, and who may have which content. All of it
+// is DAG-CBOR with one form for each value, decoded strictly: what does not
+// encode to the same bytes again is refused, and its sender is to blame.
+package wire
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/bft"
+	"github.com/sage-p2p/sage-p2p/chain"
+)
+
+//go:generate go run ./gen/gen.go
+
+// ErrMalformed reports bytes, or a question, that no correct platform sends.
+var ErrMalformed = errors.New("wire: malformed")
+
+// Bounds of an encoded value, in bytes.
+const (
+	MaxQuestion     = 64 << 10
+	MaxReply        = 16 << 20
+	MaxBlobRequest  = 128
+	MaxAnnouncement = 1<<20 + 4<<10 // a genesis, and a little
+)
+
+// Question is a request of /sage/fetch/1. It asks for one thing.
+type Question struct {
+	Txs      []cid.Cid `cborgen:"maxlen=1500"` // transactions by address; what fits into MaxQuestion
+	Block    *cid.Cid
+	From     bft.Height // final blocks From … To with their certificates
+	To       bft.Height
+	Founding bool // the announcement of a platform that is founding
+	Genesis  bool // the genesis, as JSON
+	Peers    bool // where platforms listen
+}
+
+// Reply answers a Question, with as much of it as is here and fits.
+type Reply struct {
+	Txs    []chain.Transaction `cborgen:"maxlen=2500"`
+	Blocks []Parcel            `cborgen:"maxlen=64"`
+	Peers  []Contact           `cborgen:"maxlen=128"`
+	Data   []byte              `cborgen:"maxlen=1052672"` // an Announcement, or a genesis
+}
+
+// Parcel is a block on its way; Cert is nil for one that is not final.
+type Parcel struct {
+	Header chain.Header
+	Body   chain.Body
+	Cert   *bft.CommitCert
+}
+
+// Contact is where a platform says that it listens.
+type Contact struct {
+	ID    bft.ID
+	Addrs []string `cborgen:"maxlen=16"` // multiaddrs, without /p2p
+}
+
+// BlobRequest opens a stream of /sage/task/1: the content asked for, and the
+// task that gives a right to it.
+type BlobRequest struct {
+	Task cid.Cid
+	Blob cid.Cid
+}
+
+// Announcement is what a platform that founds a federation tells the others,
+// again and again, until there is one.
+type Announcement struct {
+	Name      string     `cborgen:"maxlen=64"`
+	Time      atp.Millis // of its wish; the genesis takes the latest
+	Expect    uint64     // how many founders
+	Params    [32]byte   // hash of the genesis parameters that it wants
+	Draft     [32]byte   // hash of the genesis that it has signed; zero before
+	Signature bft.Signature
+	Genesis   []byte `cborgen:"maxlen=1048576"` // once complete, as JSON
+}
+
+// Decode reads v from all of raw, at most limit bytes.
+func Decode(raw []byte, limit int, v atp.Value) error {
+	if err := chain.DecodeExactly(raw, limit, v); err != nil {
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	return nil
+}
+
+// DecodeQuestion reads a question and checks that it is one.
+func DecodeQuestion(raw []byte) (Question, error) {
+	var q Question
+	if err := Decode(raw, MaxQuestion, &q); err != nil {
+		return Question{}, err
+	}
+	asked := 0
+	for _, is := range []bool{len(q.Txs) > 0, q.Block != nil, q.From > 0 || q.To > 0, q.Founding, q.Genesis, q.Peers} {
+		if is {
+			asked++
+		}
+	}
+	switch {
+	case asked != 1:
+		return Question{}, fmt.Errorf("%w: question for %d things, want one", ErrMalformed, asked)
+	case q.From > q.To:
+		return Question{}, fmt.Errorf("%w: question for blocks %d to %d", ErrMalformed, q.From, q.To)
+	}
+	return q, nil
+}

@@ -24,14 +24,13 @@ type client struct {
 }
 
 func newClient(s *Sim, m *machine) *client {
-	return &client{sim: s, machine: m, left: s.plan.Submissions}
+	return &client{sim: s, machine: m}
 }
 
 // schedule plans the next submission.
 func (c *client) schedule() {
 	if c.left > 0 {
-		span := c.sim.plan.Faults / atp.Span(c.sim.plan.Submissions)
-		c.sim.World.After(c.sim.World.Between(1, max(span, 2)), c.submit)
+		c.sim.World.After(c.sim.World.Between(1, max(c.sim.plan.Faults/atp.Span(c.left), 2)), c.submit)
 	}
 }
 

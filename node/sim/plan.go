@@ -24,7 +24,7 @@ type Plan struct {
 	Partitions int
 	Told       bool // partitions are noticed by the transport
 
-	Submissions int
+	Submissions int // of all clients together
 	Adversaries map[int]func() Behaviour
 }
 
@@ -45,7 +45,7 @@ func DrawPlan(r *rand.Rand) Plan {
 		Crashes:     r.IntN(4),
 		Partitions:  r.IntN(3),
 		Told:        r.IntN(2) == 0,
-		Submissions: 1 + r.IntN(5),
+		Submissions: 1 + r.IntN(4),
 	}
 	if f := (p.Machines - 1) / 3; f > 0 && r.IntN(2) == 0 {
 		p.Adversaries = make(map[int]func() Behaviour)

@@ -3,6 +3,8 @@ package sim
 import (
 	"flag"
 	"fmt"
+	"os"
+	"runtime/debug"
 	"testing"
 	"time"
 )
@@ -18,11 +20,11 @@ var (
 // the faults stop everything becomes final.
 func TestSchedules(t *testing.T) {
 	if *seed >= 0 {
-		var line func(string)
+		var theatre Theatre
 		if *tell {
-			line = func(s string) { fmt.Println(s) }
+			theatre.Tell = func(s string) { fmt.Println(s) }
 		}
-		r := Schedule(uint64(*seed), line)
+		r := theatre.Schedule(uint64(*seed))
 		t.Logf("seed %d: trace %016x, height %d, %d events", *seed, r.Trace, r.Height, r.Events)
 		if r.Err != nil {
 			t.Fatal(r.Err)
@@ -31,8 +33,9 @@ func TestSchedules(t *testing.T) {
 	}
 	start := time.Now()
 	events, heights := 0, 0
+	var theatre Theatre
 	for s := *first; s < *first+*seeds; s++ {
-		r := Schedule(s, nil)
+		r := theatre.Schedule(s)
 		events, heights = events+r.Events, heights+int(r.Height)
 		if r.Err != nil {
 			t.Errorf("%v\n  go test ./node/sim -run TestSchedules -seed %d", r.Err, s)
@@ -44,4 +47,11 @@ func TestSchedules(t *testing.T) {
 	took := time.Since(start)
 	t.Logf("%d schedules in %v, %.0f each second; %d events, %d heights",
 		*seeds, took.Round(time.Millisecond), float64(*seeds)/took.Seconds(), events, heights)
+}
+
+// TestMain gives the collector less to do: worlds are short.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	debug.SetGCPercent(400)
+	os.Exit(m.Run())
 }

@@ -99,6 +99,9 @@ func (s *Sim) begin() {
 	for range s.plan.Partitions {
 		w.After(w.Between(1, s.plan.Faults), s.divide)
 	}
+	for range s.plan.Submissions {
+		s.clients[w.Rand.IntN(len(s.clients))].left++
+	}
 	for _, c := range s.clients {
 		c.schedule()
 	}
@@ -153,25 +156,51 @@ func (s *Sim) heal() {
 	s.net.renew(1, 200)
 }
 
-// Schedule runs one seed. tell, if not nil, is given every input in words.
-func Schedule(seed uint64, tell func(string)) Result {
-	return Play(seed, DrawPlan(rand.New(rand.NewPCG(seed, 0x9a7))), tell)
+// Theatre runs schedules, one after the other. It keeps the casts, which are
+// the same for all seeds with so many machines.
+type Theatre struct {
+	Tell  func(string) // if set, is given every input of every machine in words
+	casts map[casting]*Cast
 }
 
-// Play runs one seed with a plan, like [Schedule].
-func Play(seed uint64, p Plan, tell func(string)) Result {
-	cast, err := NewCast(p.Machines, p.Real)
+type casting struct {
+	machines int
+	real     bool
+}
+
+// Schedule runs one seed.
+func (t *Theatre) Schedule(seed uint64) Result {
+	return t.Play(seed, DrawPlan(rand.New(rand.NewPCG(seed, 0x9a7))))
+}
+
+// Play runs one seed with a plan.
+func (t *Theatre) Play(seed uint64, p Plan) Result {
+	s, err := t.stage(seed, p)
 	if err != nil {
 		return Result{Err: err}
 	}
-	s, err := New(seed, p, cast)
-	if err != nil {
-		return Result{Err: err}
-	}
-	s.trace.tell = tell
 	r := s.Run()
 	if r.Err != nil {
 		r.Err = fmt.Errorf("seed %d: %w", seed, r.Err)
 	}
 	return r
+}
+
+func (t *Theatre) stage(seed uint64, p Plan) (*Sim, error) {
+	c := casting{p.Machines, p.Real}
+	if t.casts[c] == nil {
+		cast, err := NewCast(p.Machines, p.Real)
+		if err != nil {
+			return nil, err
+		}
+		if t.casts == nil {
+			t.casts = make(map[casting]*Cast)
+		}
+		t.casts[c] = cast
+	}
+	s, err := New(seed, p, t.casts[c])
+	if err == nil {
+		s.trace.tell = t.Tell
+	}
+	return s, err
 }

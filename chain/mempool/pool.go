@@ -18,6 +18,7 @@
 package mempool
 
 import (
+	"container/heap"
 	"errors"
 	"fmt"
 
@@ -65,6 +66,7 @@ type Pool struct {
 	senders  map[atp.ID]*queue
 	byID     map[cid.Cid]*entry
 	byForm   map[cid.Cid]*entry // by the address of the signed form
+	worst    worst              // the senders again; the first loses a transaction next (M2)
 	bytes    int
 	arrivals uint64
 }
@@ -182,9 +184,14 @@ func (p *Pool) insert(q *queue, e, old *entry) {
 		p.remove(q, old)
 	}
 	q.put(e)
-	p.senders[q.id] = q
 	p.byID[e.tx.ID()], p.byForm[e.tx.Address()] = e, e
 	p.bytes += e.size
+	if p.senders[q.id] == nil {
+		p.senders[q.id] = q
+		heap.Push(&p.worst, q)
+	} else {
+		heap.Fix(&p.worst, q.place)
+	}
 }
 
 func (p *Pool) remove(q *queue, e *entry) {
@@ -194,6 +201,9 @@ func (p *Pool) remove(q *queue, e *entry) {
 	p.bytes -= e.size
 	if len(q.entries) == 0 {
 		delete(p.senders, q.id)
+		heap.Remove(&p.worst, q.place)
+	} else {
+		heap.Fix(&p.worst, q.place)
 	}
 }
 
@@ -207,9 +217,9 @@ type eviction struct {
 // out. What waits behind it cannot go before it, and goes with it.
 func (p *Pool) shrink() (out []eviction) {
 	for p.bytes > p.maxBytes || len(p.byID) > MaxTxs {
-		q := p.victim()
-		least := q.cheapest()
-		for last := q.last(); ; last = q.last() {
+		q := p.worst[0]
+		for least := q.least; ; {
+			last := q.last()
 			p.remove(q, last)
 			out = append(out, eviction{q, last})
 			if last == least {
@@ -218,16 +228,6 @@ func (p *Pool) shrink() (out []eviction) {
 		}
 	}
 	return out
-}
-
-// victim returns the queue that loses a transaction next.
-func (p *Pool) victim() (v *queue) {
-	for _, q := range p.senders { // the least of a total order: any order finds it
-		if v == nil || q.worse(v) {
-			v = q
-		}
-	}
-	return v
 }
 
 // undo takes back an insertion and what it evicted.

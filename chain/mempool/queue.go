@@ -15,6 +15,8 @@ type queue struct {
 	funds   atp.Amount // what the state has available for fees
 	entries []*entry   // at most MaxAhead
 	bytes   int
+	least   *entry // pays least for each byte, of several the newest by nonce; nil if there is none
+	place   int    // in the pool's heap
 }
 
 // judge reports why e cannot wait here, or which entry it would replace.
@@ -63,36 +65,25 @@ func (q *queue) put(e *entry) {
 	i, _ := q.find(e.nonce)
 	q.entries = slices.Insert(q.entries, i, e)
 	q.bytes += e.size
+	q.least = q.cheapest()
 }
 
 func (q *queue) cut(e *entry) {
 	i, _ := q.find(e.nonce)
 	q.entries = slices.Delete(q.entries, i, i+1)
 	q.bytes -= e.size
+	q.least = q.cheapest()
 }
 
 func (q *queue) last() *entry { return q.entries[len(q.entries)-1] }
 
-// cheapest returns the entry that pays least for each byte, of several the
-// newest by nonce. The queue is not empty.
-func (q *queue) cheapest() *entry {
-	least := q.last()
+func (q *queue) cheapest() (least *entry) {
 	for _, e := range slices.Backward(q.entries) {
-		if e.rate < least.rate {
+		if least == nil || e.rate < least.rate {
 			least = e
 		}
 	}
 	return least
-}
-
-// worse reports whether q loses a transaction before other does (M2). It is a
-// total order.
-func (q *queue) worse(other *queue) bool {
-	return cmp.Or(
-		cmp.Compare(q.cheapest().rate, other.cheapest().rate),
-		cmp.Compare(other.bytes, q.bytes),
-		cmp.Compare(other.cheapest().arrival, q.cheapest().arrival),
-	) < 0
 }
 
 // done returns the entries that cannot be in a block after time at (M4): of
@@ -118,4 +109,38 @@ func (q *queue) ready(at atp.Millis) []*entry {
 		}
 	}
 	return q.entries
+}
+
+// worst is a heap of queues that are not empty; the first loses a transaction
+// before all others (M2). The order is total.
+type worst []*queue
+
+func (w worst) Len() int { return len(w) }
+
+func (w worst) Less(i, j int) bool {
+	a, b := w[i], w[j]
+	return cmp.Or(
+		cmp.Compare(a.least.rate, b.least.rate),
+		cmp.Compare(b.bytes, a.bytes),
+		cmp.Compare(b.least.arrival, a.least.arrival),
+	) < 0
+}
+
+func (w worst) Swap(i, j int) {
+	w[i], w[j] = w[j], w[i]
+	w[i].place, w[j].place = i, j
+}
+
+// Push implements heap.Interface.
+func (w *worst) Push(x any) {
+	q := x.(*queue)
+	q.place = len(*w)
+	*w = append(*w, q)
+}
+
+// Pop implements heap.Interface.
+func (w *worst) Pop() any {
+	last := (*w)[len(*w)-1]
+	*w = (*w)[:len(*w)-1]
+	return last
 }

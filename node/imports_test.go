@@ -38,11 +38,14 @@ var diagram = map[string]layer{
 	// The simulator runs the real signer on a simulated disk.
 	"node/sim": {allowed: []string{"node/replica", "node/signer"}},
 
-	"node/api/view":   {allowed: []string{"chain"}},
-	"node/api/client": {allowed: []string{"node/api/view"}},
-	"node/api":        {allowed: []string{"node/api/view", "chain/store", "node/replica"}},
+	"node/wire": {allowed: []string{"chain"}},
+
+	"node/api/view":    {allowed: []string{"atp"}},
+	"node/api/apitest": {allowed: []string{"node/api"}}, // a node in memory, for tests
+	"node/api/client":  {allowed: []string{"node/api/view"}},
+	"node/api":         {allowed: []string{"node/api/view"}},
 	"node": {allowed: []string{
-		"node/api", "node/replica", "node/signer", "chain/store", "chain/mempool", "p2p", "task/exec", "task/exec/programs",
+		"node/api", "node/wire", "node/replica", "node/signer", "chain/store", "chain/mempool", "p2p", "task/exec", "task/exec/programs",
 	}},
 	"cmd/sage-p2p": {allowed: []string{"node", "node/api/client"}},
 }

@@ -212,10 +212,15 @@ func (n *Node) PutBlob(_ context.Context, r io.Reader) (view.Blob, error) {
 }
 
 // OpenBlob implements api.Blobs.
-func (n *Node) OpenBlob(_ context.Context, c view.CID) (io.ReadCloser, error) {
+func (n *Node) OpenBlob(ctx context.Context, c view.CID) (io.ReadCloser, error) {
+	if !n.blobs.has(c.Cid) {
+		if err := n.fetchResult(ctx, c.Cid); err != nil {
+			return nil, err
+		}
+	}
 	// Reading all of it checks it against its name before the first byte is shown.
 	if _, err := n.blobs.get(c.Cid); errors.Is(err, ErrNoBlob) {
-		return nil, &view.Error{Code: view.CodeGone, Message: err.Error(), Hint: "a result stays with its executor until the task is settled"}
+		return nil, gone(err)
 	} else if err != nil {
 		return nil, err
 	}

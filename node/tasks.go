@@ -12,6 +12,7 @@ import (
 
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/chain/store"
+	"github.com/sage-p2p/sage-p2p/node/api/view"
 	"github.com/sage-p2p/sage-p2p/node/wire"
 	"github.com/sage-p2p/sage-p2p/p2p"
 	"github.com/sage-p2p/sage-p2p/task"
@@ -117,10 +118,9 @@ func (n *Node) fetchBlob(ctx context.Context, from atp.ID, of, blob cid.Cid) err
 	if err != nil {
 		return err
 	}
-	if err := n.receiveBlob(s, of, blob); err != nil {
-		return errors.Join(err, s.Reset())
-	}
-	return s.Close()
+	// What was received is checked: how the stream ends does not matter.
+	defer s.Reset()
+	return n.receiveBlob(s, of, blob)
 }
 
 func (n *Node) receiveBlob(s stream, of, blob cid.Cid) error {
@@ -155,6 +155,40 @@ func (n *Node) resultOf(ctx context.Context, t task.Task) error {
 		return nil
 	}
 	return n.fetchBlob(ctx, t.Acceptance.Executor.ID, t.ID, t.Proof.Result)
+}
+
+// searchedTasks is in how many of the newest tasks a result is looked for.
+const searchedTasks = 256
+
+// fetchResult gets the result with this name from whoever executed the task
+// that it answers, which this platform has posted.
+func (n *Node) fetchResult(ctx context.Context, result cid.Cid) error {
+	refs, err := n.store.Tasks("", searchedTasks)
+	if err != nil {
+		return err
+	}
+	for _, ref := range refs {
+		t, err := n.store.Task(ref.ID)
+		if err != nil {
+			return err
+		}
+		if t.Requester.ID != n.id() || t.Proof == nil || t.Proof.Result != result {
+			continue
+		}
+		if err := n.resultOf(ctx, t); err != nil {
+			return gone(err)
+		}
+		return nil
+	}
+	return gone(fmt.Errorf("%w: %s", ErrNoBlob, result))
+}
+
+// gone says that content is not here.
+func gone(err error) error {
+	return &view.Error{
+		Code: view.CodeGone, Message: err.Error(), Retryable: true,
+		Hint: "its executor serves a result until the task is settled, if it is connected: sage-p2p peers",
+	}
 }
 
 // knownTask returns a task as the newest block left it.

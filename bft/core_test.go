@@ -160,6 +160,22 @@ func TestAProposalWaitsForItsView(t *testing.T) {
 	}
 }
 
+// L5: the QC counts even of a Timeout that is too old to count itself.
+func TestAQCInATimeoutCounts(t *testing.T) {
+	a := newAlone(t, 2)
+	held := newCollector(a.set)
+	var last *Vote
+	for _, i := range []int{0, 1, 3} {
+		last = a.vote(KindPrepare, i, 1, "x").(VerifiedVote).v
+		held.prepares.keep(i, last)
+	}
+	a.hear(a.timeout(0, 8, nil))
+	out := a.hear(a.timeout(0, 3, held.qc(last)))
+	if a.core.View() != 1 || !slices.Equal(said(out), []string{"COMMIT"}) {
+		t.Errorf("view %d, says %v, want 1 and COMMIT", a.core.View(), said(out))
+	}
+}
+
 // R3 holds in a view already left, without the block, but not in one given up.
 func TestACommitInAViewAlreadyLeft(t *testing.T) {
 	prepares := func(a alone) (out Output) {

@@ -218,6 +218,9 @@ func (c *cluster) sign(m *member, u Unsigned) Verified {
 	if err != nil {
 		c.t.Fatalf("%s: %v", m.name, err)
 	}
+	if _, err := c.verifier.Verify(v.Message()); err != nil {
+		c.t.Fatalf("%s says what others reject: %v", m.name, err)
+	}
 	c.logf(m, "says %s", c.show(v.Message()))
 	return v
 }

@@ -4,15 +4,18 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/multiformats/go-varint"
 )
 
 // sent records batches with the time at which they left.
 type sent struct {
+	sync.Mutex
 	at    []time.Duration
 	items [][][]byte
 }
@@ -24,6 +27,8 @@ func (s *sent) batcher(t *testing.T) *Batcher {
 		if err != nil {
 			t.Error(err)
 		}
+		s.Lock()
+		defer s.Unlock()
 		s.at = append(s.at, time.Since(start))
 		s.items = append(s.items, items)
 		return nil
@@ -45,26 +50,53 @@ func TestABatchLeavesAtOnceAfterAPauseAndWithin5msOtherwise(t *testing.T) {
 			}
 		}
 		add(1)
-		synctest.Wait()
-		if len(s.items) != 1 || s.at[0] != 0 {
-			t.Fatalf("the lone item left at %v", s.at)
+		look := func() ([]time.Duration, [][][]byte) {
+			synctest.Wait()
+			s.Lock()
+			defer s.Unlock()
+			return s.at, s.items
+		}
+		if at, items := look(); len(items) != 1 || at[0] != 0 {
+			t.Fatalf("the lone item left at %v", at)
 		}
 		time.Sleep(time.Millisecond)
 		add(10)
-		synctest.Wait()
-		if len(s.items) != 1 {
+		if _, items := look(); len(items) != 1 {
 			t.Fatal("the second batch did not wait for company")
 		}
 		time.Sleep(batchDelay)
-		synctest.Wait()
-		if len(s.items) != 2 || len(s.items[1]) != 10 || s.at[1] != batchDelay {
-			t.Fatalf("left: %v", s.at)
+		if at, items := look(); len(items) != 2 || len(items[1]) != 10 || at[1] != batchDelay {
+			t.Fatalf("left: %v", at)
 		}
-		time.Sleep(time.Second)
-		add(MaxBatchItems + 1)
+	})
+}
+
+func TestABatchIsNeverOverItsBounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s sent
+		b := s.batcher(t)
+		for i := range MaxBatchItems + 1 {
+			if err := b.Add(name(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 2 {
+			if err := b.Add(make([]byte, MaxBatchBytes*2/3)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go b.Run(ctx)
 		synctest.Wait()
-		if len(s.items) != 4 || len(s.items[2]) != MaxBatchItems || len(s.items[3]) != 1 {
-			t.Fatalf("have %d batches", len(s.items))
+		s.Lock()
+		defer s.Unlock()
+		var got []int
+		for _, items := range s.items {
+			got = append(got, len(items))
+		}
+		if diff := cmp.Diff([]int{MaxBatchItems, 2, 1}, got); diff != "" {
+			t.Error(diff)
 		}
 	})
 }

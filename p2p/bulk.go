@@ -19,13 +19,14 @@ type TaskFunc func(ctx context.Context, from peer.ID, conn *FrameConn)
 // FrameConn carries frames both ways over one stream. One goroutine may read
 // while another writes. Every operation has a deadline.
 type FrameConn struct {
-	s     network.Stream
-	in    *frameReader
-	idle  time.Duration // for a frame to begin
-	whole time.Duration // for a frame to arrive or leave
-	until time.Time     // of the whole exchange, unless zero
-	blame func(error)   // told what no correct platform sends
-	done  func()
+	s      network.Stream
+	in     *frameReader
+	idle   time.Duration // for a frame to begin
+	whole  time.Duration // for a frame to arrive or leave
+	until  time.Time     // of the whole exchange, unless zero
+	blame  func(error)   // told what no correct platform sends
+	done   func()        // gives back the stream's place
+	detach func() bool   // from the context
 }
 
 // newFrameConn wraps a stream. It is reset when ctx ends; done is called once, at
@@ -35,8 +36,11 @@ func (h *Host) newFrameConn(ctx context.Context, s network.Stream, idle time.Dur
 		s: s, in: newFrameReader(s, MaxTaskFrame), idle: idle, whole: h.cfg.Limits.Frame,
 		blame: func(err error) { h.offence(s.Conn().RemotePeer(), fmt.Sprintf("%s: %v", s.Protocol(), err)) },
 	}
-	stop := context.AfterFunc(ctx, func() { c.Reset() })
-	c.done = sync.OnceFunc(func() { stop(); done() })
+	c.done = sync.OnceFunc(done)
+	c.detach = context.AfterFunc(ctx, func() {
+		s.Reset()
+		c.done()
+	})
 	return c
 }
 
@@ -163,12 +167,14 @@ func (c *FrameConn) CloseWrite() error { return c.s.CloseWrite() }
 // Close ends the stream; what was written still arrives. Call Close or Reset
 // once done.
 func (c *FrameConn) Close() error {
+	c.detach()
 	defer c.done()
 	return c.s.Close()
 }
 
 // Reset ends the stream at once, both ways.
 func (c *FrameConn) Reset() error {
+	c.detach()
 	defer c.done()
 	return c.s.Reset()
 }

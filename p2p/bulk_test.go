@@ -104,15 +104,16 @@ func TestASilentTaskStreamEnds(t *testing.T) {
 
 func TestTaskStreamsAreLimitedOnBothSides(t *testing.T) {
 	hold := make(chan struct{})
-	b := start(t, func(c *Config) { c.Limits.TasksPerPeer = 2 }, WithTasks(func(_ context.Context, _ peer.ID, c *FrameConn) {
+	const most = 1 + spareStreams
+	b := start(t, func(c *Config) { c.Limits.TasksPerPeer = 1 }, WithTasks(func(_ context.Context, _ peer.ID, c *FrameConn) {
 		c.WriteFrame([]byte("ready"))
 		<-hold
 	}))
 	defer close(hold)
-	a := start(t, func(c *Config) { c.Limits.TasksPerPeer = 3 })
+	a := start(t, func(c *Config) { c.Limits.TasksPerPeer = most + 1 })
 	join(a, b)
 	var conns []*FrameConn
-	for range 2 {
+	for range most {
 		c, err := a.OpenTask(t.Context(), b.ID())
 		if err != nil {
 			t.Fatal(err)
@@ -125,18 +126,18 @@ func TestTaskStreamsAreLimitedOnBothSides(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	third, err := a.OpenTask(t.Context(), b.ID())
+	last, err := a.OpenTask(t.Context(), b.ID())
 	if err != nil {
 		t.Fatal(err)
 	}
-	third.WriteFrame([]byte("x"))
-	if _, err := third.ReadFrame(10); !errors.Is(err, ErrBusy) {
+	last.WriteFrame([]byte("x"))
+	if _, err := last.ReadFrame(10); !errors.Is(err, ErrBusy) {
 		t.Errorf("over the server's limit: %v, want ErrBusy", err)
 	}
 	if _, err := a.OpenTask(t.Context(), b.ID()); !errors.Is(err, ErrBusy) {
 		t.Errorf("over the client's limit: %v, want ErrBusy", err)
 	}
-	for _, c := range append(conns, third) {
+	for _, c := range append(conns, last) {
 		c.Close()
 		c.Reset() // as often as one likes
 	}

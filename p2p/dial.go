@@ -51,9 +51,8 @@ func (h *Host) Keep(p peer.AddrInfo) {
 	}
 	h.mu.Lock()
 	w := h.want(p)
-	w.kept, w.attempts = true, 0
+	w.kept = true
 	h.mu.Unlock()
-	w.nudge()
 	if h.isReady() {
 		h.pursueAll()
 	}
@@ -111,6 +110,8 @@ func (h *Host) want(p peer.AddrInfo) *wanted {
 	for _, a := range p.Addrs {
 		if !slices.ContainsFunc(w.addrs, a.Equal) {
 			w.addrs = append(w.addrs, a)
+			w.attempts = 0 // what has failed was another address
+			w.nudge()
 		}
 	}
 	return w

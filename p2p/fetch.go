@@ -98,6 +98,7 @@ func (h *Host) serveFetch(ctx context.Context, s network.Stream) {
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.Limits.Fetch)
 	defer cancel()
 	c := h.newFrameConn(ctx, s, h.cfg.Limits.Frame, func() {})
+	c.in.most = MaxRequest
 	c.until, _ = ctx.Deadline()
 	serve := h.fetchesIn.take(from)
 	if serve {

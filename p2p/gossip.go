@@ -30,19 +30,26 @@ const (
 
 // gossip is the state of GossipSub in a host.
 type gossip struct {
-	ps      *pubsub.PubSub
 	workers chan struct{} // tokens of running validators
+	budget  int64         // bytes of the messages that may wait for them
+	waiting atomic.Int64  // bytes
 
 	mu      sync.Mutex
+	ps      *pubsub.PubSub            // guarded by mu: nil before Run
 	topics  map[string]*pubsub.Topic  // guarded by mu: by short name
 	streams map[peer.ID]*gossipStream // guarded by mu: the newest inbound one of each peer
 }
 
+func newGossip(l Limits) *gossip {
+	return &gossip{
+		workers: make(chan struct{}, l.GossipWorkers),
+		budget:  int64(l.GossipBytes),
+		topics:  map[string]*pubsub.Topic{},
+		streams: map[peer.ID]*gossipStream{},
+	}
+}
+
 func (h *Host) startGossip(ctx context.Context) error {
-	g := &h.gossip
-	g.workers = make(chan struct{}, h.cfg.Limits.GossipWorkers)
-	g.topics = map[string]*pubsub.Topic{}
-	g.streams = map[peer.ID]*gossipStream{}
 	if len(h.topics) == 0 {
 		return nil
 	}
@@ -65,7 +72,9 @@ func (h *Host) startGossip(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	g.ps = ps
+	h.gossip.mu.Lock()
+	h.gossip.ps = ps
+	h.gossip.mu.Unlock()
 	return h.joinTopics()
 }
 
@@ -80,7 +89,7 @@ func topicName(g Genesis, name string) string { return "sage/" + g.String() + "/
 // joinTopics takes part in all topics, if there is a genesis.
 func (h *Host) joinTopics() error {
 	genesis := h.Genesis()
-	g := &h.gossip
+	g := h.gossip
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if genesis.IsZero() || g.ps == nil || len(g.topics) > 0 {
@@ -110,11 +119,18 @@ func (h *Host) joinTopics() error {
 }
 
 // validator makes pubsub's judge of ours. Messages wait for a worker here, at
-// most GossipQueue of them per topic.
+// most GossipQueue of them per topic and GossipBytes in all; those above are
+// dropped, as gossip may.
 func (h *Host) validator(judge func(peer.ID, []byte) Verdict) pubsub.ValidatorEx {
 	return func(ctx context.Context, from peer.ID, m *pubsub.Message) pubsub.ValidationResult {
 		if from == h.id {
 			return pubsub.ValidationAccept
+		}
+		size := int64(len(m.GetData()))
+		defer h.gossip.waiting.Add(-size)
+		if h.gossip.waiting.Add(size) > h.gossip.budget {
+			h.count.gossipDropped.Add(1)
+			return pubsub.ValidationIgnore
 		}
 		select {
 		case h.gossip.workers <- struct{}{}:
@@ -263,23 +279,11 @@ func (g gossipHost) SetStreamHandlerMatch(p protocol.ID, match func(protocol.ID)
 }
 
 func (h *Host) afterAgreement(handle network.StreamHandler) func(context.Context, network.Stream) {
-	return func(ctx context.Context, s network.Stream) {
-		l := h.linkOf(s.Conn())
-		if l == nil {
-			s.Reset()
-			return
-		}
-		select {
-		case <-l.agreed:
-			gs := h.newGossipStream(ctx, s)
-			handle(gs)
-			h.endGossipStream(gs)
-		case <-l.closed:
-			s.Reset()
-		case <-ctx.Done():
-			s.Reset()
-		}
-	}
+	return h.after(func(l *link) <-chan struct{} { return l.agreed }, func(ctx context.Context, s network.Stream) {
+		gs := h.newGossipStream(ctx, s)
+		defer h.endGossipStream(gs)
+		handle(gs)
+	})
 }
 
 // gossipStream is an inbound stream of pubsub, read at a bounded rate. pubsub
@@ -293,8 +297,8 @@ type gossipStream struct {
 }
 
 func (h *Host) newGossipStream(ctx context.Context, s network.Stream) *gossipStream {
-	_, bytes := h.limitersOf(s.Conn().RemotePeer())
-	gs := &gossipStream{paced: paced{s, ctx, bytes}, h: h}
+	_, _, pace := h.limitersOf(s.Conn().RemotePeer())
+	gs := &gossipStream{paced: paced{s, ctx, pace}, h: h}
 	h.gossip.mu.Lock()
 	defer h.gossip.mu.Unlock()
 	if old := h.gossip.streams[s.Conn().RemotePeer()]; old != nil {

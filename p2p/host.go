@@ -57,7 +57,7 @@ type Host struct {
 	ready   chan struct{}
 	work    group
 	node    host.Host // set once, before ready is closed
-	gossip  gossip
+	gossip  *gossip
 
 	fetchesIn, tasksIn, tasksOut, readers *quota
 
@@ -91,8 +91,9 @@ func New(cfg Config, opts ...Option) (*Host, error) {
 		topics:    map[string]func(peer.ID, []byte) Verdict{},
 		ready:     make(chan struct{}),
 		genesis:   cfg.Genesis,
-		fetchesIn: newQuota(cfg.Limits.FetchesPerPeer, cfg.Limits.Fetches),
-		tasksIn:   newQuota(cfg.Limits.TasksPerPeer, cfg.Limits.Tasks),
+		gossip:    newGossip(cfg.Limits),
+		fetchesIn: newQuota(cfg.Limits.FetchesPerPeer+spareStreams, cfg.Limits.Fetches),
+		tasksIn:   newQuota(cfg.Limits.TasksPerPeer+spareStreams, cfg.Limits.Tasks),
 		tasksOut:  newQuota(cfg.Limits.TasksPerPeer, cfg.Limits.Tasks),
 		readers:   newQuota(framesPerPeer, framesPerPeer*cfg.Limits.Connections),
 		links:     map[network.Conn]*link{},
@@ -128,6 +129,10 @@ func (h *Host) Addrs() []multiaddr.Multiaddr {
 	if err != nil {
 		return nil
 	}
+	addrs = slices.DeleteFunc(addrs, func(a multiaddr.Multiaddr) bool { // the relay client's, without a relay
+		_, err := a.ValueForProtocol(multiaddr.P_CIRCUIT)
+		return err == nil
+	})
 	full, err := peer.AddrInfoToP2pAddrs(&peer.AddrInfo{ID: h.id, Addrs: addrs})
 	if err != nil {
 		return nil
@@ -187,9 +192,10 @@ func (h *Host) build() (host.Host, error) {
 	}
 	conns, err := connmgr.NewConnManager(h.cfg.Limits.Connections*3/4, h.cfg.Limits.Connections)
 	if err != nil {
+		resources.Close()
 		return nil, fmt.Errorf("connection limits: %w", err)
 	}
-	return libp2p.New(
+	node, err := libp2p.New(
 		libp2p.Identity(h.cfg.Key),
 		libp2p.UserAgent("sage-p2p"),
 		libp2p.Transport(tcp.NewTCPTransport),
@@ -204,6 +210,12 @@ func (h *Host) build() (host.Host, error) {
 		libp2p.ConnectionGater(gater{h}),
 		libp2p.DisableMetrics(), // they would go to a global registry
 	)
+	if err != nil {
+		conns.Close()
+		resources.Close()
+		return nil, err
+	}
+	return node, nil
 }
 
 // serve puts the handlers in place and then listens.
@@ -293,6 +305,12 @@ func (h *Host) tracked(handle func(context.Context, network.Stream)) network.Str
 
 // afterHello holds a stream back until its connection has finished hello (P1).
 func (h *Host) afterHello(handle func(context.Context, network.Stream)) func(context.Context, network.Stream) {
+	return h.after(func(l *link) <-chan struct{} { return l.greeted }, handle)
+}
+
+// after holds a stream back until its connection has passed a gate. Streams that
+// wait are limited per peer by the resource manager, and end with the connection.
+func (h *Host) after(gate func(*link) <-chan struct{}, handle func(context.Context, network.Stream)) func(context.Context, network.Stream) {
 	return func(ctx context.Context, s network.Stream) {
 		l := h.linkOf(s.Conn())
 		if l == nil {
@@ -300,7 +318,7 @@ func (h *Host) afterHello(handle func(context.Context, network.Stream)) func(con
 			return
 		}
 		select {
-		case <-l.greeted:
+		case <-gate(l):
 			handle(ctx, s)
 		case <-l.closed:
 			s.Reset()

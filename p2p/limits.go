@@ -56,12 +56,13 @@ type Limits struct {
 	Descriptors    int   // file descriptors
 	OutboxBytes    int   // kept for one peer, over all slots; the oldest go first
 	FrameRate      int   // consensus frames per second read from one peer
-	ByteRate       int   // bytes per second read from one peer, for consensus and for gossip
-	FetchesPerPeer int   // requests at once, each way
+	ByteRate       int   // bytes per second read from one peer, for consensus and for gossip each
+	FetchesPerPeer int   // requests to one peer at once
 	Fetches        int   // requests served at once: each may hold an answer of MaxResponse
-	TasksPerPeer   int   // task streams at once, each way
+	TasksPerPeer   int   // task streams to one peer at once
 	Tasks          int   // task streams served at once
 	GossipQueue    int   // messages waiting for a validator, per topic
+	GossipBytes    int   // of all messages waiting for a validator
 	GossipWorkers  int   // validators running at once
 	Offences       int   // tolerated before a ban; one is forgiven each OffenceDecay
 
@@ -87,7 +88,7 @@ func EdgeLimits() Limits {
 		PerAddress:     64,
 		Memory:         128 << 20, // a stream reserves 256 KiB of it: 27 validators with 6 streams each take a third
 		Descriptors:    512,
-		OutboxBytes:    4 << 20, // two of the largest frames; those sent to all share memory
+		OutboxBytes:    8 << 20, // four of the largest frames; a frame sent to all is kept once
 		FrameRate:      2000,    // 400 heights a second with 5 frames from each validator
 		ByteRate:       8 << 20,
 		FetchesPerPeer: 4,
@@ -95,6 +96,7 @@ func EdgeLimits() Limits {
 		TasksPerPeer:   8,
 		Tasks:          32,
 		GossipQueue:    4096, // pubsub's 32 drops 96 % of a burst of 2000, silently
+		GossipBytes:    32 << 20,
 		GossipWorkers:  4,
 		Offences:       8,
 
@@ -120,13 +122,14 @@ func ServerLimits() Limits {
 	l.PerAddress = 256
 	l.Memory = 512 << 20
 	l.Descriptors = 2048
-	l.OutboxBytes = 8 << 20
+	l.OutboxBytes = 16 << 20
 	l.FrameRate = 10_000
 	l.ByteRate = 32 << 20
 	l.FetchesPerPeer = 8
 	l.Fetches = 32
 	l.TasksPerPeer = 16
 	l.Tasks = 128
+	l.GossipBytes = 128 << 20
 	l.GossipWorkers = 8
 	return l
 }
@@ -150,6 +153,7 @@ func (l Limits) validate() error {
 		{"TasksPerPeer", int64(l.TasksPerPeer), 1},
 		{"Tasks", int64(l.Tasks), 1},
 		{"GossipQueue", int64(l.GossipQueue), 1},
+		{"GossipBytes", int64(l.GossipBytes), MaxGossip},
 		{"GossipWorkers", int64(l.GossipWorkers), 1},
 		{"Offences", int64(l.Offences), 1},
 		{"Hello", int64(l.Hello), 1},
@@ -158,7 +162,7 @@ func (l Limits) validate() error {
 		{"TaskIdle", int64(l.TaskIdle), 1},
 		{"Dial", int64(l.Dial), 1},
 		{"RedialMin", int64(l.RedialMin), 1},
-		{"RedialMax", int64(l.RedialMax), int64(l.RedialMin)},
+		{"RedialMax", int64(l.RedialMax), max(1, int64(l.RedialMin))},
 		{"DialGrace", int64(l.DialGrace), 1},
 		{"Ping", int64(l.Ping), 1},
 		{"FormingGrace", int64(l.FormingGrace), 1},

@@ -58,21 +58,21 @@ type Refusal struct {
 
 // Counters count since the start of the host.
 type Counters struct {
-	FramesIn, FramesOut                                      uint64 // consensus frames
-	FrameBytesIn, FrameBytesOut                              uint64
-	FramesReplaced                                           uint64 // unsent frames that a newer one of the slot, or a full outbox, replaced
-	FramesRejected                                           uint64
-	FetchesServed, FetchesMade, FetchesFailed                uint64
-	TaskStreams                                              uint64
-	GossipOut, GossipAccepted, GossipIgnored, GossipRejected uint64
-	Offences, Bans, Refused                                  uint64
-	Dials, DialsFailed                                       uint64
+	FramesIn, FramesOut                                                     uint64 // consensus frames
+	FrameBytesIn, FrameBytesOut                                             uint64
+	FramesReplaced                                                          uint64 // unsent frames that a newer one of the slot, or a full outbox, replaced
+	FramesRejected                                                          uint64
+	FetchesServed, FetchesMade, FetchesFailed                               uint64
+	TaskStreams                                                             uint64
+	GossipOut, GossipAccepted, GossipIgnored, GossipRejected, GossipDropped uint64
+	Offences, Bans, Refused                                                 uint64
+	Dials, DialsFailed                                                      uint64
 }
 
 type counters struct {
 	framesIn, framesOut, frameBytesIn, frameBytesOut, framesReplaced, framesRejected atomic.Uint64
 	fetchesServed, fetchesMade, fetchesFailed, taskStreams                           atomic.Uint64
-	gossipOut, gossipAccepted, gossipIgnored, gossipRejected                         atomic.Uint64
+	gossipOut, gossipAccepted, gossipIgnored, gossipRejected, gossipDropped          atomic.Uint64
 	offences, bans, refused, dials, dialsFailed                                      atomic.Uint64
 }
 
@@ -86,7 +86,7 @@ func (h *Host) Counters() Counters {
 		FetchesServed: c.fetchesServed.Load(), FetchesMade: c.fetchesMade.Load(), FetchesFailed: c.fetchesFailed.Load(),
 		TaskStreams: c.taskStreams.Load(),
 		GossipOut:   c.gossipOut.Load(), GossipAccepted: c.gossipAccepted.Load(),
-		GossipIgnored: c.gossipIgnored.Load(), GossipRejected: c.gossipRejected.Load(),
+		GossipIgnored: c.gossipIgnored.Load(), GossipRejected: c.gossipRejected.Load(), GossipDropped: c.gossipDropped.Load(),
 		Offences: c.offences.Load(), Bans: c.bans.Load(), Refused: c.refused.Load(),
 		Dials: c.dials.Load(), DialsFailed: c.dialsFailed.Load(),
 	}
@@ -172,7 +172,8 @@ func transportOf(s network.ConnectionState) string {
 // lock themselves.
 type conduct struct {
 	frames   *rate.Limiter // consensus frames read
-	bytes    *rate.Limiter // bytes read
+	bytes    *rate.Limiter // their bytes
+	gossip   *rate.Limiter // bytes of gossip read, apart: consensus must not wait for it
 	patience *rate.Limiter // one token per offence
 	most     int           // patience's tokens when nothing has happened
 	offences []Offence
@@ -192,6 +193,7 @@ func (h *Host) conductOf(id peer.ID) *conduct {
 	c := &conduct{
 		frames:   rate.NewLimiter(rate.Limit(l.FrameRate), l.FrameRate),
 		bytes:    rate.NewLimiter(rate.Limit(l.ByteRate), max(l.ByteRate, MaxFrame)),
+		gossip:   rate.NewLimiter(rate.Limit(l.ByteRate), max(l.ByteRate, MaxGossip)),
 		patience: rate.NewLimiter(rate.Every(l.OffenceDecay), l.Offences),
 		most:     l.Offences,
 	}
@@ -199,11 +201,11 @@ func (h *Host) conductOf(id peer.ID) *conduct {
 	return c
 }
 
-func (h *Host) limitersOf(id peer.ID) (frames, bytes *rate.Limiter) {
+func (h *Host) limitersOf(id peer.ID) (frames, bytes, gossip *rate.Limiter) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c := h.conductOf(id)
-	return c.frames, c.bytes
+	return c.frames, c.bytes, c.gossip
 }
 
 // Blame notes something that no correct platform does, seen by the caller: the

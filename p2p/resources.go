@@ -15,7 +15,7 @@ import (
 // being refused included: libp2p resets those above.
 const (
 	helloStreams = 8 // one per connection, and one more each time something changes
-	spareStreams = 4 // beyond a protocol's own limit, so that we can say "busy"
+	spareStreams = 4 // beyond what the peer has a right to: it frees a place before we do
 )
 
 // resourceManager makes libp2p's limits explicit: nothing depends on the size of
@@ -30,8 +30,8 @@ func resourceManager(l Limits) (network.ResourceManager, error) {
 	for p, perPeer := range map[protocol.ID]int{
 		helloProtocol: helloStreams,
 		frameProtocol: framesPerPeer + spareStreams,
-		fetchProtocol: l.FetchesPerPeer + spareStreams,
-		taskProtocol:  l.TasksPerPeer + spareStreams,
+		fetchProtocol: l.FetchesPerPeer + 2*spareStreams, // so that we can say "busy"
+		taskProtocol:  l.TasksPerPeer + 2*spareStreams,
 	} {
 		limits.AddProtocolPeerLimit(p, streams(perPeer, 16<<20), rcmgr.BaseLimitIncrease{})
 		limits.AddProtocolLimit(p, streams(perPeer*l.Connections, l.Memory), rcmgr.BaseLimitIncrease{})

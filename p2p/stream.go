@@ -230,7 +230,7 @@ func (h *Host) serveFrames(ctx context.Context, s network.Stream) {
 	}
 	defer h.readers.give(from)
 	defer context.AfterFunc(ctx, func() { s.Reset() })()
-	frames, bytes := h.limitersOf(from)
+	frames, bytes, _ := h.limitersOf(from)
 	in := newFrameReader(s, MaxFrame)
 	for {
 		// An idle federation is silent for days: libp2p's keep-alive, not a

@@ -310,7 +310,7 @@ func TestAFloodIsReadAtTheRate(t *testing.T) {
 		t.Fatal(err)
 	}
 	flood := bytes.Repeat(appendFrame(nil, make([]byte, 200)), 1000)
-	st.SetWriteDeadline(began.Add(time.Second))
+	st.SetWriteDeadline(time.Now().Add(time.Second))
 	for sent := 0; ; sent += len(flood) {
 		if _, err := st.Write(flood); err != nil {
 			break // back pressure has reached the sender

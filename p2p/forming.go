@@ -1,0 +1,67 @@
+package p2p
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// SetGenesis gives a forming host its federation, once. Connected peers are
+// greeted again; those that do not follow within FormingGrace are disconnected.
+func (h *Host) SetGenesis(g Genesis) error {
+	h.mu.Lock()
+	if old := h.genesis; old == g || !old.IsZero() {
+		h.mu.Unlock()
+		if old != g {
+			return fmt.Errorf("%w: have %s, want %s", ErrGenesis, g, old)
+		}
+		return nil
+	}
+	h.genesis = g
+	again := make([]*link, 0, len(h.links))
+	for _, l := range h.links {
+		if l.up {
+			again = append(again, l)
+		}
+	}
+	h.mu.Unlock()
+
+	if err := h.joinTopics(); err != nil {
+		return err
+	}
+	for _, l := range again {
+		h.work.start(func(ctx context.Context) { h.greet(ctx, l) })
+	}
+	h.nudgeAll()
+	h.work.start(h.endForming)
+	return nil
+}
+
+// endForming closes, after a while, what is still without our genesis.
+func (h *Host) endForming(ctx context.Context) {
+	timer := time.NewTimer(h.cfg.Limits.FormingGrace)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return
+	case <-timer.C:
+	}
+	h.mu.Lock()
+	var late []*link
+	for _, l := range h.links {
+		if l.up && l.forming {
+			late = append(late, l)
+		}
+	}
+	h.mu.Unlock()
+	for _, l := range late {
+		h.refuse(l, hello{}, fmt.Sprintf("still without genesis after %s", h.cfg.Limits.FormingGrace))
+	}
+}
+
+// Genesis is the federation of this host, zero while it is forming.
+func (h *Host) Genesis() Genesis {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.genesis
+}

@@ -1,0 +1,229 @@
+package p2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/multiformats/go-multistream"
+)
+
+// greet says hello first, on the link itself: a stream asked of the host could
+// run over another connection. Its answer proves that the peer's process is
+// alive now.
+func (h *Host) greet(ctx context.Context, l *link) {
+	begun := time.Now()
+	ctx, cancel := context.WithDeadline(ctx, begun.Add(h.cfg.Limits.Hello))
+	defer cancel()
+	theirs, err := h.sayHello(ctx, l)
+	switch {
+	case errors.Is(err, network.ErrReset) || errors.Is(err, io.EOF):
+		l.conn.Close() // broken, or the other side did not want us: it cannot say more
+	case err != nil:
+		if blameworthy(err) {
+			h.offence(l.conn.RemotePeer(), fmt.Sprintf("hello: %v", err))
+		}
+		h.refuse(l, hello{}, fmt.Sprintf("hello: %v", err))
+	default:
+		rtt := time.Since(begun)
+		h.node.Peerstore().RecordLatency(l.conn.RemotePeer(), rtt)
+		h.conclude(l, theirs, begun.Add(rtt/2), begun)
+	}
+}
+
+func (h *Host) sayHello(ctx context.Context, l *link) (hello, error) {
+	s, err := l.conn.NewStream(network.WithAllowLimitedConn(ctx, string(helloProtocol)))
+	if err != nil {
+		return hello{}, err
+	}
+	defer s.Reset()
+	defer context.AfterFunc(ctx, func() { s.Reset() })()
+	deadline, _ := ctx.Deadline()
+	if err := s.SetDeadline(deadline); err != nil {
+		return hello{}, err
+	}
+	if err := s.SetProtocol(helloProtocol); err != nil {
+		return hello{}, err
+	}
+	if err := multistream.SelectProtoOrFail(helloProtocol, s); err != nil {
+		return hello{}, err
+	}
+	if _, err := s.Write(appendFrame(nil, h.helloNow(h.hasRival(l)).encode())); err != nil {
+		return hello{}, err
+	}
+	b, err := newFrameReader(s, maxHello).next(h.cfg.Limits.Hello, h.cfg.Limits.Hello)
+	if err != nil {
+		return hello{}, err
+	}
+	s.CloseWrite() // tells the answerer that its answer has arrived
+	return decodeHello(b)
+}
+
+// serveHello answers a hello. Whatever it thinks of it, it answers, so that both
+// sides know why they part.
+func (h *Host) serveHello(ctx context.Context, s network.Stream) {
+	defer s.Reset()
+	defer context.AfterFunc(ctx, func() { s.Reset() })()
+	l := h.linkOf(s.Conn())
+	if l == nil {
+		return
+	}
+	patience := h.cfg.Limits.Hello
+	in := newFrameReader(s, maxHello)
+	b, err := in.next(patience, patience)
+	var theirs hello
+	if err == nil {
+		theirs, err = decodeHello(b)
+	}
+	if err != nil {
+		if blameworthy(err) {
+			h.offence(s.Conn().RemotePeer(), fmt.Sprintf("hello: %v", err))
+			h.refuse(l, hello{}, fmt.Sprintf("hello: %v", err))
+		}
+		return
+	}
+	heard := time.Now()
+	s.SetWriteDeadline(heard.Add(patience))
+	if _, err := s.Write(appendFrame(nil, h.helloNow(h.hasRival(l)).encode())); err != nil {
+		return
+	}
+	in.next(patience, patience) // until the answer has arrived: a refusal closes the connection
+	h.conclude(l, theirs, heard, time.Time{})
+}
+
+// conclude acts on a hello. said is about when the peer said it. asked is when we
+// asked, if we did: whoever answered was alive after that. The zero time proves
+// nothing, since the bytes of a dead process can still arrive.
+func (h *Host) conclude(l *link, theirs hello, said, asked time.Time) {
+	id := l.conn.RemotePeer()
+	h.mu.Lock()
+	o := h.admit(l, theirs, said, asked)
+	if o.changed {
+		h.mail.up(o.event) // under mu, so that a PeerDown cannot overtake it
+	}
+	h.mu.Unlock()
+	switch {
+	case o.refusal != "":
+		h.refuse(l, theirs, o.refusal)
+		return
+	case o.again:
+		h.work.start(func(ctx context.Context) { h.greet(ctx, l) })
+		return
+	}
+	for _, old := range o.stale {
+		old.conn.CloseWithError(network.ConnSupplanted)
+	}
+	if o.warned {
+		h.log.Error("a peer has seen this platform's key in two places", "via", id)
+		h.mail.note(Clone{Via: id})
+	}
+	if o.clone {
+		h.log.Error("two processes with one key are alive", "peer", id, "name", theirs.Name)
+		h.work.start(func(ctx context.Context) { h.greet(ctx, l) }) // to tell it
+	}
+	if o.changed {
+		h.log.Info("peer up", "peer", id, "name", theirs.Name, "addr", l.conn.RemoteMultiaddr(), "forming", o.event.Forming)
+		o.box.ring() // a better path may have appeared
+		h.nudge(id)
+	}
+}
+
+// outcome is what a hello leads to. The zero outcome: nothing.
+type outcome struct {
+	refusal string  // why the link is closed
+	again   bool    // ask the peer ourselves: what arrived does not prove that it lives
+	stale   []*link // connections of a process that is no more
+	clone   bool    // that process lives, too
+	warned  bool    // the peer says so of us, for the first time
+	changed bool    // there is news for the caller:
+	event   PeerUp
+	box     *outbox
+}
+
+// admit enters a hello into the tables. The caller holds mu.
+//
+// A nonce names a process. When a new one is proved alive after the session's
+// was, the peer has restarted, and connections of the old process, which may take
+// half a minute to be noticed as dead, are closed. When a nonce comes back that
+// another has supplanted, two processes with one key are alive.
+func (h *Host) admit(l *link, theirs hello, said, asked time.Time) (o outcome) {
+	if o.refusal = h.judge(l, theirs); o.refusal != "" || h.links[l.conn] != l {
+		return o
+	}
+	id, now := l.conn.RemotePeer(), time.Now()
+	s := h.sessions[id]
+	switch {
+	case s == nil:
+		s = h.newSession(id, now)
+	case s.them.Nonce == theirs.Nonce:
+	case !asked.After(s.proved):
+		return outcome{again: true}
+	default:
+		o.clone = slices.Contains(s.past, theirs.Nonce)
+		o.stale = s.supplant(l, now)
+		s.rival = o.clone
+	}
+	s.them = theirs
+	s.offset = time.UnixMilli(int64(theirs.Clock)).Sub(said).Truncate(time.Millisecond)
+	if !asked.IsZero() {
+		s.proved = now
+	}
+	o.warned = theirs.Rival && !s.warned
+	s.warned = s.warned || theirs.Rival
+	forming := theirs.Genesis.IsZero() || h.genesis.IsZero()
+	if o.changed = !l.up || l.forming != forming; !l.up {
+		s.links = append(s.links, l)
+	}
+	l.rise(forming)
+	o.event, o.box = s.upEvent(), h.outboxes[id]
+	return o
+}
+
+// judge returns why a peer is turned away, or "". The caller holds mu.
+func (h *Host) judge(l *link, theirs hello) string {
+	switch {
+	case theirs.Network != h.cfg.Network:
+		return fmt.Sprintf("network: have %q, want %q", theirs.Network, h.cfg.Network)
+	case theirs.Genesis == h.genesis:
+		return ""
+	case theirs.Genesis.IsZero() && l.up && l.forming:
+		return "" // it learns our genesis over this very connection
+	case h.genesis.IsZero() && l.up && l.forming:
+		return "" // and we theirs
+	}
+	return fmt.Sprintf("genesis: have %s, want %s", theirs.Genesis, h.genesis)
+}
+
+// refuse closes a link whose hello did not end well, and remembers why.
+func (h *Host) refuse(l *link, theirs hello, reason string) {
+	id := l.conn.RemotePeer()
+	now := time.Now()
+	h.mu.Lock()
+	if h.links[l.conn] != l && theirs.Nonce == 0 { // closed already, and nothing learnt
+		h.mu.Unlock()
+		return
+	}
+	r, ok := h.refusals.get(id)
+	if !ok {
+		r = &Refusal{ID: id, First: now}
+	}
+	next := *r
+	next.Addr, next.Reason, next.Last = l.conn.RemoteMultiaddr(), reason, now
+	next.Network, next.Genesis, next.Name = theirs.Network, theirs.Genesis, theirs.Name
+	next.Times++
+	h.refusals.put(id, &next)
+	if s := h.sessions[id]; s != nil {
+		s.reason = reason
+	}
+	h.mu.Unlock()
+	h.count.refused.Add(1)
+	if !ok {
+		h.log.Warn("peer refused", "peer", id, "name", theirs.Name, "addr", next.Addr, "reason", reason)
+	}
+	h.mail.note(Refused{next})
+	l.conn.CloseWithError(network.ConnGated)
+}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,7 +48,7 @@ func DefaultConfig() Config {
 		Name:    defaultName(),
 		Network: "lan",
 		Profile: store.Edge,
-		Listen:  []string{"/ip4/0.0.0.0/udp/7422/quic-v1", "/ip4/0.0.0.0/tcp/7422"},
+		Listen:  defaultListen(defaultPort),
 		APIAddr: "127.0.0.1:7423",
 	}
 }
@@ -150,15 +151,42 @@ func (c Config) bootstrap() ([]peer.AddrInfo, error) {
 	return peer.AddrInfosFromP2pAddrs(addrs...)
 }
 
-func (c Config) listen() ([]multiaddr.Multiaddr, error) {
-	addrs := make([]multiaddr.Multiaddr, len(c.Listen))
-	for i, a := range c.Listen {
-		var err error
+// defaultPort is where a platform listens unless told otherwise.
+const defaultPort = 7422
+
+// listen returns the parsed Listen addresses. When they are the defaults and
+// the port is taken, by another platform on this machine, the system chooses.
+func (c Config) listen() (addrs []multiaddr.Multiaddr, replaced bool, err error) {
+	texts := c.Listen
+	if slices.Equal(texts, defaultListen(defaultPort)) && portTaken() {
+		texts, replaced = defaultListen(0), true
+	}
+	addrs = make([]multiaddr.Multiaddr, len(texts))
+	for i, a := range texts {
 		if addrs[i], err = multiaddr.NewMultiaddr(a); err != nil {
-			return nil, fmt.Errorf("node: listen address %q: %w", a, err)
+			return nil, false, fmt.Errorf("node: listen address %q: %w", a, err)
 		}
 	}
-	return addrs, nil
+	return addrs, replaced, nil
+}
+
+func defaultListen(port int) []string {
+	return []string{fmt.Sprintf("/ip4/0.0.0.0/udp/%d/quic-v1", port), fmt.Sprintf("/ip4/0.0.0.0/tcp/%d", port)}
+}
+
+// portTaken reports whether somebody on this machine has the default port.
+func portTaken() bool {
+	address := fmt.Sprintf("0.0.0.0:%d", defaultPort)
+	tcp, err := net.Listen("tcp", address)
+	if err != nil {
+		return true
+	}
+	defer tcp.Close()
+	udp, err := net.ListenPacket("udp", address)
+	if err != nil {
+		return true
+	}
+	return udp.Close() != nil
 }
 
 // nowMillis is the machine's clock.

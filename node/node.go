@@ -52,6 +52,7 @@ type Node struct {
 	cfg      Config
 	log      *slog.Logger
 	entropy  io.Reader
+	present  func(Presence)
 	founded  func(Federation)
 	runtimes exec.Registry
 
@@ -70,15 +71,20 @@ type Node struct {
 	chain    atomic.Pointer[running]  // nil until there is a chain
 }
 
+// Presence is where a platform is reached: told as soon as it listens, while
+// there may be no federation yet.
+type Presence struct {
+	Self   peer.ID
+	Listen []string // multiaddrs with /p2p/ID: what another platform's --bootstrap takes
+	API    string   // URL
+}
+
 // Federation is what a platform finds or founds: told before it takes part, so
 // that nobody joins a stranger's by mistake.
 type Federation struct {
 	Network string
 	Genesis bft.GenesisHash
 	Founder string // the name of the first founder, and how many others there are
-	Self    peer.ID
-	Listen  []string // where other platforms reach this one
-	API     string   // URL
 }
 
 // An Option replaces a part that most callers leave alone.
@@ -89,6 +95,9 @@ func WithLogger(l *slog.Logger) Option { return func(n *Node) { n.log = l } }
 
 // WithRuntimes offers these runtimes for tasks. The default is none.
 func WithRuntimes(r exec.Registry) Option { return func(n *Node) { n.runtimes = r } }
+
+// WithPresence calls f once, when the platform listens.
+func WithPresence(f func(Presence)) Option { return func(n *Node) { n.present = f } }
 
 // WithFederation calls f once, when the platform has found or founded its
 // federation and before it takes part.
@@ -102,7 +111,7 @@ func New(cfg Config, opts ...Option) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, log: slog.New(slog.DiscardHandler), entropy: rand.Reader,
-		founded: func(Federation) {}, hub: newHub(time.Now()), contacts: newContacts(),
+		present: func(Presence) {}, founded: func(Federation) {}, hub: newHub(time.Now()), contacts: newContacts(),
 	}
 	for _, o := range opts {
 		o(n)
@@ -207,9 +216,12 @@ func openStore(cfg Config, log *slog.Logger) (*store.Store, error) {
 // newHost makes the platform's host. What peers send before there is a chain
 // is ignored; they say it again.
 func (n *Node) newHost(genesis p2p.Genesis) (*p2p.Host, error) {
-	listen, err := n.cfg.listen()
+	listen, replaced, err := n.cfg.listen()
 	if err != nil {
 		return nil, err
+	}
+	if replaced {
+		n.log.Warn("the default port is taken, by another platform perhaps: the system chooses one", "port", defaultPort)
 	}
 	bootstrap, err := n.cfg.bootstrap()
 	if err != nil {
@@ -249,6 +261,7 @@ func (n *Node) live(ctx context.Context, apiURL string) error {
 	case <-ctx.Done():
 		return nil
 	}
+	n.present(Presence{Self: n.id().ID, Listen: n.addrs(), API: apiURL})
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return n.exchangeContacts(ctx) })
 	g.Go(func() error {
@@ -260,21 +273,18 @@ func (n *Node) live(ctx context.Context, apiURL string) error {
 		if err != nil {
 			return err
 		}
-		n.founded(n.federation(r, genesis, apiURL))
+		n.founded(federation(r, genesis))
 		return r.run(n)
 	})
 	return g.Wait()
 }
 
-func (n *Node) federation(r *running, g chain.Genesis, apiURL string) Federation {
+func federation(r *running, g chain.Genesis) Federation {
 	founder := g.Founders[0].Name
 	if others := len(g.Founders) - 1; others > 0 {
 		founder = fmt.Sprintf("%s and %d more", founder, others)
 	}
-	return Federation{
-		Network: g.Network, Genesis: r.genesis, Founder: founder,
-		Self: n.id().ID, Listen: n.addrs(), API: apiURL,
-	}
+	return Federation{Network: g.Network, Genesis: r.genesis, Founder: founder}
 }
 
 // addrs are the addresses at which other platforms reach this one.

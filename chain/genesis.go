@@ -10,7 +10,6 @@ import (
 	"slices"
 
 	"github.com/ipfs/go-cid"
-	"github.com/multiformats/go-multihash"
 
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
@@ -34,7 +33,7 @@ const genesisDomain = "sage/genesis/1"
 // identity.
 type Genesis struct {
 	Version     uint64       `json:"version"`
-	Network     string       `json:"network"` // a name for people
+	Network     string       `json:"network"` // a name for people, formed like a platform's
 	Time        atp.Millis   `json:"time_ms"`
 	Founders    []Founder    `json:"founders"`    // by ID
 	Validators  []atp.ID     `json:"validators"`  // by ID; all are founders
@@ -46,7 +45,7 @@ type Genesis struct {
 // Founder is a platform that signs the genesis.
 type Founder struct {
 	ID        atp.ID           `json:"id"`
-	Name      string           `json:"name"`
+	Name      string           `json:"name"`      // a [task.Name]
 	Signature FounderSignature `json:"signature"` // zero until the founder has signed
 }
 
@@ -146,12 +145,6 @@ func genesisHash(id cid.Cid) (h GenesisHash) {
 	return h
 }
 
-// genesisID is the inverse of genesisHash.
-func genesisID(h GenesisHash) (cid.Cid, error) {
-	digest, err := multihash.Encode(h[:], multihash.SHA2_256)
-	return cid.NewCidV1(cid.DagCBOR, digest), err
-}
-
 // SigningBytes returns what every founder signs.
 func (g Genesis) SigningBytes() ([]byte, error) {
 	h, err := g.Hash()
@@ -170,7 +163,10 @@ func (g Genesis) WithSignature(founder atp.ID, s bft.Signature) (Genesis, error)
 	if err != nil {
 		return Genesis{}, err
 	}
-	return g, g.Founders[i].check(message)
+	if err := g.Founders[i].check(message); err != nil {
+		return Genesis{}, err
+	}
+	return g, nil
 }
 
 func (f Founder) check(message []byte) error {
@@ -215,7 +211,10 @@ func ParseGenesis(file []byte) (Genesis, error) {
 	if err != nil {
 		return Genesis{}, err
 	}
-	return g, g.Validate()
+	if err := g.Validate(); err != nil {
+		return Genesis{}, err
+	}
+	return g, nil
 }
 
 // ParseProposedGenesis is [ParseGenesis] for a genesis that founders still
@@ -233,7 +232,10 @@ func ParseProposedGenesis(file []byte) (Genesis, error) {
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return Genesis{}, fmt.Errorf("%w: something follows the genesis", ErrGenesis)
 	}
-	return g, g.Check()
+	if err := g.Check(); err != nil {
+		return Genesis{}, err
+	}
+	return g, nil
 }
 
 // JSON writes genesis.json.

@@ -6,26 +6,8 @@ import (
 	"slices"
 
 	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/task"
 )
-
-// Bounds of names of platforms, in bytes.
-const (
-	minName = 3
-	maxName = 32
-)
-
-// CheckName reports whether s may name a platform: 3 to 32 of a-z 0-9 -.
-func CheckName(s string) error {
-	if len(s) < minName || len(s) > maxName {
-		return fmt.Errorf("%w: name: have %d bytes, want %d to %d", ErrInvalid, len(s), minName, maxName)
-	}
-	for _, c := range []byte(s) {
-		if c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') {
-			return fmt.Errorf("%w: name %q: have %q, want a-z, 0-9 or -", ErrInvalid, s, c)
-		}
-	}
-	return nil
-}
 
 // Check reports every problem of g but those of its signatures.
 func (g Genesis) Check() error {
@@ -36,7 +18,7 @@ func (g Genesis) Check() error {
 	if g.Version != GenesisVersion {
 		report("version: have %d, want %d", g.Version, GenesisVersion)
 	}
-	if err := CheckName(g.Network); err != nil {
+	if err := task.Name(g.Network).Check(); err != nil {
 		report("network: %w", err)
 	}
 	if g.Time == 0 {
@@ -66,7 +48,7 @@ func (g Genesis) checkFounders(report reporter) {
 		if f.ID.IsZero() {
 			report("founder %d has no ID", i)
 		}
-		if err := CheckName(f.Name); err != nil {
+		if err := task.Name(f.Name).Check(); err != nil {
 			report("founder %d: %w", i, err)
 		}
 		if names[f.Name] {

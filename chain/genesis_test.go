@@ -135,7 +135,7 @@ func TestAGenesisReportsEveryProblem(t *testing.T) {
 		{"a founder twice", func(g *Genesis) { g.Founders[1] = g.Founders[0] }, []string{"listed twice", "two are named"}},
 		{"founders out of order", func(g *Genesis) { g.Founders[0], g.Founders[1] = g.Founders[1], g.Founders[0] }, []string{"out of order"}},
 		{"a founder without ID", func(g *Genesis) { g.Founders[0].ID = atp.ID{} }, []string{"has no ID"}},
-		{"a founder with a bad name", func(g *Genesis) { g.Founders[0].Name = "x" }, []string{"name: have 1 bytes"}},
+		{"a founder with a bad name", func(g *Genesis) { g.Founders[0].Name = "x" }, []string{"founder 0: name: have"}},
 		{"no validators", func(g *Genesis) { g.Validators = nil }, []string{"validators: have 0"}},
 		{"a validator that did not sign", func(g *Genesis) { g.Validators[0] = newKey("stranger").id }, []string{"is not a founder", "want its bond"}},
 		{"a validator without its bond", func(g *Genesis) { g.Allocations = nil }, []string{"want its bond of 100 ATP"}},

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/task"
 )
 
@@ -229,5 +230,30 @@ func TestAnOutlineMakesTheSameBlock(t *testing.T) {
 	must(t, err)
 	if _, err := DecodeOutline(raw); !errors.Is(err, ErrInvalid) {
 		t.Errorf("an outline of other transactions than its header's: %v", err)
+	}
+}
+
+func TestABodyIsVerifiedAgainstItsHeader(t *testing.T) {
+	w := newWorld(t, 3)
+	b, _, err := Assemble(w.state, w.header(1000), []VerifiedTx{
+		w.tx(1, &Transfer{To: w.keys[0].id, Amount: 1}), w.tx(2, &Transfer{To: w.keys[0].id, Amount: 2}),
+	})
+	must(t, err)
+	raw, err := b.Body().Encode()
+	must(t, err)
+	body, err := DecodeBody(raw)
+	must(t, err)
+	got, err := body.Verify(bft.ZIP215{}, newEntropy(0), w.state.Genesis(), b.Header)
+	must(t, err)
+	if _, err := Apply(w.state, got); err != nil {
+		t.Error(err)
+	}
+	body.Txs[0], body.Txs[1] = body.Txs[1], body.Txs[0]
+	if _, err := body.Verify(bft.ZIP215{}, newEntropy(0), w.state.Genesis(), b.Header); !errors.Is(err, ErrInvalid) {
+		t.Errorf("in another order: %v", err)
+	}
+	body.Txs[0].Signature[0] ^= 1
+	if _, err := body.Verify(bft.ZIP215{}, newEntropy(0), w.state.Genesis(), b.Header); !errors.Is(err, ErrSignature) {
+		t.Errorf("with a false signature: %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"regexp"
@@ -108,6 +109,9 @@ func TestEveryEventSurvivesEncoding(t *testing.T) {
 			t.Errorf("want -, got +\n%s", diff)
 		}
 		names[e.Name()]++
+		if out, err := json.Marshal(e); err != nil || !strings.HasPrefix(string(out), `{"name":"`+e.Name()+`","data":{`) {
+			t.Errorf("%T is shown as %s: %v", e.Fact, out, err)
+		}
 	}
 	for _, name := range []string{"ATP_TRANSFER", "ATP_TRANSFER_LOCK", "ATP_TRANSFER_COMMIT", "ATP_TRANSFER_ROLLBACK", "FEDERATION_REPUTATION", "PLATFORM_REGISTER"} {
 		if names[name] == 0 {

@@ -18,7 +18,7 @@ import (
 
 // largestPlatform is a record that could not be any longer.
 func largestPlatform() task.Platform {
-	p := registration(task.Name(strings.Repeat("n", maxName)))
+	p := registration(task.Name(strings.Repeat("n", 32)))
 	p.Society = task.Society(strings.Repeat("s", 32))
 	p.Hardware = task.Hardware{RAM: ^task.Size(0), Accelerators: ^uint64(0), Power: ^uint64(0), Architecture: strings.Repeat("a", 32)}
 	p.Horizon = task.Horizon{Spatial: task.Regional, Temporal: task.Ephemeral, Complexity: task.SocietyWide}

@@ -163,3 +163,35 @@ func (r Result) with(i int) Result {
 	r.Receipts = r.Receipts[i : i+1]
 	return r
 }
+
+func TestTheStateTellsOfWhatIsInIt(t *testing.T) {
+	w, id := hired(t)
+	w.does(2, &TaskAccept{Task: id, Bond: 5 * atp.ATP})
+	w.does(2, proof(id))
+	w.does(1, &TaskAcknowledge{Task: id, Mark: 1_000_000})
+	key := task.Key{Who: w.keys[2].id, Role: task.Executor, Type: task.Vision}
+	e, ok, err := w.state.Evidence(key)
+	if err != nil || !ok || e.For == 0 {
+		t.Errorf("evidence of the executor: %+v, %v, %v", e, ok, err)
+	}
+	kept := 0
+	must(t, w.state.EachEvidence(func(k task.Key, got task.Evidence) error {
+		kept++
+		if k == key && got != e {
+			t.Errorf("evidence of the executor: %+v, want %+v", got, e)
+		}
+		return nil
+	}))
+	if kept != 4 { // of each party, in all and as seen by the other's society
+		t.Errorf("%d records of evidence, want 4", kept)
+	}
+	if v, ok, err := w.state.Validator(w.keys[0].id); err != nil || !ok || v != (Validator{Bond: 100 * atp.ATP}) {
+		t.Errorf("the validator is %+v, %v, %v", v, ok, err)
+	}
+	if _, ok, err := w.state.Validator(w.keys[1].id); err != nil || ok {
+		t.Errorf("another validates: %v", err)
+	}
+	if p, ok, err := w.state.Platform(w.keys[2].id); err != nil || !ok || p.Name != "founder-2" {
+		t.Errorf("the platform is %+v, %v, %v", p, ok, err)
+	}
+}

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// executable is this very program, even if its file was replaced since.
-const executable = "/proc/self/exe"
+// thisProgram is the one that runs, even if its file was replaced since.
+const thisProgram = "/proc/self/exe"
 
 const (
 	niceness  = 10 // a program yields to the node, which has deadlines to keep

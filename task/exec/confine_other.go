@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-const executable = ""
+const thisProgram = ""
 
 // errNotLinux explains why programs are not run here: without Linux's means
 // this package could not promise E4 and E5.

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	osexec "os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -20,7 +23,8 @@ import (
 func TestMain(m *testing.M) {
 	exec.ChildMain()
 	if dir := os.Getenv(asParent); dir != "" {
-		fmt.Fprintln(os.Stderr, runForEver(dir, filepath.Join(dir, "probe.wasm")))
+		shared.dir = dir
+		fmt.Fprintln(os.Stderr, runForEver())
 		os.Exit(1)
 	}
 	dir, err := os.MkdirTemp("", "sage-exec-test-")
@@ -34,10 +38,43 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// shared is what all tests of this binary use: each program is compiled once.
+// shared is what all tests of this binary use. Everything in it is compiled
+// once.
 var shared struct {
 	dir      string
 	programs sync.Map // name to func() ([]byte, error)
+	child    sync.Once
+}
+
+// raceDetector reports whether this binary was built with it.
+func raceDetector() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool {
+		return s.Key == "-race" && s.Value == "true"
+	})
+}
+
+// newWASM returns a wasm runtime. Its children are processes of this binary,
+// or of testdata/child when this one is slowed down by the race detector.
+func newWASM(dir string) (*exec.WASM, error) {
+	if !raceDetector() {
+		return exec.NewWASM(dir)
+	}
+	var err error
+	child := filepath.Join(shared.dir, "child")
+	shared.child.Do(func() {
+		if _, statErr := os.Stat(child); statErr == nil {
+			return // the parent of this process has built it
+		}
+		var output []byte
+		if output, err = osexec.Command("go", "build", "-o", child, "./testdata/child").CombinedOutput(); err != nil {
+			err = fmt.Errorf("build testdata/child: %w\n%s", err, output)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return exec.NewWASM(dir, exec.WithExecutable(child))
 }
 
 // program returns an example program, or the probe of testdata.
@@ -64,10 +101,16 @@ func program(t testing.TB, name string) []byte {
 	return module
 }
 
-// runtime returns the wasm runtime with the compilation cache of all tests.
+// newRuntime returns the wasm runtime with the compilation cache of all tests.
 func newRuntime(t testing.TB) *exec.WASM {
 	t.Helper()
-	rt, err := exec.NewWASM(filepath.Join(shared.dir, "wasm"))
+	return runtimeIn(t, filepath.Join(shared.dir, "wasm"))
+}
+
+// runtimeIn returns a wasm runtime with a directory of its own.
+func runtimeIn(t testing.TB, dir string) *exec.WASM {
+	t.Helper()
+	rt, err := newWASM(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,7 +73,7 @@ func TestLogsAreCutAndTheProgramGoesOn(t *testing.T) {
 
 // E3: what depends on the machine is no result.
 func TestResourceLimits(t *testing.T) {
-	run(t, job(t, program(t, "probe"), "echo\n")) // so that its code is in the cache
+	run(t, job(t, program(t, "probe"), "echo\n"))                  // so that its code is in the cache
 	tables := bytes.Repeat([]byte{0x70, 0, 0x80, 0x80, 0x40}, 400) // of 2^20 entries each: 3.2 GB
 	count := []byte{0x90, 3}                                       // 400
 	for _, tt := range []struct {

@@ -42,14 +42,23 @@ const maxStderr = 8 << 10
 //   - Memory that cannot grow beyond the job's limit, more output than the job
 //     allows, a trap, an exit code: the program's own end, alike everywhere.
 type WASM struct {
-	cache compilationCache
-	dir   string // of the children's working directories
+	cache      compilationCache
+	dir        string // of the children's working directories
+	executable string // of the children
 }
 
+// An Option replaces a part of the runtime that most callers leave alone.
+type Option func(*WASM)
+
+// WithExecutable makes the children processes of the program at path instead
+// of this one. A test under the race detector, which makes compiling thirty
+// times slower, gives one that was built without it.
+func WithExecutable(path string) Option { return func(w *WASM) { w.executable = path } }
+
 // NewWASM returns the wasm runtime, which keeps compiled code below dir and
-// creates dir if need be. The binary's main function must call [ChildMain]
-// first.
-func NewWASM(dir string) (*WASM, error) {
+// creates dir if need be. The main function of the children's program must
+// call [ChildMain] first.
+func NewWASM(dir string, options ...Option) (*WASM, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("exec: directory of the wasm runtime: %w", err)
@@ -57,7 +66,11 @@ func NewWASM(dir string) (*WASM, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("exec: directory of the wasm runtime: %w", err)
 	}
-	return &WASM{cache: compilationCache{filepath.Join(dir, "cache")}, dir: dir}, nil
+	w := &WASM{cache: compilationCache{filepath.Join(dir, "cache")}, dir: dir, executable: thisProgram}
+	for _, option := range options {
+		option(w)
+	}
+	return w, nil
 }
 
 // Name returns [WASMName].
@@ -107,7 +120,7 @@ func (w *WASM) Run(ctx context.Context, job Job) (Result, error) {
 
 // runChild starts a child, gives it the job and waits for answer and end.
 func (w *WASM) runChild(ctx context.Context, job Job, cache string) (Result, error) {
-	cmd := osexec.CommandContext(ctx, executable, childArg)
+	cmd := osexec.CommandContext(ctx, w.executable, childArg)
 	cmd.Env = []string{}
 	cmd.SysProcAttr = confinedAttr()
 	cmd.Cancel = func() error { return killGroup(cmd.Process.Pid) }

@@ -76,10 +76,7 @@ func TestOutputDoesNotDependOnTheCache(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
-			rt, err := exec.NewWASM(dir)
-			if err != nil {
-				t.Fatal(err)
-			}
+			rt := runtimeIn(t, dir)
 			j := job(t, storeAndWrite(), "")
 			cold, err := rt.Run(t.Context(), j)
 			if err != nil {
@@ -208,10 +205,7 @@ func TestRunsAtOnceDoNotMeet(t *testing.T) {
 // second start is served by the cache.
 func TestStart(t *testing.T) {
 	dir := t.TempDir()
-	rt, err := exec.NewWASM(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	rt := runtimeIn(t, dir)
 	j := job(t, program(t, "probe"), "echo\nhello")
 	var elapsed [2]time.Duration
 	var cached [2]os.FileInfo
@@ -221,7 +215,8 @@ func TestStart(t *testing.T) {
 			t.Fatal(err)
 		}
 		elapsed[i] = result.Elapsed
-		if cached[i], err = os.Stat(onlyCacheFile(t, dir)); err != nil {
+		cached[i], err = os.Stat(onlyCacheFile(t, dir))
+		if err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -109,18 +109,20 @@ func (s *Store) checkState(head Head) error {
 	if err != nil {
 		return unreadable(err)
 	}
-	return unreadable(errors.Join(
+	err = errors.Join(
 		state.Check(),
 		state.EachPlatform(func(atp.ID, task.Platform) error { return nil }),
 		state.EachTask(func(task.Task) error { return nil }),
 		state.EachEvidence(func(task.Key, task.Evidence) error { return nil }),
-	))
+	)
+	return unreadable(err)
 }
 
-// unreadable marks an error of a stored state as damage.
+// unreadable marks an error of a stored state as damage, also when a node of
+// it is not found.
 func unreadable(err error) error {
-	if err == nil || errors.Is(err, ErrCorrupt) {
-		return err
+	if err == nil {
+		return nil
 	}
-	return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	return fmt.Errorf("%w: %v", ErrCorrupt, err)
 }

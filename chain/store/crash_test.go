@@ -85,6 +85,41 @@ func TestPowerCutLeavesAWholeHead(t *testing.T) {
 	}
 }
 
+// Whatever a power cut leaves of a body that was on its way: it is whole, or it
+// is not there; it never counts as damage.
+func TestTornBodyIsNotThere(t *testing.T) {
+	db, w := storetest.NewVolatile(), storetest.NewWorld(t, "torn")
+	s := open(t, db)
+	w.Found(s)
+	f := next(w)
+	var cuts []*storetest.Volatile
+	db.OnWrite(func() {
+		for mask := range 1 << (len(f.Block.Txs) + 2) { // the transactions, the header, the mark
+			cut, err := db.Crash(func(i int) bool { return mask>>i&1 == 1 })
+			if err != nil {
+				t.Fatal(err)
+			}
+			cuts = append(cuts, cut)
+		}
+	})
+	if err := s.PutBody(f.Block); err != nil {
+		t.Fatal(err)
+	}
+	whole := 0
+	for i, cut := range cuts {
+		b, ok, err := open(t, cut).Body(f.Cert.Block)
+		if err != nil || ok && len(b.Txs) != len(f.Block.Txs) {
+			t.Fatalf("cut %d: have %d transactions, %v, %v", i, len(b.Txs), ok, err)
+		}
+		if ok {
+			whole++
+		}
+	}
+	if whole != 2 { // with and without the mark
+		t.Errorf("%d of %d cuts left the body whole, want 2", whole, len(cuts))
+	}
+}
+
 // What was synced survives any cut, whatever else was in flight.
 func TestNothingReturnedIsLost(t *testing.T) {
 	rng := rand.New(rand.NewPCG(2, 2))

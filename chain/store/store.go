@@ -151,9 +151,10 @@ func (s *Store) headAt(m meta, id string) (Head, error) {
 }
 
 // missing turns "not found" into corruption, for what has to be there (D4).
+// The result is not ErrNotFound any more.
 func missing(err error) error {
 	if errors.Is(err, ErrNotFound) {
-		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+		return fmt.Errorf("%w: %v", ErrCorrupt, err)
 	}
 	return err
 }

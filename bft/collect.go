@@ -50,15 +50,22 @@ func (c *collector) votes(k Kind) slots[*Vote] {
 // agree collects up to most votes for the block and view of v, or nil if they
 // are no quorum. It keeps S2.
 func (c *collector) agree(v *Vote, most int) *QC {
-	qc := &QC{v.Height, v.View, v.Block, newBitmap(c.set.Len()), nil}
+	same := func(w *Vote) bool { return w != nil && w.View == v.View && w.Block == v.Block }
+	count := 0
+	for _, w := range c.votes(v.Kind) {
+		if same(w) {
+			count++
+		}
+	}
+	if count < c.set.Quorum() {
+		return nil
+	}
+	qc := &QC{v.Height, v.View, v.Block, newBitmap(c.set.Len()), make([]Signature, 0, min(count, most))}
 	for i, w := range c.votes(v.Kind) {
-		if w != nil && w.View == v.View && w.Block == v.Block && len(qc.Signatures) < most {
+		if same(w) && len(qc.Signatures) < most {
 			qc.Signers.set(i)
 			qc.Signatures = append(qc.Signatures, w.Signature)
 		}
-	}
-	if len(qc.Signatures) < c.set.Quorum() {
-		return nil
 	}
 	return qc
 }
@@ -121,23 +128,16 @@ func (c *collector) tc(v View) *TC {
 // conflict returns proof, if the slots hold it, that s contradicts what its
 // signer, at index i, said before.
 func (c *collector) conflict(i int, s Signed) (Evidence, bool) {
-	var before []Signed
-	if p := c.proposals[i]; p != nil && s.Kind == KindProposal {
-		before = append(before, p.Signed(s.Signer))
+	if p := c.proposals[i]; p != nil && s.Kind == KindProposal && contradict(p.Signed(s.Signer), s) {
+		return Evidence{p.Signed(s.Signer), s}, true
 	}
-	if v := c.prepares[i]; v != nil && s.Kind == KindPrepare {
-		before = append(before, v.Signed())
-	}
-	if v := c.commits[i]; v != nil && (s.Kind == KindCommit || s.Kind == KindTimeout) {
-		before = append(before, v.Signed())
-	}
-	if t := c.timeouts[i]; t != nil && s.Kind == KindCommit {
-		before = append(before, t.Signed())
-	}
-	for _, b := range before {
-		if contradict(b, s) {
-			return Evidence{b, s}, true
+	for _, v := range []*Vote{c.prepares[i], c.commits[i]} {
+		if v != nil && contradict(v.Signed(), s) {
+			return Evidence{v.Signed(), s}, true
 		}
+	}
+	if t := c.timeouts[i]; t != nil && contradict(t.Signed(), s) {
+		return Evidence{t.Signed(), s}, true
 	}
 	return Evidence{}, false
 }

@@ -173,10 +173,18 @@ func (c *Core) propose(out *Output) {
 	}
 }
 
-// repeatProposal sends a Proposal from before the restart again, if its TC is
-// at hand and when its body is; otherwise it stays unsent.
+// repeatProposal sends a Proposal from before the restart again, if a TC that
+// justifies it is at hand, and when its body is; otherwise it stays unsent.
 func (c *Core) repeatProposal(out *Output) {
-	if s := c.stored; s != nil && (s.View == 0 || c.tc != nil && c.tc.View == s.View-1) {
+	s := c.stored
+	if s == nil {
+		return
+	}
+	p := &Proposal{Height: s.Height, View: s.View, Block: s.Block}
+	if s.View > 0 {
+		p.TC = c.tc
+	}
+	if carriesItsTC(p) && justified(p) {
 		out.Build = &Build{c.cfg.Height, s.View, s.Block}
 	}
 }

@@ -345,6 +345,27 @@ func TestARestartedLeaderWithoutItsTCIsSilentUntilItHasIt(t *testing.T) {
 	}
 }
 
+func TestARestartedLeaderDoesNotRepeatItsBlockOnATCThatNamesAnother(t *testing.T) {
+	c := newCluster(t, 4)
+	a := alone{c, c.members[1], 1}
+	r := NewRecord()
+	u := Unsigned{Statement: statement(KindProposal, 1, "x")}
+	a.record = r.Keep(u, c.set.ID(1), InsecureSimulation{}.Sign(c.set.ID(1), u.SignedBytes(testGenesis)))
+	c.start(1)
+	held := newCollector(c.set)
+	var last *Vote
+	for _, i := range []int{0, 2, 3} {
+		last = a.vote(KindPrepare, i, 0, "y").(VerifiedVote).v
+		held.prepares.keep(i, last)
+	}
+	for _, i := range []int{0, 2, 3} {
+		held.timeouts.keep(i, a.timeout(i, 0, held.qc(last)).(VerifiedTimeout).t)
+	}
+	if out := a.hear(VerifiedStatus{&Status{Height: 4, TC: held.tc(0)}}); out.Build != nil {
+		t.Errorf("asks for %+v, want silence", *out.Build)
+	}
+}
+
 func TestAReproposedBlockMustBeTheOneAskedFor(t *testing.T) {
 	c := newCluster(t, 4)
 	a := alone{c, c.members[1], 1}

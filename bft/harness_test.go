@@ -69,6 +69,8 @@ type cluster struct {
 	trace    *strings.Builder // nil: keep none
 	evidence []Evidence
 	replies  bool // those who have decided answer the others (R4)
+	commits  map[Statement]map[ID]bool
+	decision cid.Cid // the block that a quorum of the COMMITs ever signed names
 }
 
 // failer is what the cluster needs of a test, by testing or rapid.
@@ -80,7 +82,7 @@ func newCluster(t failer, n int) *cluster {
 	set := testSet(n)
 	height := Height(n)
 	c := &cluster{
-		t: t, set: set, names: map[cid.Cid]string{},
+		t: t, set: set, names: map[cid.Cid]string{}, commits: map[Statement]map[ID]bool{},
 		verifier: Verifier{Scheme: InsecureSimulation{}, Genesis: testGenesis, Height: height, Set: set},
 	}
 	for i := range n {
@@ -225,8 +227,30 @@ func (c *cluster) sign(m *member, u Unsigned) Verified {
 	return v
 }
 
+// note remembers what is signed. If that makes a decision, seen by anyone or
+// not, it fails the test unless it is the only one.
+func (c *cluster) note(m Verified) {
+	c.sent = append(c.sent, m)
+	v, ok := m.(VerifiedVote)
+	if !ok || v.v.Kind != KindCommit {
+		return
+	}
+	s := v.v.Signed()
+	if c.commits[s.Statement] == nil {
+		c.commits[s.Statement] = map[ID]bool{}
+	}
+	c.commits[s.Statement][s.Signer] = true
+	if len(c.commits[s.Statement]) < 2*len(c.members)/3+1 { // n−f at least; q is on trial
+		return
+	}
+	if c.decision.Defined() && c.decision != s.Block {
+		c.t.Fatalf("fork: %s and %s are decided", c.names[c.decision], c.names[s.Block])
+	}
+	c.decision = s.Block
+}
+
 func (c *cluster) broadcast(i int, v Verified) {
-	c.sent = append(c.sent, v)
+	c.note(v)
 	for j := range c.members {
 		if j != i {
 			c.queue = append(c.queue, parcel{i, j, v})
@@ -260,6 +284,12 @@ func (c *cluster) decided(m *member, f *Final) {
 		c.t.Fatalf("%s decides on an invalid certificate: %v", m.name, err)
 	}
 	m.final = f
+	if !c.decision.Defined() {
+		c.decision = f.Cert.Block
+	}
+	if c.decision != f.Cert.Block {
+		c.t.Fatalf("fork: %s decides %s, %s is decided", m.name, c.names[f.Cert.Block], c.names[c.decision])
+	}
 	var tell []string
 	for _, id := range f.Tell {
 		tell = append(tell, c.nameOf(id))
@@ -392,6 +422,6 @@ func (c *cluster) forge(signer int, u Unsigned) Verified {
 	if err != nil {
 		c.t.Fatalf("forged %s: %v", c.show(m), err)
 	}
-	c.sent = append(c.sent, v)
+	c.note(v)
 	return v
 }

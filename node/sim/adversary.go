@@ -31,6 +31,7 @@ func behaviours() []func() Behaviour {
 		func() Behaviour { return &doubleVoter{} },
 		func() Behaviour { return &equivocator{} },
 		func() Behaviour { return &staleProposer{} },
+		func() Behaviour { return &forger{} },
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 
 // equivocator makes two blocks for a view that it leads with a free choice, and
 // shows each to a half of the others; to either half it votes for its block
-// alone, in both phases.
+// alone, in both phases. One machine is shown both.
 type equivocator struct {
 	honest
 	twins map[bft.Position]*bft.Proposal
@@ -22,9 +22,15 @@ func (e *equivocator) Send(from, to *machine, m bft.Message) []bft.Message {
 	place.Kind = 0
 	switch m := m.(type) {
 	case *bft.Proposal:
-		if twin := e.twin(from, m); twin != nil {
-			return []bft.Message{twin, from.say(vote(bft.KindPrepare, place, twin.Block)), from.say(vote(bft.KindCommit, place, twin.Block))}
+		twin := e.twin(from, m)
+		if twin == nil {
+			break
 		}
+		list := []bft.Message{twin, from.say(vote(bft.KindPrepare, place, twin.Block)), from.say(vote(bft.KindCommit, place, twin.Block))}
+		if to.index%4 == 1 {
+			list = append(list, m) // one of them sees both
+		}
+		return list
 	case *bft.Vote:
 		if twin := e.twins[place]; twin != nil {
 			return []bft.Message{from.say(vote(m.Kind, place, twin.Block))}

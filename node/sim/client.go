@@ -37,7 +37,7 @@ func (c *client) schedule() {
 // submit hands a transaction to the machine, again if it was not taken in.
 func (c *client) submit() {
 	if c.pending == nil {
-		tx, err := c.next()
+		tx, err := c.sign(c.action())
 		if err != nil {
 			c.sim.judge.fail("client %d: %v", c.machine.index, err)
 			return
@@ -66,11 +66,11 @@ func (c *client) verdict(v replica.Verdict) {
 	c.schedule()
 }
 
-// next signs the client's next transaction.
-func (c *client) next() (chain.VerifiedTx, error) {
+// sign makes the client's next transaction.
+func (c *client) sign(a chain.Action) (chain.VerifiedTx, error) {
 	tx := chain.Transaction{
 		Version: chain.TxVersion, From: atp.ID(c.machine.id()), Nonce: c.nonce,
-		Ops: []chain.Op{{Action: c.action()}},
+		Ops: []chain.Op{{Action: a}},
 	}
 	c.nonce++
 	v, err := chain.SignTx(c.sim.cast.Scheme, c.sim.cast.Genesis, tx, func(message []byte) (bft.Signature, error) {

@@ -13,8 +13,9 @@ type network struct {
 	sim   *Sim
 	calm  bool // the faults have stopped
 	sides []int
-	links [][]bool // links[i][j]: machine i believes that it is connected to j
-	sent  int      // messages of consensus, since it was last read
+	links [][]bool                                    // links[i][j]: machine i believes that it is connected to j
+	pick  func(from, to *machine, m bft.Message) bool // if set: what passes
+	sent  int                                         // messages of consensus, since it was last read
 }
 
 func newNetwork(s *Sim) *network {
@@ -74,7 +75,7 @@ func (n *network) send(from *machine, to bft.ID, m bft.Message) {
 
 func (n *network) pass(from, to *machine, m bft.Message) {
 	n.transmit(from, to, func() {
-		if !n.links[to.index][from.index] {
+		if !n.links[to.index][from.index] || n.pick != nil && !n.pick(from, to, m) {
 			return
 		}
 		if n.sim.plan.Encode {

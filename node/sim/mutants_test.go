@@ -1,0 +1,151 @@
+package sim
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// mutant is a build of the project with one rule broken. The sources on disk
+// are not touched: the compiler is shown other ones (go help build, -overlay).
+type mutant struct {
+	name  string
+	edits []edit
+	test  string   // what must catch it; TestSchedules if empty
+	args  []string // of that test
+	want  string   // in its report
+}
+
+// edit replaces one text of a file, which must be there exactly once.
+type edit struct{ file, old, new string }
+
+func mutants() []mutant {
+	return []mutant{
+		{name: "R2 ignores the QC of the TC", edits: []edit{
+			{"bft/rules.go", "func justified(p *Proposal) bool { return fresh(p) || p.TC.QC.Block == p.Block }", "func justified(p *Proposal) bool { return true }"},
+			{"bft/rules.go", "	if tc.QC != nil {\n		reuse = tc.QC.Block\n	}\n	return reuse, true", "	return reuse, true"},
+			{"bft/rules.go", "func fresh(p *Proposal) bool { return p.TC == nil || p.TC.QC == nil }", "func fresh(p *Proposal) bool { return true }"},
+		}, want: "A1"},
+		{name: "quorum off by one", edits: []edit{
+			{"bft/validators.go", "return (n + faults(n) + 2) / 2", "return max(1, (n+faults(n))/2)"},
+		}, want: "A1"},
+		{name: "a signature leaves before its record is durable", edits: []edit{
+			{"node/signer/signer.go", "	if fresh {\n		if err := s.write(next); err != nil {\n			return nil, err\n		}\n	}", "	if fresh {\n		s.record = next\n	}"},
+		}, want: "alarm"},
+		{name: "the record is not synced", edits: []edit{
+			{"node/signer/slots.go", "if err := s.file.Sync(); err != nil {", "if err := error(nil); err != nil {"},
+		}, want: "ended itself"},
+		{name: "highQC is not in the record", edits: []edit{
+			{"bft/record.go", "	r.Marks = r.Marks.with(u)\n", "	r.Marks = r.Marks.with(u)\n	r.HighQC = nil\n"},
+			{"bft/record.go", " || r.Committed > viewOf(r.HighQC) {", " {"},
+			{"bft/record.go", "if r.Timeout != nil && r.Timeout.HighView() > viewOf(r.HighQC)", "if false"},
+		}, want: "A6"},
+		{name: "a restart forgets how far it was", edits: []edit{
+			{"bft/rules.go", "return max(0, m.Proposed, m.Prepared, m.Committed, m.TimedOut, viewOf(m.HighQC))", "return 0"},
+			{"bft/rules.go", "return v > m.Proposed && v > m.TimedOut }", "return v != m.Proposed && v != m.TimedOut }"},
+			{"bft/rules.go", "return v > m.Prepared && v > m.TimedOut }", "return v != m.Prepared && v != m.TimedOut }"},
+		}, want: "A6", test: "TestRestartedLeaderKeepsItsWord"},
+		{name: "COMMIT after a Timeout", edits: []edit{
+			{"bft/rules.go", "return v > m.Committed && v > m.TimedOut }", "return v > m.Committed }"},
+		}, want: "A6"},
+		{name: "PREPARE twice in a view", edits: []edit{
+			{"bft/rules.go", "return v > m.Prepared && v > m.TimedOut }", "return v >= m.Prepared && v > m.TimedOut }"},
+			{"bft/core.go", "c.asked >= c.view", "c.asked > c.view"},
+			{"bft/collect.go", "s[i].Position().View >= m.Position().View", "s[i].Position().View > m.Position().View"},
+		}, want: "A6"},
+		{name: "a block is voted for unexecuted", edits: []edit{
+			{"node/replica/candidate.go", "	case c.refusal != nil:\n		r.fault(r.checking.Proposer, c.refusal)\n		return r.judged(bft.Invalid)\n", ""},
+			{"node/replica/candidate.go", "case c.parent != parentUnknown || c.refusal != nil:", "case c.parent != parentUnknown:"},
+		}, want: "ended itself"},
+		{name: "a body is voted for that is not on the disk", edits: []edit{
+			{"node/replica/candidate.go", "	if !c.stored {\n		c.stored = true\n", "	if !c.stored && id.Defined() && r.height() == 0 {\n		c.stored = true\n"},
+		}, want: "without its body"},
+		{name: "a lock pays twice", edits: []edit{
+			{"atp/escrow.go", "if err := l.State.DeleteLock(lock.ID); err != nil {", "if err := l.State.SetLock(lock); err != nil {"},
+		}, want: "A"},
+		{name: "the head is not synced", edits: []edit{
+			{"node/sim/store.go", "			return err\n		}\n	}\n	return s.sync()\n", "			return err\n		}\n	}\n	return nil\n"},
+		}, want: "A7"},
+		{name: "published before it is stored", edits: []edit{
+			{"node/sim/machine.go", "	if err := m.persist(out.Persist); err != nil {\n", "	m.publish(out.Publish)\n	if err := m.persist(out.Persist); err != nil {\n"},
+		}, want: "A7"},
+		{name: "a decision is told to nobody", edits: []edit{
+			{"node/replica/final.go", "	r.spread(f)\n", ""},
+			{"node/replica/consensus.go", "		return r.answer(p, in.Message)\n	case h > r.height():", "		return nil\n	case h > r.height():"},
+			{"node/replica/peers.go", "func (p *peer) claims(h bft.Height) { p.claim = max(p.claim, h) }", "func (p *peer) claims(bft.Height) {}"},
+		}, want: "liveness"},
+		{name: "a TC needs Timeouts of one view", edits: []edit{
+			{"bft/collect.go", "func (c *collector) tcView() View { return c.nthHighest(c.set.Quorum()) }", "func (c *collector) tcView() View {\n\tbest := NoView\n\tfor _, t := range c.timeouts {\n\t\tsame := 0\n\t\tfor _, o := range c.timeouts {\n\t\t\tif t != nil && o != nil && t.View == o.View {\n\t\t\t\tsame++\n\t\t\t}\n\t\t}\n\t\tif same >= c.set.Quorum() {\n\t\t\tbest = max(best, t.View)\n\t\t}\n\t}\n\treturn best\n}"},
+		}, want: "liveness"},
+		{name: "nobody is greeted", edits: []edit{
+			{"node/replica/peers.go", "	r.tell([]bft.ID{id})\n", ""},
+		}, want: "liveness"},
+	}
+}
+
+// The judge is judged: every build with one rule broken is caught.
+func TestMutantsAreCaught(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the project a dozen times over")
+	}
+	for _, m := range mutants() {
+		t.Run(m.name, func(t *testing.T) {
+			report, err := m.run(t)
+			if err == nil {
+				t.Fatalf("survives:\n%s", report)
+			}
+			if !strings.Contains(report, m.want) {
+				t.Errorf("caught, but not by %q:\n%s", m.want, report)
+			}
+		})
+	}
+}
+
+// run tests the build.
+func (m mutant) run(t *testing.T) (report string, err error) {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	replaced := make(map[string]string)
+	for _, e := range m.edits {
+		real := filepath.Join(root, e.file)
+		from := real
+		if again, ok := replaced[real]; ok {
+			from = again
+		}
+		source, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := bytes.Count(source, []byte(e.old)); n != 1 {
+			t.Fatalf("%s has %d times what is to be broken, want 1:\n%s", e.file, n, e.old)
+		}
+		broken := filepath.Join(t.TempDir(), fmt.Sprintf("%s.go", strings.ReplaceAll(e.file, "/", "_")))
+		if err := os.WriteFile(broken, bytes.Replace(source, []byte(e.old), []byte(e.new), 1), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		replaced[real] = broken
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": replaced})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "overlay.json")
+	if err := os.WriteFile(file, overlay, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	test := m.test
+	if test == "" {
+		test = "TestSchedules"
+	}
+	args := append([]string{"test", "-overlay", file, "-vet=off", "-count=1", "-run", "^" + test + "$", ".", "-seeds", "3000"}, m.args...)
+	out, err := exec.CommandContext(t.Context(), "go", args...).CombinedOutput()
+	return string(out), err
+}

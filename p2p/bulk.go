@@ -98,11 +98,21 @@ func busy(err error) error {
 	return err
 }
 
-// WriteBlob sends exactly size bytes of r, in frames.
+// WriteBlob sends exactly size bytes of r, in frames. A blob begun and not
+// finished, for whatever reason, can only be reset: a proper end in its middle
+// would be our offence.
 func (c *FrameConn) WriteBlob(r io.Reader, size int64) error {
 	if size < 0 {
 		return fmt.Errorf("p2p: blob: have size %d, want at least 0", size)
 	}
+	err := c.writeBlob(r, size)
+	if err != nil {
+		c.Reset()
+	}
+	return err
+}
+
+func (c *FrameConn) writeBlob(r io.Reader, size int64) error {
 	if err := c.WriteFrame(varint.ToUvarint(uint64(size))); err != nil {
 		return err
 	}
@@ -121,11 +131,12 @@ func (c *FrameConn) WriteBlob(r io.Reader, size int64) error {
 }
 
 // ReadBlob receives into w what WriteBlob sends, at most limit bytes, and returns
-// the size. On an error w has received a part.
+// the size. It returns io.EOF when the peer closed its half instead. On an error
+// w has received a part.
 func (c *FrameConn) ReadBlob(w io.Writer, limit int64) (int64, error) {
 	head, err := c.ReadFrame(varint.MaxLenUvarint63)
 	if err != nil {
-		return 0, c.early(err)
+		return 0, err
 	}
 	size, n, err := varint.FromUvarint(head)
 	switch {

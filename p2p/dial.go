@@ -11,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
+	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/multiformats/go-multiaddr"
 )
@@ -31,11 +32,15 @@ type wanted struct {
 	addrs     []multiaddr.Multiaddr
 	bootstrap bool
 	kept      bool
+	reserved  int // addrs[:reserved] are in the resource manager's allowlist
 	attempts  int
 	lastError string
 	stop      context.CancelFunc // ends pursue, which runs unless nil
 	changed   chan struct{}      // holds one token when it has come, gone, or got an address
 }
+
+// maxAddrs is how many addresses are remembered of a wanted peer, the newest.
+const maxAddrs = 32
 
 // keepTag marks protected peers in the connection manager.
 const keepTag = "kept"
@@ -61,26 +66,23 @@ func (h *Host) Keep(p peer.AddrInfo) {
 // Release ends Keep. A peer of Config.Bootstrap is still dialled.
 func (h *Host) Release(id peer.ID) {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	w := h.wanted[id]
 	if w == nil {
-		h.mu.Unlock()
 		return
 	}
 	w.kept = false
-	stop := w.stop
+	if h.isReady() {
+		h.unreserve(w)
+	}
+	if h.sessions[id] == nil {
+		delete(h.outboxes, id)
+	}
 	if !w.bootstrap {
 		delete(h.wanted, id)
-		if h.sessions[id] == nil {
-			delete(h.outboxes, id)
+		if w.stop != nil {
+			w.stop()
 		}
-	}
-	bootstrap := w.bootstrap
-	h.mu.Unlock()
-	if h.isReady() {
-		h.node.ConnManager().Unprotect(id, keepTag)
-	}
-	if !bootstrap && stop != nil {
-		stop()
 	}
 }
 
@@ -109,6 +111,12 @@ func (h *Host) want(p peer.AddrInfo) *wanted {
 	}
 	for _, a := range p.Addrs {
 		if !slices.ContainsFunc(w.addrs, a.Equal) {
+			if len(w.addrs) == maxAddrs {
+				if w.reserved > 0 {
+					h.unreserve(w)
+				}
+				w.addrs = slices.Delete(w.addrs, 0, 1)
+			}
 			w.addrs = append(w.addrs, a)
 			w.attempts = 0 // what has failed was another address
 			w.nudge()
@@ -150,7 +158,7 @@ func (h *Host) pursueAll() {
 	defer h.mu.Unlock()
 	for _, w := range h.wanted {
 		if w.kept {
-			h.node.ConnManager().Protect(w.id, keepTag)
+			h.reserve(w)
 		}
 		if w.stop != nil || w.id == h.id {
 			continue
@@ -162,6 +170,37 @@ func (h *Host) pursueAll() {
 			h.pursue(ctx, w)
 		})
 	}
+}
+
+// reserve keeps room for a peer: its connections are not closed to make room for
+// others, and those from its known addresses are counted apart, so that strangers
+// who fill all places cannot keep it out. The caller holds mu.
+func (h *Host) reserve(w *wanted) {
+	h.node.ConnManager().Protect(w.id, keepTag)
+	list := rcmgr.GetAllowlist(h.node.Network().ResourceManager())
+	for _, a := range withID(w.id, w.addrs[w.reserved:]) {
+		_ = list.Add(a) // fails for a name, which has no IP address to reserve for
+	}
+	w.reserved = len(w.addrs)
+}
+
+// unreserve undoes reserve. The caller holds mu.
+func (h *Host) unreserve(w *wanted) {
+	h.node.ConnManager().Unprotect(w.id, keepTag)
+	list := rcmgr.GetAllowlist(h.node.Network().ResourceManager())
+	for _, a := range withID(w.id, w.addrs[:w.reserved]) {
+		_ = list.Remove(a)
+	}
+	w.reserved = 0
+}
+
+// withID appends /p2p/ID to addresses; there are none for an ID that is not one.
+func withID(id peer.ID, addrs []multiaddr.Multiaddr) []multiaddr.Multiaddr {
+	full, err := peer.AddrInfoToP2pAddrs(&peer.AddrInfo{ID: id, Addrs: addrs})
+	if err != nil {
+		return nil
+	}
+	return full
 }
 
 // pursue dials a peer whenever it is not connected, until ctx ends.

@@ -3,6 +3,7 @@ package p2p
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -109,6 +110,41 @@ func TestAReleasedPeerIsNoLongerDialled(t *testing.T) {
 	if !a.node.ConnManager().IsProtected(b.ID(), keepTag) {
 		t.Error("a kept peer is not protected")
 	}
+}
+
+func TestTheNewestAddressesOfAPeerAreRemembered(t *testing.T) {
+	a := start(t, nil)
+	b := newStranger(t, nil)
+	var last multiaddr.Multiaddr
+	for port := range 3 * maxAddrs {
+		last = multiaddr.StringCast(fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", port+1))
+		a.Keep(peer.AddrInfo{ID: b.ID(), Addrs: []multiaddr.Multiaddr{last}})
+	}
+	if w := a.Wanted(); len(w) != 1 || len(w[0].Addrs) != maxAddrs || !w[0].Addrs[maxAddrs-1].Equal(last) {
+		t.Errorf("Wanted = %+v", w)
+	}
+}
+
+// Strangers may take every place: a kept peer still gets in.
+func TestAKeptPeerHasAPlaceWhenAllAreTaken(t *testing.T) {
+	full := func(c *Config) { c.Limits.Connections = 2 } // and a few in reserve
+	a := start(t, full)
+	b := start(t, nil)
+	a.Keep(peer.AddrInfo{ID: b.ID(), Addrs: b.info().Addrs})
+	b.awaitUp(a.ID())
+	a.awaitUp(b.ID())
+	a.forget()
+	if err := a.node.Network().ClosePeer(b.ID()); err != nil {
+		t.Fatal(err)
+	}
+	a.awaitDown(b.ID())
+	for range 8 {
+		s := newStranger(t, nil)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		s.Connect(ctx, a.info()) // some are let in, some are not
+		cancel()
+	}
+	a.awaitUp(b.ID())
 }
 
 func TestBackoffDoublesWithinItsBounds(t *testing.T) {

@@ -106,7 +106,9 @@ func TestRecentForgetsTheLeastRecent(t *testing.T) {
 	if _, ok := r.peek("b"); ok {
 		t.Error("b is remembered")
 	}
-	if diff := cmp.Diff([]int{3, 1}, r.newest()); diff != "" {
+	var got []int
+	r.each(func(_ string, v int) { got = append(got, v) })
+	if diff := cmp.Diff([]int{3, 1}, got); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -83,7 +83,7 @@ func (h *Host) request(ctx context.Context, to peer.ID, req []byte, limit int) (
 	case statusOK:
 		var resp bytes.Buffer
 		_, err := c.ReadBlob(&resp, int64(min(limit, MaxResponse)))
-		return resp.Bytes(), err
+		return resp.Bytes(), c.early(err)
 	case statusError:
 		return nil, fmt.Errorf("%w: %q", ErrRemote, head[1:])
 	case statusBusy:

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 )
@@ -225,5 +227,33 @@ func TestAFloodOfGossipIsSlowed(t *testing.T) {
 	}
 	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 64<<20 {
 		t.Errorf("the heap has grown by %d bytes", grown)
+	}
+}
+
+// P3: however many messages wait for a validator that is stuck, their bytes are
+// bounded.
+func TestGossipThatWaitsIsBounded(t *testing.T) {
+	open := make(chan struct{})
+	m := prepare(t, func(c *Config) { c.Limits.GossipBytes, c.Limits.GossipWorkers = MaxGossip, 1 })
+	validate := m.validator(func(peer.ID, []byte) Verdict { <-open; return Accept })
+	verdicts := make(chan pubsub.ValidationResult, 4)
+	for range cap(verdicts) {
+		go func() {
+			verdicts <- validate(t.Context(), "peer", &pubsub.Message{Message: &pb.Message{Data: make([]byte, MaxGossip/2)}})
+		}()
+	}
+	for range 2 {
+		if v := receive(t, "verdict", verdicts); v != pubsub.ValidationIgnore {
+			t.Errorf("verdict on what is too much = %v, want ignore", v)
+		}
+	}
+	close(open)
+	for range 2 {
+		if v := receive(t, "verdict", verdicts); v != pubsub.ValidationAccept {
+			t.Errorf("verdict on what waited = %v, want accept", v)
+		}
+	}
+	if c := m.Counters(); c.GossipDropped != 2 || c.GossipAccepted != 2 || m.gossip.waiting.Load() != 0 {
+		t.Errorf("counters = %+v, %d bytes wait", c, m.gossip.waiting.Load())
 	}
 }

@@ -145,11 +145,10 @@ func (r *recent[K, V]) put(k K, v V) {
 	r.index[k] = r.order.PushBack(pair[K, V]{k, v})
 }
 
-// newest returns the values, the most recent first.
-func (r *recent[K, V]) newest() []V {
-	vs := make([]V, 0, r.order.Len())
+// each calls f for all entries, the most recent first.
+func (r *recent[K, V]) each(f func(K, V)) {
 	for e := r.order.Back(); e != nil; e = e.Prev() {
-		vs = append(vs, e.Value.(pair[K, V]).value)
+		p := e.Value.(pair[K, V])
+		f(p.key, p.value)
 	}
-	return vs
 }

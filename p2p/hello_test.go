@@ -195,6 +195,31 @@ func TestNothingIsHeardBeforeHello(t *testing.T) {
 	}
 }
 
+func TestAHelloThatSaysNothingNewIsNoNews(t *testing.T) {
+	a := start(t, nil)
+	s := newStranger(t, nil)
+	s.connect(a)
+	a.forget()
+	for range 5 {
+		if _, err := s.greet(a, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.Blame(s.ID(), "test")
+	if _, err := s.greet(a, func(m *hello) { m.Rival = true }); err != nil {
+		t.Fatal(err)
+	}
+	a.await("Clone", func(e Event) bool { _, ok := e.(Clone); return ok })
+	for _, e := range a.events {
+		if up, ok := e.(PeerUp); ok {
+			t.Errorf("news: %+v", up)
+		}
+	}
+	if n := len(a.Offenders()); n != 1 || a.Offenders()[0].ID != s.ID() {
+		t.Errorf("Offenders = %+v", a.Offenders())
+	}
+}
+
 func TestGarbageAsHelloIsAnOffence(t *testing.T) {
 	a := start(t, nil)
 	s := newStranger(t, nil)

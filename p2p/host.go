@@ -133,11 +133,7 @@ func (h *Host) Addrs() []multiaddr.Multiaddr {
 		_, err := a.ValueForProtocol(multiaddr.P_CIRCUIT)
 		return err == nil
 	})
-	full, err := peer.AddrInfoToP2pAddrs(&peer.AddrInfo{ID: h.id, Addrs: addrs})
-	if err != nil {
-		return nil
-	}
-	return full
+	return withID(h.id, addrs)
 }
 
 func (h *Host) isReady() bool {
@@ -190,7 +186,8 @@ func (h *Host) build() (host.Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resource limits: %w", err)
 	}
-	conns, err := connmgr.NewConnManager(h.cfg.Limits.Connections*3/4, h.cfg.Limits.Connections)
+	conns, err := connmgr.NewConnManager(h.cfg.Limits.Connections*3/4, h.cfg.Limits.Connections,
+		connmgr.WithGracePeriod(h.cfg.Limits.Hello)) // a stranger is worth no more
 	if err != nil {
 		resources.Close()
 		return nil, fmt.Errorf("connection limits: %w", err)

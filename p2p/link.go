@@ -97,7 +97,7 @@ func (h *Host) disconnected(c network.Conn) {
 	if last {
 		delete(h.sessions, s.id)
 		s.stop()
-		if h.wanted[s.id] == nil {
+		if w := h.wanted[s.id]; w == nil || !w.kept {
 			delete(h.outboxes, s.id)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/control"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 	"github.com/multiformats/go-multiaddr"
 	"golang.org/x/time/rate"
@@ -30,8 +31,9 @@ type Peer struct {
 	Since     time.Time
 	Nonce     uint64
 	Forming   bool
-	Kept      bool // its connection is protected
-	Clone     bool // its key has been seen alive in two processes
+	Protocols []protocol.ID // of ours, that it serves
+	Kept      bool          // its connection is protected
+	Clone     bool          // its key has been seen alive in two processes
 	Score     float64
 	Offences  []Offence // the newest, oldest first
 }
@@ -54,6 +56,15 @@ type Refusal struct {
 	Times   int
 	First   time.Time
 	Last    time.Time
+}
+
+// Offender is a peer that has done what no correct platform does, connected or
+// not.
+type Offender struct {
+	ID       peer.ID
+	Score    float64
+	Offences []Offence // the newest, oldest first
+	Banned   time.Time // until then; zero if never
 }
 
 // Counters count since the start of the host.
@@ -107,7 +118,8 @@ func (h *Host) Peers() []Peer {
 			Direction: s.links[0].conn.Stat().Direction,
 			Transport: transportOf(s.best().conn.ConnState()),
 			Since:     s.since,
-			Kept:      h.wanted[s.id] != nil,
+			Protocols: s.them.Protocols,
+			Kept:      h.wanted[s.id] != nil && h.wanted[s.id].kept,
 			Clone:     s.rival,
 		}
 		if c, ok := h.conduct.peek(s.id); ok {
@@ -129,10 +141,21 @@ func (h *Host) Refusals() []Refusal {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var rs []Refusal
-	for _, r := range h.refusals.newest() {
-		rs = append(rs, *r)
-	}
+	h.refusals.each(func(_ peer.ID, r *Refusal) { rs = append(rs, *r) })
 	return rs
+}
+
+// Offenders returns the peers with offences, the latest first.
+func (h *Host) Offenders() []Offender {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var os []Offender
+	h.conduct.each(func(id peer.ID, c *conduct) {
+		if len(c.offences) > 0 {
+			os = append(os, Offender{id, c.score(), slices.Clone(c.offences), c.banned})
+		}
+	})
+	return os
 }
 
 // upEvent describes the session. The caller holds Host.mu.
@@ -140,7 +163,7 @@ func (s *session) upEvent() PeerUp {
 	e := PeerUp{ID: s.id, Name: s.them.Name, Agent: s.them.Agent, Offset: s.offset, Nonce: s.them.Nonce}
 	for _, l := range s.links {
 		e.Addrs = append(e.Addrs, l.conn.RemoteMultiaddr())
-		e.Direct = e.Direct || !l.conn.Stat().Limited
+		e.Direct = e.Direct || !relayed(l.conn)
 		e.Forming = e.Forming || l.forming
 	}
 	return e
@@ -149,11 +172,18 @@ func (s *session) upEvent() PeerUp {
 // best is the link that libp2p prefers: a direct one. The caller holds Host.mu.
 func (s *session) best() *link {
 	for _, l := range s.links {
-		if !l.conn.Stat().Limited {
+		if !relayed(l.conn) {
 			return l
 		}
 	}
 	return s.links[0]
+}
+
+// relayed reports whether a connection passes through another peer. libp2p's
+// Limited says no for a relay without limits, as a federation's own are.
+func relayed(c network.Conn) bool {
+	_, err := c.RemoteMultiaddr().ValueForProtocol(multiaddr.P_CIRCUIT)
+	return err == nil
 }
 
 // transportOf names a connection's transport as in "tcp/tls".

@@ -217,7 +217,7 @@ func (h *Host) hasBetter(c network.Conn) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.sessions[c.RemotePeer()]
-	return c.Stat().Limited && s != nil && !s.best().conn.Stat().Limited
+	return relayed(c) && s != nil && !relayed(s.best().conn)
 }
 
 // serveFrames reads a peer's consensus stream.

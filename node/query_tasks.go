@@ -188,6 +188,10 @@ func tell(v *view.Task, history []store.Happening) {
 // settled adds how a task ended.
 func settled(v *view.Task, step *view.Step, f *task.Paid) {
 	v.Settlement = view.Settlement(f.Outcome)
+	if f.Quality != nil {
+		q := view.PPM(*f.Quality)
+		v.QualityPPM = &q
+	}
 	v.Cause = causeOf(f.Path, task.Op(step.Event))
 	for _, leg := range []view.Leg{
 		{What: "to the requester", To: f.Requester.ID, AmountUATP: view.Amount(f.ToRequester)},

@@ -327,7 +327,7 @@ func TestWhatHappenedIsToldInOrder(t *testing.T) {
 		&task.Moved{Task: id, From: task.Proven, To: task.Settled, Step: task.OpAcknowledge, By: atp.OptionalID{ID: alice}},
 		&task.Paid{
 			Task: id, Path: task.Unaudited, Outcome: task.Commit, Requester: alice, Executor: atp.OptionalID{ID: bob},
-			Lock: 50_000_000, Bond: 6_000_000, ToExecutor: 56_000_000,
+			Quality: new(task.PPM(800_000)), Lock: 50_000_000, Bond: 6_000_000, ToExecutor: 56_000_000,
 		},
 		// 50 ATP unwitnessed weigh 0.3 · 1,666,666; the quality counts as
 		// least(0.85, 1, 0.7 + 0.1).

@@ -2753,7 +2753,7 @@ func (t *Engaged) UnmarshalCBOR(r io.Reader) (err error) {
 	return nil
 }
 
-var lengthBufPaid = []byte{140}
+var lengthBufPaid = []byte{141}
 
 func (t *Paid) MarshalCBOR(w io.Writer) error {
 	if t == nil {
@@ -2795,6 +2795,18 @@ func (t *Paid) MarshalCBOR(w io.Writer) error {
 	}
 	if _, err := cw.WriteString(string(t.Outcome)); err != nil {
 		return err
+	}
+
+	// t.Quality (task.PPM) (uint64)
+
+	if t.Quality == nil {
+		if _, err := cw.Write(cbg.CborNull); err != nil {
+			return err
+		}
+	} else {
+		if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(*t.Quality)); err != nil {
+			return err
+		}
 	}
 
 	// t.Requester (atp.ID) (struct)
@@ -2871,7 +2883,7 @@ func (t *Paid) UnmarshalCBOR(r io.Reader) (err error) {
 		return fmt.Errorf("cbor input should be of type array")
 	}
 
-	if extra != 12 {
+	if extra != 13 {
 		return fmt.Errorf("cbor input had wrong number of fields")
 	}
 
@@ -2906,6 +2918,30 @@ func (t *Paid) UnmarshalCBOR(r io.Reader) (err error) {
 		}
 
 		t.Outcome = Outcome(sval)
+	}
+	// t.Quality (task.PPM) (uint64)
+
+	{
+
+		b, err := cr.ReadByte()
+		if err != nil {
+			return err
+		}
+		if b != cbg.CborNull[0] {
+			if err := cr.UnreadByte(); err != nil {
+				return err
+			}
+			maj, extra, err = cr.ReadHeader()
+			if err != nil {
+				return err
+			}
+			if maj != cbg.MajUnsignedInt {
+				return fmt.Errorf("wrong type for uint64 field")
+			}
+			typed := PPM(extra)
+			t.Quality = &typed
+		}
+
 	}
 	// t.Requester (atp.ID) (struct)
 

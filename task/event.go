@@ -52,6 +52,7 @@ type Paid struct {
 	Task        cid.Cid        `json:"task"`
 	Path        Path           `json:"path"`
 	Outcome     Outcome        `json:"outcome"`
+	Quality     *PPM           `json:"quality_ppm"` // found for the result; of COMMIT only
 	Requester   atp.ID         `json:"requester"`
 	Executor    atp.OptionalID `json:"executor"`
 	Lock        atp.Amount     `json:"lock_uatp"` // what the lock held

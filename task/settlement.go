@@ -17,6 +17,10 @@ func (b Book) settle(t Task, m move, by atp.ID, mark *PPM, at atp.Clock) ([]Even
 	if err != nil {
 		return nil, err
 	}
+	if paid.Outcome == Commit {
+		q := AcceptedQuality(t.Terms.MinQuality, t.Proof.Claim, mark)
+		paid.Quality = &q
+	}
 	if err := b.State.DeleteDue(t.Deadline, t.ID); err != nil {
 		return nil, fmt.Errorf("task %s: %w", t.ID, err)
 	}

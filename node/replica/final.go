@@ -74,6 +74,7 @@ func (r *Replica) next(f *bft.Final) error {
 		}
 	}
 	r.spread(f)
+	r.tellObservers()
 	return r.chase(0)
 }
 

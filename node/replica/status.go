@@ -25,6 +25,19 @@ func (r *Replica) tell(to []bft.ID) {
 	}
 }
 
+// tellObservers tells a new height to the peers without a vote that we serve:
+// no consensus message reaches them.
+func (r *Replica) tellObservers() {
+	if !r.set.Contains(r.self) {
+		return
+	}
+	for _, p := range r.peers {
+		if !r.set.Contains(p.id) {
+			r.tell([]bft.ID{p.id})
+		}
+	}
+}
+
 // status takes from a Status what needs no validator set: how far its sender
 // is, its clock, and whether it holds a statement of ours that we forgot.
 func (r *Replica) status(p *peer, s *bft.Status) {

@@ -58,9 +58,9 @@ func (b *backlog) refuse(h bft.Height, cert bft.Message) {
 }
 
 // chase goes on towards the heights that peers speak of. The next block of the
-// backlog is judged; ranges that nobody was asked for are asked for. A block
-// that we are behind by alone is given a moment to arrive by itself, unless
-// that moment has passed.
+// backlog is judged; ranges that nobody was asked for are asked for. The one
+// block that a validator is behind by is given a moment to arrive by itself,
+// unless that moment has passed.
 func (r *Replica) chase(attempt int) error {
 	if err := r.judgeNext(); err != nil {
 		return err
@@ -69,7 +69,7 @@ func (r *Replica) chase(attempt int) error {
 	switch {
 	case claimed < r.height():
 		return nil
-	case claimed == r.height() && attempt == 0:
+	case claimed == r.height() && attempt == 0 && r.set.Contains(r.self):
 		r.lookAgain(0)
 		return nil
 	}

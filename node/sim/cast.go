@@ -54,14 +54,14 @@ func (k Key) ProveBeacon(below bft.Beacon, h bft.Height) bft.BeaconProof {
 // epoch is when every simulation begins.
 const epoch atp.Millis = 1_700_000_000_000
 
-// NewCast returns n platforms that all validate, unless they are two: then one
-// of them does. With real, signatures are Ed25519.
-func NewCast(n int, real bool) (*Cast, error) {
+// NewCast returns platforms of which so many validate, and the others, in the
+// order of their IDs, observe. With real, signatures are Ed25519.
+func NewCast(validators, observers int, real bool) (*Cast, error) {
 	c := &Cast{Scheme: bft.InsecureSimulation{}}
 	if real {
 		c.Scheme = bft.ZIP215{}
 	}
-	for i := range n {
+	for i := range validators + observers {
 		seed := sha256.Sum256(fmt.Appendf(nil, "sim %d", i))
 		private := ed25519.NewKeyFromSeed(seed[:])
 		public, ok := private.Public().(ed25519.PublicKey)
@@ -77,6 +77,10 @@ func NewCast(n int, real bool) (*Cast, error) {
 		founders = append(founders, chain.Founder{ID: atp.ID(k.id), Name: fmt.Sprintf("platform-%d", i)})
 	}
 	g := chain.NewGenesis("sim", epoch, chain.DefaultParams(chain.AdmitAuto), founders...)
+	g.Validators = nil
+	for _, f := range founders[:validators] {
+		g.Validators = append(g.Validators, f.ID)
+	}
 	if err := g.Check(); err != nil {
 		return nil, err
 	}

@@ -33,10 +33,10 @@ type statements []bft.Unsigned
 func newJudge(s *Sim) *judge {
 	j := &judge{
 		sim: s, supply: s.cast.state.Totals().Supply,
-		published: make([]bft.Height, s.plan.Machines),
+		published: make([]bft.Height, s.plan.Machines()),
 		locks:     make(map[cid.Cid]bool), accepted: make(map[cid.Cid]bool), included: make(map[cid.Cid]bool),
 	}
-	for range s.plan.Machines {
+	for range s.plan.Machines() {
 		j.said = append(j.said, make(map[bft.Height]statements))
 	}
 	return j

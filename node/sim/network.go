@@ -19,9 +19,9 @@ type network struct {
 }
 
 func newNetwork(s *Sim) *network {
-	n := &network{sim: s, sides: make([]int, s.plan.Machines)}
-	for range s.plan.Machines {
-		n.links = append(n.links, make([]bool, s.plan.Machines))
+	n := &network{sim: s, sides: make([]int, s.plan.Machines())}
+	for range s.plan.Machines() {
+		n.links = append(n.links, make([]bool, s.plan.Machines()))
 	}
 	return n
 }

@@ -8,9 +8,10 @@ import (
 
 // Plan is what one schedule does: drawn from the seed, or written by a test.
 type Plan struct {
-	Machines int
-	Real     bool // Ed25519 instead of the stand-in
-	Encode   bool // every message is encoded and decoded
+	Validators int
+	Observers  int  // the last of them joins when the faults are over
+	Real       bool // Ed25519 instead of the stand-in
+	Encode     bool // every message is encoded and decoded
 
 	Base       atp.Span // of view timers
 	MaxDelay   atp.Span
@@ -28,11 +29,15 @@ type Plan struct {
 	Adversaries map[int]func() Behaviour
 }
 
+// Machines is how many there are.
+func (p Plan) Machines() int { return p.Validators + p.Observers }
+
 // DrawPlan returns the plan of a seed.
 func DrawPlan(r *rand.Rand) Plan {
 	sizes := []int{4, 4, 4, 4, 4, 4, 4, 1, 3, 5, 7}
 	p := Plan{
-		Machines:    sizes[r.IntN(len(sizes))],
+		Validators:  sizes[r.IntN(len(sizes))],
+		Observers:   r.IntN(5) / 4,
 		Encode:      r.IntN(10) == 0,
 		Real:        r.IntN(50) == 0,
 		Base:        300,
@@ -47,10 +52,10 @@ func DrawPlan(r *rand.Rand) Plan {
 		Told:        r.IntN(2) == 0,
 		Submissions: 1 + r.IntN(4),
 	}
-	if f := (p.Machines - 1) / 3; f > 0 && r.IntN(2) == 0 {
+	if f := (p.Validators - 1) / 3; f > 0 && r.IntN(2) == 0 {
 		p.Adversaries = make(map[int]func() Behaviour)
 		kinds := behaviours()
-		for _, i := range r.Perm(p.Machines)[:1+r.IntN(f)] {
+		for _, i := range r.Perm(p.Validators)[:1+r.IntN(f)] {
 			p.Adversaries[i] = kinds[r.IntN(len(kinds))]
 		}
 	}

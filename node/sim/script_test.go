@@ -20,7 +20,7 @@ type script struct {
 func newScript(t *testing.T, n int) *script {
 	t.Helper()
 	var theatre Theatre
-	s, err := theatre.stage(1, Plan{Machines: n, Base: 300, MaxDelay: 5})
+	s, err := theatre.stage(1, Plan{Validators: n, Base: 300, MaxDelay: 5})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,13 +35,13 @@ const (
 	quietTime  = 60 * atp.Second  // after that, for silence
 )
 
-// New returns a schedule that has not begun. cast has as many platforms as the
-// plan has machines.
+// New returns a schedule that has not begun. cast has the platforms of
+// the plan.
 func New(seed uint64, p Plan, cast *Cast) (*Sim, error) {
 	s := &Sim{World: NewWorld(seed, epoch+1000), plan: p, cast: cast}
 	s.net, s.judge = newNetwork(s), newJudge(s)
 	s.trace.reset()
-	for i := range p.Machines {
+	for i := range p.Machines() {
 		m, err := newMachine(s, i)
 		if err != nil {
 			return nil, err
@@ -89,8 +89,10 @@ func (s *Sim) until(end atp.Millis, done func() bool) {
 // begin boots everyone and schedules the faults and the clients.
 func (s *Sim) begin() {
 	w := s.World
-	for _, m := range s.machines {
-		w.After(w.Between(0, 50), m.boot1)
+	for i, m := range s.machines {
+		if i < s.plan.Validators || i < len(s.machines)-1 {
+			w.After(w.Between(0, 50), m.boot1)
+		}
 	}
 	for range s.plan.Crashes {
 		m := s.machines[w.Rand.IntN(len(s.machines))]
@@ -164,8 +166,8 @@ type Theatre struct {
 }
 
 type casting struct {
-	machines int
-	real     bool
+	validators, observers int
+	real                  bool
 }
 
 // Schedule runs one seed.
@@ -187,9 +189,9 @@ func (t *Theatre) Play(seed uint64, p Plan) Result {
 }
 
 func (t *Theatre) stage(seed uint64, p Plan) (*Sim, error) {
-	c := casting{p.Machines, p.Real}
+	c := casting{p.Validators, p.Observers, p.Real}
 	if t.casts[c] == nil {
-		cast, err := NewCast(p.Machines, p.Real)
+		cast, err := NewCast(p.Validators, p.Observers, p.Real)
 		if err != nil {
 			return nil, err
 		}

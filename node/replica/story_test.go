@@ -1,0 +1,327 @@
+package replica_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/bft"
+	"github.com/sage-p2p/sage-p2p/chain"
+	"github.com/sage-p2p/sage-p2p/chain/mempool"
+	"github.com/sage-p2p/sage-p2p/node/replica"
+)
+
+func TestABlockIsFinalAfterThreeMessageDelays(t *testing.T) {
+	f := newFed(t, 4, 0)
+	f.on(0, 1, 2, 3)
+	f.quiet()
+	f.submit(f.leads(1, 0), f.pay(0, 0)) // the Proposal goes out with the transaction
+	for _, what := range []string{"Proposal", "PREPARE"} {
+		f.round()
+		for i, m := range f.members {
+			if len(m.finals) != 0 {
+				t.Fatalf("member %d is final after the %s", i, what)
+			}
+		}
+	}
+	f.round() // COMMIT
+	f.wantHeights(1, 1, 1, 1)
+	f.quiet()
+	f.wantHeights(1, 1, 1, 1)
+	if n := len(f.members[0].finals[0].Block.Txs); n != 1 {
+		t.Errorf("the block holds %d transactions, want 1", n)
+	}
+}
+
+// J6: once everything is final, no timer leads to another message.
+func TestAnIdleFederationIsSilent(t *testing.T) {
+	f := newFed(t, 4, 0)
+	f.on(0, 1, 2, 3)
+	f.quiet()
+	f.submit(2, f.pay(2, 0))
+	f.quiet()
+	f.wantHeights(1, 1, 1, 1)
+	sent := 0
+	for _, m := range f.members {
+		sent -= m.sent
+	}
+	for range 3 {
+		for k := replica.TimerView; k <= replica.TimerFetch; k++ {
+			f.fire(k)
+			f.quiet()
+		}
+	}
+	for i, m := range f.members {
+		sent += m.sent
+		if len(m.timers) > 0 {
+			t.Errorf("member %d still has timers: %v", i, m.timers)
+		}
+	}
+	if sent > 0 {
+		t.Errorf("%d messages were sent, want 0", sent)
+	}
+}
+
+// J1: whoever lacks a transaction asks the proposer for it by address.
+func TestAMissingTransactionIsFetchedFromTheProposer(t *testing.T) {
+	f := newFed(t, 4, 0)
+	f.on(0, 1, 2, 3)
+	f.quiet()
+	leader := f.leads(1, 0)
+	f.cut = func(from, to int, m bft.Message) bool { return m == nil } // gossip is lost
+	tx := f.pay(leader, 0)
+	f.submit(leader, tx)
+	f.quiet()
+	f.wantHeights(1, 1, 1, 1)
+	for i, m := range f.members {
+		if i == leader {
+			continue
+		}
+		if len(m.fetches) != 1 || m.fetches[0].Peer != f.members[leader].id || len(m.fetches[0].Want.Txs) != 1 || m.fetches[0].Want.Txs[0] != tx.Address() {
+			t.Errorf("member %d asked %+v, want the transaction, of the proposer", i, m.fetches)
+		}
+	}
+}
+
+// Of two signatures under one transaction only one makes the block; who has the
+// other one fetches it.
+func TestAnotherSignatureOfATransactionDoesNotStopTheBlock(t *testing.T) {
+	f := newFed(t, 4, 0)
+	f.on(0, 1, 2, 3)
+	f.quiet()
+	leader := f.leads(1, 0)
+	f.cut = func(_, _ int, m bft.Message) bool { return m == nil }
+	for i, m := range f.members {
+		if i != leader {
+			m.take(replica.Transactions{Txs: []chain.VerifiedTx{f.sign(leader, 0, 1)}})
+		}
+	}
+	f.submit(leader, f.sign(leader, 0, 2))
+	f.quiet()
+	f.wantHeights(1, 1, 1, 1)
+}
+
+func TestALostTransactionIsSharedWhenTheTimerFires(t *testing.T) {
+	f := newFed(t, 4, 0)
+	f.on(0, 1, 2, 3)
+	f.quiet()
+	holder := f.leads(1, 2)
+	f.cut = func(_, _ int, m bft.Message) bool { return m == nil }
+	f.submit(holder, f.pay(holder, 0))
+	f.quiet()
+	f.wantHeights(0, 0, 0, 0) // the leader has never heard of it
+	f.fire(replica.TimerView)
+	f.quiet()
+	f.wantHeights(1, 1, 1, 1)
+}
+
+func TestAValidatorThatWasOffCatchesUp(t *testing.T) {
+	f := newFed(t, 4, 0)
+	f.on(0, 1, 2)
+	f.quiet()
+	for n := range uint64(5) {
+		f.submit(0, f.pay(0, n))
+		f.settle(int(n) + 1)
+	}
+	f.on(3)
+	f.quiet()
+	f.fire(replica.TimerFetch)
+	f.quiet()
+	f.wantHeights(5, 5, 5, 5)
+}
+
+// settle fires view timers until the first three have so many final blocks.
+func (f *fed) settle(want int) {
+	f.t.Helper()
+	f.quiet()
+	for range 10 {
+		if len(f.members[0].finals) >= want && len(f.members[1].finals) >= want && len(f.members[2].finals) >= want {
+			return
+		}
+		f.fire(replica.TimerView)
+		f.quiet()
+		f.fire(replica.TimerRepeat)
+		f.quiet()
+	}
+	f.t.Fatalf("not final after ten views: want %d blocks", want)
+}
+
+func TestAnObserverThatJoinsLateSyncsFromTheGenesisAndFollows(t *testing.T) {
+	f := newFed(t, 1, 1)
+	f.on(0)
+	for n := range uint64(100) {
+		f.submit(0, f.pay(0, n))
+	}
+	f.quiet()
+	f.wantHeights(100)
+	f.on(1)
+	f.quiet()
+	f.fire(replica.TimerFetch)
+	f.quiet()
+	f.wantHeights(100, 100)
+	for _, q := range f.members[1].fetches {
+		if r := q.Want.Range; r.To-r.From >= replica.MaxRange {
+			t.Errorf("asked for heights %d to %d, want at most %d of them", r.From, r.To, replica.MaxRange)
+		}
+	}
+	f.submit(1, f.pay(1, 0)) // and what it submits becomes final
+	f.quiet()
+	f.fire(replica.TimerFetch)
+	f.quiet()
+	f.wantHeights(101, 101)
+}
+
+func TestARestartGoesOnWithWhatWasSigned(t *testing.T) {
+	f := newFed(t, 4, 0)
+	f.on(0, 1, 2, 3)
+	f.quiet()
+	leader := f.leads(1, 0)
+	f.cut = func(_, _ int, m bft.Message) bool { return m != nil && m.Position().Kind == bft.KindCommit }
+	f.submit(leader, f.pay(leader, 0))
+	f.quiet()
+	f.wantHeights(0, 0, 0, 0)
+	voted := f.members[leader].record.Commit
+	f.cut = nil
+	for i := range 4 {
+		f.off(i)
+	}
+	f.mail = nil
+	f.on(0, 1, 2, 3) // every COMMIT is sent again, the same bytes
+	f.quiet()
+	f.wantHeights(1, 1, 1, 1)
+	if now := f.members[leader].record.Commit; *now != *voted {
+		t.Errorf("the restarted leader's COMMIT is %+v, want %+v as before", now, voted)
+	}
+}
+
+// J4: a store that fell behind the signer's record syncs before it signs.
+func TestAStoreBehindItsRecordSyncsBeforeItSigns(t *testing.T) {
+	f := newFed(t, 4, 0)
+	f.on(0, 1, 2, 3)
+	f.quiet()
+	for n := range uint64(3) {
+		f.submit(0, f.pay(0, n))
+		f.quiet()
+	}
+	f.wantHeights(3, 3, 3, 3)
+	f.off(3)
+	m := f.members[3]
+	m.finals = m.finals[:1] // the disk has lost two heights
+	before := m.record
+	f.on(3)
+	f.quiet()
+	f.fire(replica.TimerFetch)
+	f.quiet()
+	f.wantHeights(3, 3, 3, 3)
+	if m.record.Height != before.Height || m.record.Marks.Prepared != before.Marks.Prepared {
+		t.Errorf("it signed while it was behind: record at %d, was at %d", m.record.Height, before.Height)
+	}
+	f.submit(0, f.pay(0, 3))
+	f.settle(4)
+	f.wantHeights(4, 4, 4, 4)
+}
+
+func TestARestoredDiskImageIsFoundOutBeforeTheFirstSignature(t *testing.T) {
+	f := newFed(t, 4, 0)
+	f.on(0, 1, 2, 3)
+	f.quiet()
+	f.submit(0, f.pay(0, 0))
+	f.quiet()
+	m := f.members[3]
+	f.off(3)
+	old := bft.NewRecord() // the image is from before the first block
+	m.record, m.finals = old, nil
+	f.on(3)
+	f.quiet()
+	if len(m.alarms) != 1 || m.alarms[0].Kind != replica.AlarmRolled {
+		t.Errorf("alarms: have %+v, want that of a restored image", m.alarms)
+	}
+	f.submit(0, f.pay(0, 1))
+	f.settle(2)
+	if m.record.Height != old.Height {
+		t.Errorf("it signed at height %d", m.record.Height)
+	}
+}
+
+func TestALeaderThatIsGoneCostsNoTimeout(t *testing.T) {
+	f := newFed(t, 4, 0)
+	f.on(0, 1, 2, 3)
+	f.quiet()
+	leader := f.leads(1, 0)
+	f.off(leader)
+	holder := f.leads(1, 1)
+	f.submit(holder, f.pay(holder, 0))
+	f.quiet() // no timer was fired
+	for i, m := range f.members {
+		if i != leader && len(m.finals) != 1 {
+			t.Errorf("member %d has %d final blocks, want 1", i, len(m.finals))
+		}
+	}
+}
+
+// A deadline needs one block that carries the time past it and one in which it
+// fires, though nobody sends anything.
+func TestADeadlineBringsTwoBlocks(t *testing.T) {
+	f := newFed(t, 4, 0)
+	f.on(0, 1, 2, 3)
+	f.quiet()
+	tx := chain.Transaction{
+		Version: chain.TxVersion, From: atp.ID(f.members[0].id),
+		Ops: []chain.Op{{Action: &chain.TransferLock{Payee: atp.ID(f.members[1].id), Amount: 7, Deadline: f.now.Add(5 * atp.Second)}}},
+	}
+	lock, err := chain.SignTx(bft.InsecureSimulation{}, f.genesis.Genesis(), tx, func(message []byte) (bft.Signature, error) {
+		return bft.InsecureSimulation{}.Sign(f.members[0].id, message), nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.submit(0, lock)
+	f.quiet()
+	f.wantHeights(1, 1, 1, 1)
+	for range 2 {
+		f.fire(replica.TimerDue)
+		f.quiet()
+	}
+	f.wantHeights(3, 3, 3, 3)
+	if n := f.members[0].replica.State().Totals().Locked; n != 0 {
+		t.Errorf("%v is still locked", n)
+	}
+}
+
+func TestWhatTheMempoolRefusesIsTold(t *testing.T) {
+	f := newFed(t, 4, 0)
+	f.on(0, 1, 2, 3)
+	f.quiet()
+	f.submit(0, f.pay(0, 1_000))
+	m := f.members[0]
+	if len(m.verdict) != 1 || !errors.Is(m.verdict[0].Err, mempool.ErrAhead) || len(m.local) != 0 {
+		t.Errorf("verdicts %+v, journal %d; want ErrAhead and nothing kept", m.verdict, len(m.local))
+	}
+}
+
+func TestAStaleMessageIsAnsweredOncePerSecond(t *testing.T) {
+	f := newFed(t, 4, 0)
+	f.on(0, 1, 2, 3)
+	f.quiet()
+	f.submit(0, f.pay(0, 0))
+	f.quiet()
+	f.submit(0, f.pay(0, 1))
+	f.quiet()
+	m := f.members[2]
+	before := m.sent
+	for range 5 {
+		m.take(replica.Received{From: f.members[1].id, Message: &bft.Timeout{Height: 1, View: 3, Signer: f.members[1].id}})
+	}
+	if n := m.sent - before; n != 1 {
+		t.Errorf("%d answers in one second, want 1", n)
+	}
+	f.now += 1000
+	m.take(replica.Received{From: f.members[1].id, Message: &bft.Timeout{Height: 1, View: 3, Signer: f.members[1].id}})
+	if n := m.sent - before; n != 2 {
+		t.Errorf("%d answers in two seconds, want 2", n)
+	}
+	m.take(replica.Received{From: f.members[1].id, Message: &m.finals[0].Cert})
+	if n := m.sent - before; n != 2 {
+		t.Errorf("a CommitCert was answered")
+	}
+}

@@ -20,10 +20,12 @@ const CheckDepth = 256
 // from the head: each is what its ID says, lies on the one below, and has its
 // receipts and a certificate that verifies. It reads the whole state at the
 // head, node by node, each against its address, and adds it up (A2). Anything
-// amiss is [ErrCorrupt].
+// amiss is [ErrCorrupt]. In an empty store there is nothing to be amiss.
 func (s *Store) Check(scheme bft.Scheme, depth int) error {
 	head, err := s.Head()
-	if err != nil {
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	if err := s.checkState(head); err != nil {

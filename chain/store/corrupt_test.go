@@ -85,6 +85,9 @@ func TestDamageIsNeverNotFound(t *testing.T) {
 				case block:
 					_, err := s.BlockAt(2)
 					wantDamage("BlockAt", err)
+					if _, _, err := s.Body(f.Cert.Block); strings.Contains(tt.name, "transaction") {
+						wantDamage("Body", err)
+					}
 				case cert:
 					_, _, err := s.Cert(2)
 					wantDamage("Cert", err)
@@ -97,6 +100,9 @@ func TestDamageIsNeverNotFound(t *testing.T) {
 				case state:
 					_, err := s.StateAt(2)
 					wantDamage("StateAt", err)
+					if _, err := s.Get(f.Result.Nodes[0].ID); strings.Contains(tt.name, "garbled") {
+						wantDamage("Get", err)
+					}
 				}
 			}
 			wantDamage("Check", s.Check(bft.ZIP215{}, store.CheckDepth))

@@ -235,7 +235,11 @@ func TestKilledStoreLosesNothing(t *testing.T) {
 		for said := 0; lines.Scan(); {
 			var h bft.Height
 			if _, err := fmt.Sscanf(lines.Text(), "at %d", &h); err != nil {
-				t.Fatalf("cycle %d: the child says %q", cycle, lines.Text())
+				why := lines.Text()
+				for lines.Scan() {
+					why += "\n" + lines.Text()
+				}
+				t.Fatalf("cycle %d: the child says %s", cycle, why)
 			}
 			if h < last {
 				t.Fatalf("cycle %d: the child is at %d, and was at %d", cycle, h, last)

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/dgraph-io/badger/v4/options"
@@ -76,6 +76,7 @@ func (p Profile) options() badger4.Options {
 type disk struct {
 	*badger4.Datastore
 	dir     string
+	lock    *os.File
 	syncLog func(path string) error // replaced by a test
 }
 
@@ -109,57 +110,118 @@ func syncFile(path string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// Names of the marks that a store leaves beside or in its folder.
+// Names of what a store has besides badger's files.
 const (
-	cleanMark   = "clean"    // in the folder while it is closed in good order
-	openingMark = ".opening" // behind the folder's name while it is being opened
+	cleanMark  = "clean" // in the folder while it is closed in good order
+	lockSuffix = ".lock" // of the file beside the folder that its user holds
 )
 
 // maxOpenings is how many times in a row opening may end the process before
-// the store counts as corrupt. Badger ends it on some damage, and a machine
-// may lose power while it opens.
-const maxOpenings = 3
+// the store counts as corrupt. Badger ends it on some damage, but so do an
+// impatient operator and a power cut.
+const maxOpenings = 6
 
 // openDisk opens badger in dir, which it makes if needed. The clean result
 // tells whether the last use of the store was closed in good order.
-func openDisk(dir string, p Profile) (_ *disk, clean bool, err error) {
+func openDisk(dir string, p Profile) (d *disk, clean bool, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, false, fmt.Errorf("store: %w", err)
 	}
+	lock, err := takeLock(dir)
+	if err != nil {
+		return nil, false, err
+	}
+	defer func() {
+		// This attempt did not end the process, however it went.
+		err = errors.Join(err, lock.Truncate(0))
+		if err != nil {
+			err = errors.Join(err, lock.Close())
+		}
+	}()
 	empty, err := isEmpty(dir)
 	if err != nil {
 		return nil, false, fmt.Errorf("store: %w", err)
 	}
-	mark := dir + openingMark
-	attempts, err := os.ReadFile(mark)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, false, fmt.Errorf("store: %w", err)
-	}
-	if len(attempts) >= maxOpenings {
-		return nil, false, fmt.Errorf("%w: opening %s ended the process %d times in a row", ErrCorrupt, dir, len(attempts))
-	}
-	if err := os.WriteFile(mark, append(attempts, '.'), 0o600); err != nil {
-		return nil, false, fmt.Errorf("store: %w", err)
-	}
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: opening %s: %v", ErrCorrupt, dir, r)
-		}
-		err = errors.Join(err, os.Remove(mark))
-	}()
-	o := p.options()
-	db, err := badger4.NewDatastore(dir, &o)
+	db, err := openBadger(dir, p)
 	if err != nil {
-		return nil, false, openError(dir, err)
-	}
-	if err := verify(db); err != nil {
-		return nil, false, errors.Join(fmt.Errorf("%w: opening %s: %w", ErrCorrupt, dir, err), db.Close())
+		return nil, false, err
 	}
 	clean, err = takeCleanMark(dir)
 	if err != nil {
 		return nil, false, errors.Join(err, db.Close())
 	}
-	return &disk{db, dir, syncFile}, clean || empty, nil
+	return &disk{db, dir, lock, syncFile}, clean || empty, nil
+}
+
+// takeLock holds a store against other processes. The file has a byte for each
+// attempt to open the store that has not come to an end.
+func takeLock(dir string) (_ *os.File, err error) {
+	f, err := os.OpenFile(dir+lockSuffix, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.Close())
+		}
+	}()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, fmt.Errorf("%w: another process has %s open: stop it, or choose another home", ErrInUse, dir)
+	} else if err != nil {
+		return nil, fmt.Errorf("store: locking %s: %w", dir, err)
+	}
+	attempts, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	if attempts >= maxOpenings {
+		return nil, fmt.Errorf("%w: opening %s ended the process %d times in a row", ErrCorrupt, dir, attempts)
+	}
+	if _, err := f.Write([]byte{'.'}); err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	return f, nil
+}
+
+func openBadger(dir string, p Profile) (db *badger4.Datastore, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: opening %s: %v", ErrCorrupt, dir, r)
+		}
+	}()
+	if err := removeEmptyLogs(dir); err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	o := p.options()
+	db, err = badger4.NewDatastore(dir, &o)
+	if err != nil {
+		return nil, openError(dir, err)
+	}
+	if err := verify(db); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: opening %s: %w", ErrCorrupt, dir, err), db.Close())
+	}
+	return db, nil
+}
+
+// removeEmptyLogs removes what a process leaves that is killed while badger
+// makes a log. Badger refuses to open over it, and it holds nothing.
+func removeEmptyLogs(dir string) error {
+	for _, pattern := range []string{"*.mem", "*.vlog"} {
+		logs, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			return err
+		}
+		for _, path := range logs {
+			info, err := os.Stat(path)
+			if err == nil && info.Size() == 0 {
+				err = os.Remove(path)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // verify reads all tables and checks their checksums. Badger takes a block
@@ -174,12 +236,10 @@ func verify(db *badger4.Datastore) (err error) {
 	return db.DB.VerifyChecksum()
 }
 
-// openError tells damage from a store in use and from a disk that refuses.
+// openError tells damage from a disk that refuses.
 func openError(dir string, err error) error {
 	var errno unix.Errno
 	switch {
-	case strings.Contains(err.Error(), "Cannot acquire directory lock"): // badger does not wrap it
-		return fmt.Errorf("%w: another process has %s open: stop it, or choose another home", ErrInUse, dir)
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: opening %s: %w", ErrCorrupt, dir, err)
 	case errors.As(err, &errno):
@@ -189,9 +249,10 @@ func openError(dir string, err error) error {
 	}
 }
 
-// Close closes badger and, if nothing went wrong before, leaves the mark of a
-// good end.
-func (d *disk) close(good bool) error {
+// close closes badger, leaves the mark of a good end if nothing went wrong
+// before, and lets go of the store.
+func (d *disk) close(good bool) (err error) {
+	defer func() { err = errors.Join(err, d.lock.Close()) }()
 	if err := d.Datastore.Close(); err != nil || !good {
 		return err
 	}
@@ -227,7 +288,7 @@ func SetAside(dir string, now time.Time) (string, error) {
 	if err := os.Rename(dir, aside); err != nil {
 		return "", fmt.Errorf("store: setting aside: %w", err)
 	}
-	if err := os.Remove(dir + openingMark); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Truncate(dir+lockSuffix, 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("store: setting aside: %w", err)
 	}
 	if err := syncFile(filepath.Dir(dir)); err != nil {

@@ -25,7 +25,7 @@ func TestSyncCoversLogsThatWaitToBeFlushed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.Close()
+	defer d.close(true)
 	waiting := filepath.Join(dir, "00000.mem") // badger counts from 1
 	if err := os.WriteFile(waiting, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -60,6 +60,7 @@ func TestTransactionsFitEveryProfile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		s.close = d.close
 		// As much content as goes into one transaction, and the head of the
 		// largest block: an index entry and a journal entry for each of its
 		// transactions, and a certificate.
@@ -117,6 +118,29 @@ func TestGoodEndIsRemembered(t *testing.T) {
 	}
 }
 
+func TestEmptyLogsAreNoDamage(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	s, err := Open(dir, Edge)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.PutPeers(nil), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"00099.mem", "000099.vlog"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err = Open(dir, Edge)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestStoreInUseIsRefused(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "store")
 	s, err := Open(dir, Edge)
@@ -131,7 +155,7 @@ func TestStoreInUseIsRefused(t *testing.T) {
 
 func TestOpeningThatEndsTheProcessCountsAsDamage(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "store")
-	if err := os.WriteFile(dir+openingMark, []byte(strings.Repeat(".", maxOpenings)), 0o600); err != nil {
+	if err := os.WriteFile(dir+lockSuffix, []byte(strings.Repeat(".", maxOpenings)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Open(dir, Edge); !errors.Is(err, ErrCorrupt) {

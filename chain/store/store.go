@@ -85,7 +85,7 @@ func Open(dir string, p Profile, options ...Option) (*Store, error) {
 	}
 	s, err := New(d, options...)
 	if err != nil {
-		return nil, errors.Join(err, d.Close())
+		return nil, errors.Join(err, d.close(false))
 	}
 	s.clean, s.close = clean, d.close
 	return s, nil

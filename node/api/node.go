@@ -65,7 +65,8 @@ type Chain interface {
 // Tasks is the tasks that this node knows: open ones from the state, settled
 // ones from its index.
 type Tasks interface {
-	// Tasks returns a page of tasks, newest first, without their histories.
+	// Tasks returns a page of tasks, newest first, without their histories but
+	// with how they were settled.
 	Tasks(context.Context, view.TaskFilter) (view.Tasks, error)
 
 	// Task returns a task with its history. A task that was submitted here is
@@ -101,8 +102,9 @@ type Blobs interface {
 	// is, and nothing is kept.
 	PutBlob(context.Context, io.Reader) (view.Blob, error)
 
-	// OpenBlob opens what the node holds, or can still fetch from the task's
-	// other party.
+	// OpenBlob opens what the node holds, or can fetch now from the other party
+	// of the task. What it cannot get is view.CodeGone, and asked for again
+	// while the task is open.
 	OpenBlob(context.Context, view.CID) (io.ReadCloser, error)
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -191,7 +192,7 @@ func (s *Server) getResult(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.setDeadlines(w, s.limits.transfer, s.limits.transfer)
-	body, err := s.node.OpenBlob(r.Context(), t.Result)
+	body, err := s.openResult(r.Context(), t)
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -214,6 +215,27 @@ func (s *Server) getResult(w http.ResponseWriter, r *http.Request) {
 // broken is the error of a form that ends before its end.
 func broken(err error) error {
 	return blame(err, invalid("the form cannot be read: %s", clip(err.Error())))
+}
+
+// openResult opens the result of a task. While the task is not settled the
+// executor serves it, but may be a block behind: then it is asked again.
+func (s *Server) openResult(ctx context.Context, t view.Task) (io.ReadCloser, error) {
+	patient, cancel := context.WithTimeout(ctx, s.limits.result)
+	defer cancel()
+	for {
+		changed := s.node.Changed()
+		body, err := s.node.OpenBlob(ctx, t.Result)
+		var no *view.Error
+		if !errors.As(err, &no) || no.Code != view.CodeGone || t.State == view.TaskSettled {
+			return body, err
+		}
+		select {
+		case <-changed:
+		case <-time.After(s.limits.result / 20): // the change may be the other's
+		case <-patient.Done():
+			return nil, err
+		}
+	}
 }
 
 // capped reads at most left bytes of r, and fails if there are more. All its

@@ -138,6 +138,28 @@ func TestTheResultComesWhole(t *testing.T) {
 	s.wantError(resp, body, http.StatusGone, view.CodeGone)
 }
 
+// The requester's node may know a proof a moment before its executor's does.
+func TestAResultIsWaitedForWhileItsTaskIsOpen(t *testing.T) {
+	s := serve(t, func(l *limits) { l.result = 10 * time.Second })
+	blob := strings.NewReader("late")
+	id, result := apitest.CID("task"), apitest.RawCID("late")
+	s.node.SetTask(view.Task{ID: id, State: view.TaskProven, Result: result, ResultSize: 4})
+	bodies := make(chan string, 1)
+	go func() {
+		_, body := s.ask("GET", "/api/v1/tasks/"+id.String()+"/result", "")
+		bodies <- body
+	}()
+	for len(s.requests) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := s.node.PutBlob(t.Context(), blob); err != nil {
+		t.Fatal(err)
+	}
+	if body := <-bodies; body != "late" {
+		t.Errorf("result = %q", body)
+	}
+}
+
 func TestMarksAreChecked(t *testing.T) {
 	s := serve(t, nil)
 	id := apitest.CID("task")

@@ -60,6 +60,9 @@ func CID(text string) view.CID {
 	return sum(cid.DagCBOR, []byte(text))
 }
 
+// RawCID returns the CID of a blob that holds text.
+func RawCID(text string) view.CID { return sum(cid.Raw, []byte(text)) }
+
 func sum(codec uint64, b []byte) view.CID {
 	digest := sha256.Sum256(b)
 	mh, err := multihash.Encode(digest[:], multihash.SHA2_256)

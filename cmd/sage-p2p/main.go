@@ -1,0 +1,98 @@
+// Command sage-p2p runs a platform of a federation and speaks to it.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/sage-p2p/sage-p2p/task/exec"
+)
+
+func main() {
+	exec.ChildMain() // does not return in the process that runs one program of a task
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	p := program{in: os.Stdin, out: os.Stdout, err: os.Stderr, now: time.Now}
+	os.Exit(p.run(ctx, os.Args))
+}
+
+// program is the command line with its surroundings, which tests replace.
+type program struct {
+	in       io.Reader
+	out, err io.Writer
+	now      func() time.Time
+}
+
+// run does what args say and returns the exit code.
+func (p program) run(ctx context.Context, args []string) int {
+	app := p.app()
+	err := app.RunContext(ctx, arrange(app, args))
+	if err == nil {
+		return exitDone
+	}
+	p.explain(err, wantsJSON(args))
+	return exitCode(err)
+}
+
+// app is the tree of commands, one file for each group.
+func (p program) app() *cli.App {
+	groups := [][]*cli.Command{
+		{p.up(), p.demo()},
+		{p.status(), p.peers()},
+		{p.balance(), p.history(), p.transfer(), p.lock()},
+		{p.task()},
+		{p.platforms(), p.platform(), p.validators()},
+		{p.block(), p.tx(), p.chain()},
+		{p.version()},
+	}
+	app := &cli.App{
+		Name:           "sage-p2p",
+		Usage:          "machines running AI, as one federation",
+		Version:        versionText(),
+		HideVersion:    true, // there is a command for it
+		Writer:         p.out,
+		ErrWriter:      p.err,
+		Reader:         p.in,
+		ExitErrHandler: func(*cli.Context, error) {}, // run explains errors, once
+		OnUsageError:   usageFromFlags,
+		Action:         noCommand,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "home", Usage: "`DIR` with key, chain and settings", EnvVars: []string{"SAGE_HOME"}, Value: defaultHome()},
+			&cli.StringFlag{Name: "api", Usage: "`URL` of the node's API (default: that of the node running in --home)", EnvVars: []string{"SAGE_API"}},
+			&cli.BoolFlag{Name: "json", Usage: "print JSON"},
+			&cli.StringFlag{Name: "log-level", Usage: "debug, info, warn or error", Value: "info", EnvVars: []string{"SAGE_LOG_LEVEL"}},
+			&cli.StringFlag{Name: "log-format", Usage: "text or json", Value: "text", EnvVars: []string{"SAGE_LOG_FORMAT"}},
+		},
+	}
+	for _, group := range groups {
+		app.Commands = append(app.Commands, group...)
+	}
+	prepare(app.Commands)
+	return app
+}
+
+// prepare gives every command of the tree what all have in common.
+func prepare(commands []*cli.Command) {
+	for _, c := range commands {
+		c.OnUsageError = usageFromFlags
+		c.HideHelpCommand = true
+		if len(c.Subcommands) > 0 {
+			c.Action = noCommand
+		}
+		prepare(c.Subcommands)
+	}
+}
+
+// noCommand answers a name that is no command, and the absence of one.
+func noCommand(c *cli.Context) error {
+	if name := c.Args().First(); name != "" {
+		return usagef("there is no command %q", name).hint("see what there is with: %s --help", c.App.Name)
+	}
+	return cli.ShowSubcommandHelp(c)
+}

@@ -1,0 +1,238 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sage-p2p/sage-p2p/node/api"
+	"github.com/sage-p2p/sage-p2p/node/api/apitest"
+	"github.com/sage-p2p/sage-p2p/node/api/view"
+	"github.com/sage-p2p/sage-p2p/task/exec"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
+
+// asProgram is set for the processes that tests start: this binary is then
+// sage-p2p.
+const asProgram = "SAGE_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	exec.ChildMain()
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
+	time.Local = time.UTC // people read local time; golden files need one
+	flag.Parse()
+	os.Exit(m.Run())
+}
+
+// desk is a node in memory and a command line beside it.
+type desk struct {
+	t    *testing.T
+	node *apitest.Node
+	home string
+	in   string
+}
+
+// sit serves a node until the test ends.
+func sit(t *testing.T) *desk {
+	t.Helper()
+	d := &desk{t: t, node: apitest.New(), home: t.TempDir()}
+	s := api.New(api.Config{Home: d.home, Addr: "127.0.0.1:0"}, d.node)
+	if err := s.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run = %v", err)
+		}
+	})
+	for {
+		if _, err := os.Stat(filepath.Join(d.home, view.AddrFile)); err == nil {
+			return d
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// say is what one command printed.
+type said struct {
+	code     int
+	out, err string
+}
+
+func (d *desk) run(args ...string) said { return d.runCtx(d.t.Context(), args...) }
+
+func (d *desk) runCtx(ctx context.Context, args ...string) said {
+	now := func() time.Time { return time.UnixMilli(int64(apitest.Start)).Add(30 * time.Second) }
+	return command(ctx, d.home, now, d.in, args...)
+}
+
+// command runs a command in this process.
+func command(ctx context.Context, home string, now func() time.Time, in string, args ...string) said {
+	var out, errs bytes.Buffer
+	p := program{in: strings.NewReader(in), out: &out, err: &errs, now: now}
+	code := p.run(ctx, append([]string{"sage-p2p", "--home", home}, args...))
+	return said{code, out.String(), errs.String()}
+}
+
+// ok runs a command that must succeed.
+func (d *desk) ok(args ...string) string {
+	d.t.Helper()
+	s := d.run(args...)
+	if s.code != exitDone {
+		d.t.Fatalf("sage-p2p %s = %d\n%s%s", strings.Join(args, " "), s.code, s.out, s.err)
+	}
+	return s.out
+}
+
+// golden compares what was printed with testdata/NAME.txt.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name+".txt")
+	if *rewrite {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+		t.Errorf("%s differs (-want +got); go test ./cmd/sage-p2p -rewrite writes it anew:\n%s", file, diff)
+	}
+}
+
+// eventful does a bit of everything, so that there is something to print.
+func eventful(t *testing.T) *desk {
+	d := sit(t)
+	d.ok("transfer", "beta", "1.5")
+	d.ok("lock", "create", "gamma", "20", "--until", "+30m")
+	blob, err := d.node.PutBlob(t.Context(), strings.NewReader("a picture"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	claim, mark := view.PPM(950_000), view.PPM(850_000)
+	d.node.SetTask(view.Task{
+		ID: apitest.CID("a task"), State: view.TaskSettled, Settlement: view.SettledCommit, Cause: "acknowledged",
+		Requester: apitest.ID("alpha"), RequesterName: "alpha", Executor: apitest.ID("beta"), ExecutorName: "beta",
+		Spec: view.Spec{
+			Type: "vision", Complexity: "low", Runtime: "wasm", Program: apitest.CID("prog"), Input: blob.CID, InputSize: blob.Size,
+			PriceUATP: 50_000_000, MinQualityPPM: 700_000, Verify: "mutual", OfferWindowMS: 60_000, ExecutionWindowMS: 300_000,
+		},
+		FeeUATP: 1_500_000, BondUATP: 5_000_000, Result: blob.CID, ResultSize: blob.Size, ResultHere: true,
+		ClaimedPPM: &claim, QualityPPM: &mark, Witnesses: []view.Witness{}, ConsensusMS: 42, ConsensusSharePPM: 2_800,
+		History: []view.Step{
+			{TimeMS: apitest.Start + 5_000, Height: 5, Event: "posted", By: apitest.ID("alpha"), Legs: []view.Leg{{What: "locked", AmountUATP: 51_500_000}}},
+			{
+				TimeMS: apitest.Start + 6_000, Height: 6, Event: "accepted", By: apitest.ID("beta"),
+				Legs: []view.Leg{{What: "bonded", To: apitest.ID("beta"), AmountUATP: 5_000_000}, {What: "fee to the pool", AmountUATP: 1_000_000}, {What: "discharged", AmountUATP: 500_000}},
+			},
+			{TimeMS: apitest.Start + 20_000, Height: 7, Event: "proven", By: apitest.ID("beta")},
+			{
+				TimeMS: apitest.Start + 21_000, Height: 8, Event: "settled",
+				Legs:       []view.Leg{{What: "paid", To: apitest.ID("beta"), AmountUATP: 50_000_000}, {What: "bond back", To: apitest.ID("beta"), AmountUATP: 5_000_000}},
+				Reputation: []view.ReputationMove{{PeerID: apitest.ID("beta"), Role: "executor", Type: "vision", OldPPM: 500_000, NewPPM: 516_666, Cause: "PASS"}},
+				Note:       "accepted without witnesses: it counts three tenths",
+			},
+		},
+	})
+	return d
+}
+
+func TestWhatPeopleRead(t *testing.T) {
+	d := eventful(t)
+	d.node.StatusNow.Alarms = []string{"the clock is 4 s off: set it with timedatectl"}
+	lock := apitest.CID("lock 1").String()
+	for name, args := range map[string][]string{
+		"status":        {"status"},
+		"peers":         {"peers"},
+		"validators":    {"validators"},
+		"platforms":     {"platforms"},
+		"platform-show": {"platform", "show", "beta"},
+		"balance":       {"balance"},
+		"balance-other": {"balance", "gamma"},
+		"history":       {"history"},
+		"lock-list":     {"lock", "list"},
+		"lock-commit":   {"lock", "commit", short(lock)},
+		"task-list":     {"task", "list"},
+		"task-show":     {"task", "show", apitest.CID("a task").String()[50:]},
+		"block":         {"block", "3"},
+		"tx":            {"tx", apitest.CID("tx 0").String()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := eventful(t)
+			d.node.StatusNow.Alarms = []string{"the clock is 4 s off: set it with timedatectl"}
+			out := d.ok(args...)
+			golden(t, name, out)
+			for line := range strings.Lines(out) {
+				whole := strings.Contains(line, "/p2p/") || strings.Contains(line, "bafyrei") // to be copied: never cut
+				if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 && !whole {
+					t.Errorf("%d columns: %s", n, line)
+				}
+			}
+		})
+	}
+}
+
+func TestEveryCommandPrintsJSON(t *testing.T) {
+	for name, args := range map[string][]string{
+		"status": {"status"}, "peers": {"peers"}, "validators": {"validators"}, "platforms": {"platforms"}, "platform show": {"platform", "show", "beta"},
+		"platform register": {"platform", "register", "--name", "alpha", "--offer", "vision=11/34/56/200"},
+		"balance":           {"balance"}, "history": {"history"}, "lock list": {"lock", "list"}, "transfer": {"transfer", "beta", "1"},
+		"lock create": {"lock", "create", "beta", "1", "--until", "2040-01-01T00:00:00Z"}, "lock commit": {"lock", "commit", apitest.CID("lock 1").String()},
+		"lock rollback": {"lock", "rollback", apitest.CID("lock 1").String()},
+		"task list":     {"task", "list"}, "task show": {"task", "show", apitest.CID("a task").String()}, "task wait": {"task", "wait", apitest.CID("a task").String()},
+		"block": {"block", "1"}, "tx": {"tx", apitest.CID("tx 0").String()}, "version": {"version"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := eventful(t).ok(append(args, "--json")...)
+			var v map[string]any
+			if err := json.Unmarshal([]byte(out), &v); err != nil {
+				t.Fatalf("%v in %q", err, out)
+			}
+			if strings.Contains(out, "null") {
+				t.Errorf("null in %s", out)
+			}
+		})
+	}
+}
+
+func TestMoneyMovesAsAsked(t *testing.T) {
+	d := sit(t)
+	out := d.ok("transfer", apitest.ID("beta").String()[40:], "0.000001")
+	if !strings.Contains(out, "paid 0.000001 ATP") || !strings.Contains(out, "final in block 2 after 12 ms") {
+		t.Errorf("transfer said %q", out)
+	}
+	out = d.ok("--json", "lock", "create", "beta", "100", "--until", "+1h")
+	var sub view.Submission
+	if err := json.Unmarshal([]byte(out), &sub); err != nil {
+		t.Fatal(err)
+	}
+	if locks, _ := d.node.Locks(t.Context()); len(locks) != 1 || locks[0].DeadlineMS != apitest.Start+30_000+3_600_000 {
+		t.Errorf("locks = %+v", locks)
+	}
+	d.ok("lock", "commit", sub.LockID.String())
+	again := d.run("lock", "commit", sub.LockID.String())
+	if again.code != exitFailed || !strings.Contains(again.err, "refused: the lock does not exist or has ended") || !strings.Contains(again.err, "judged at height") {
+		t.Errorf("second commit = %+v", again)
+	}
+	if a, _ := d.node.Account(t.Context(), apitest.ID("beta")); a.AvailableUATP != 1_100_000_001 {
+		t.Errorf("beta has %s", a.AvailableUATP)
+	}
+}

@@ -1,0 +1,276 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/sage-p2p/sage-p2p/node/api/view"
+)
+
+func (p program) status() *cli.Command {
+	return &cli.Command{
+		Name:  "status",
+		Usage: "the node's health in one screen",
+		Action: p.speaks(0, 0, func(s *session) error {
+			st, err := s.node.Status(s.Context.Context)
+			if err != nil {
+				return err
+			}
+			return s.show(st, func(w io.Writer) { p.printStatus(w, st) })
+		}),
+	}
+}
+
+func (p program) printStatus(w io.Writer, st view.Status) {
+	role := "observer"
+	if st.Validator {
+		role = "validator"
+	}
+	fmt.Fprintf(w, "%s · %s · %s of %q\n", clean(st.Name), short(st.PeerID.String()), role, clean(st.Network))
+	doing := ""
+	switch {
+	case st.Waiting != "":
+		doing = clean(st.Waiting)
+	case st.Syncing:
+		doing = "catching up with the federation"
+	}
+	genesis, height, votes := "none yet", "", ""
+	if st.Genesis != "" {
+		genesis = fmt.Sprintf("%s (founder %s)", short(st.Genesis), who("", st.Founder))
+		height = fmt.Sprintf("%d · final %s · block %s", st.Height, p.ago(st.FinalTimeMS), short(st.Block.String()))
+		votes = fmt.Sprintf("%s, %d decide", plural(st.Validators, "validator", "validators"), st.Quorum)
+	}
+	facts(w,
+		[2]string{"waiting", doing},
+		[2]string{"genesis", genesis},
+		[2]string{"height", height},
+		[2]string{"mode", string(st.Mode)},
+		[2]string{"votes", votes},
+		[2]string{"peers", plural(st.Peers, "connection", "connections")},
+		[2]string{"balance", fmt.Sprintf("%s available · %s locked · %s bonded", st.BalanceUATP, st.LockedUATP, coins(st.BondedUATP))},
+		[2]string{"mempool", plural(st.Mempool, "transaction", "transactions")},
+		[2]string{"clock", offset(st.ClockOffsetMS)},
+		[2]string{"version", fmt.Sprintf("%s · process %d", clean(st.Version), st.PID)},
+	)
+	if len(st.Listen) > 0 {
+		fmt.Fprintln(w, "others reach it with --bootstrap")
+		for _, a := range st.Listen {
+			fmt.Fprintf(w, "  %s\n", clean(a))
+		}
+	}
+	for _, a := range st.Alarms {
+		fmt.Fprintf(w, "ALARM: %s\n", clean(a))
+	}
+}
+
+// offset says what the clock of this machine is against the others'.
+func offset(ms int64) string {
+	switch {
+	case ms < 0:
+		return fmt.Sprintf("%d ms behind the others", -ms)
+	case ms > 0:
+		return fmt.Sprintf("%d ms ahead of the others", ms)
+	default:
+		return "with the others"
+	}
+}
+
+func (p program) peers() *cli.Command {
+	return &cli.Command{
+		Name:  "peers",
+		Usage: "connections with their paths and round trips",
+		Action: p.speaks(0, 0, func(s *session) error {
+			peers, err := s.node.Peers(s.Context.Context)
+			if err != nil {
+				return err
+			}
+			return s.show(view.Peers{Peers: peers}, func(w io.Writer) {
+				table(w, "NAME|ID|PATH|ROUND TRIP|HEIGHT|ADDRESS", func(row func(...any)) {
+					for _, peer := range peers {
+						trip := "–"
+						if peer.RoundTripUS > 0 {
+							trip = fmt.Sprintf("%d.%d ms", peer.RoundTripUS/1000, peer.RoundTripUS%1000/100)
+						}
+						row(who(peer.Name, ""), short(peer.PeerID.String()), clean(peer.Path), trip, peer.Height, clean(peer.Address))
+					}
+				})
+			})
+		}),
+	}
+}
+
+func (p program) validators() *cli.Command {
+	return &cli.Command{
+		Name:  "validators",
+		Usage: "who has a vote",
+		Action: p.speaks(0, 0, func(s *session) error {
+			set, err := s.node.Validators(s.Context.Context)
+			if err != nil {
+				return err
+			}
+			return s.show(set, func(w io.Writer) {
+				fmt.Fprintf(w, "%s decide height %d: %d must agree, %d may fail\n",
+					plural(len(set.Members), "validator", "validators"), set.Height, set.Quorum, set.Faults)
+				table(w, "NAME|ID|CONNECTED|LAST SIGNED|BOND", func(row func(...any)) {
+					for _, v := range set.Members {
+						row(who(v.Name, ""), short(v.PeerID.String()), yes(v.Connected), v.LastSigned, coins(v.BondedUATP))
+					}
+				})
+			})
+		}),
+	}
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+func (p program) platforms() *cli.Command {
+	return &cli.Command{
+		Name:  "platforms",
+		Usage: "who offers what, at what price and standing",
+		Action: p.speaks(0, 0, func(s *session) error {
+			platforms, err := s.node.Platforms(s.Context.Context)
+			if err != nil {
+				return err
+			}
+			return s.show(view.Platforms{Platforms: platforms}, func(w io.Writer) {
+				table(w, "NAME|ID|TYPE|PRICE|REPUTATION|RUNTIMES|HERE", func(row func(...any)) {
+					for _, pl := range platforms {
+						name, id := who(pl.Name, ""), short(pl.PeerID.String())
+						runtimes, here := clean(strings.Join(pl.Runtimes, " ")), yes(pl.Connected)
+						if len(pl.Offers) == 0 {
+							row(name, id, "–", "–", "–", runtimes, here)
+						}
+						for _, o := range pl.Offers {
+							row(name, id, clean(o.Type), o.LowUATP, standing(pl.Reputation, o.Type), runtimes, here)
+							name, id, runtimes, here = "", "", "", ""
+						}
+					}
+				})
+			})
+		}),
+	}
+}
+
+// standing is a platform's reputation as executor of a type.
+func standing(all []view.Reputation, typ string) string {
+	for _, r := range all {
+		if r.Role == "executor" && r.Type == typ {
+			return share(r.ReputationPPM)
+		}
+	}
+	return "new"
+}
+
+func (p program) platform() *cli.Command {
+	return &cli.Command{
+		Name:  "platform",
+		Usage: "register this platform, or show one",
+		Subcommands: []*cli.Command{
+			{
+				Name:  "register",
+				Usage: "say what this platform offers; what is left out stays as it is",
+				Flags: []cli.Flag{
+					&cli.StringFlag{Name: "name", Usage: "`NAME` of the platform, 3-32 of a-z 0-9 -"},
+					&cli.StringFlag{Name: "society", Usage: "`NAME` of the owner behind it"},
+					&cli.StringSliceFlag{Name: "offer", Usage: "`TYPE=LOW/MEDIUM/HIGH/CRITICAL` in ATP; may be repeated"},
+					&cli.StringSliceFlag{Name: "runtime", Usage: "`NAME` of a runtime; may be repeated"},
+					waitFlag(submitPatience),
+				},
+				Action: p.speaks(0, 0, (*session).register),
+			},
+			{
+				Name: "show", ArgsUsage: "P", Usage: "all about one platform",
+				Action: p.speaks(1, 1, func(s *session) error {
+					pl, err := s.node.Platform(s.Context.Context, s.Args().First())
+					if err != nil {
+						return err
+					}
+					return s.show(pl, func(w io.Writer) { printPlatform(w, pl) })
+				}),
+			},
+		},
+	}
+}
+
+func (s *session) register() error {
+	r := view.Registration{Name: s.String("name"), Society: s.String("society"), Runtimes: s.StringSlice("runtime")}
+	for _, text := range s.StringSlice("offer") {
+		o, err := parseOffer(text)
+		if err != nil {
+			return err
+		}
+		r.Offers = append(r.Offers, o)
+	}
+	sub, err := s.node.Register(s.Context.Context, r)
+	if err != nil {
+		return err
+	}
+	if err := s.finish(&sub); err != nil {
+		return err
+	}
+	return s.show(sub, func(w io.Writer) {
+		fmt.Fprint(w, "registered: ")
+		outcome(w, sub.Tx)
+	})
+}
+
+// parseOffer reads a type with one price, or with one for each complexity.
+func parseOffer(text string) (view.Offer, error) {
+	typ, list, ok := strings.Cut(text, "=")
+	prices := strings.Split(list, "/")
+	if !ok || typ == "" || len(prices) != 1 && len(prices) != 4 {
+		return view.Offer{}, usagef("--offer %q: want TYPE=PRICE or TYPE=LOW/MEDIUM/HIGH/CRITICAL", text)
+	}
+	if len(prices) == 1 {
+		prices = slices.Repeat(prices, 4)
+	}
+	o := view.Offer{Type: typ}
+	for i, into := range []*view.Amount{&o.LowUATP, &o.MediumUATP, &o.HighUATP, &o.CriticalUATP} {
+		a, err := amount(prices[i])
+		if err != nil {
+			return view.Offer{}, err
+		}
+		*into = a
+	}
+	return o, nil
+}
+
+func printPlatform(w io.Writer, pl view.Platform) {
+	fmt.Fprintf(w, "%s · %s\n", who(pl.Name, ""), pl.PeerID)
+	h := pl.Horizon
+	facts(w,
+		[2]string{"society", clean(pl.Society)},
+		[2]string{"hardware", fmt.Sprintf("%s, %d MiB, %d accelerator cores, %d W",
+			clean(pl.Hardware.Architecture), pl.Hardware.RAMMiB, pl.Hardware.AcceleratorCores, pl.Hardware.PowerMilliwatts/1000)},
+		[2]string{"horizon", clean(strings.Join([]string{h.Spatial, h.Temporal, h.Complexity}, ", "))},
+		[2]string{"runtimes", clean(strings.Join(pl.Runtimes, ", "))},
+		[2]string{"validator", yes(pl.Validator)},
+		[2]string{"since", clock(pl.SinceMS)},
+	)
+	table(w, "OFFER|LOW|MEDIUM|HIGH|CRITICAL", func(row func(...any)) {
+		for _, o := range pl.Offers {
+			row(clean(o.Type), o.LowUATP, o.MediumUATP, o.HighUATP, o.CriticalUATP)
+		}
+	})
+	printReputation(w, pl.Reputation)
+}
+
+func printReputation(w io.Writer, all []view.Reputation) {
+	if len(all) == 0 {
+		return
+	}
+	table(w, "ROLE|TYPE|REPUTATION|AT LEAST|GOOD|BAD", func(row func(...any)) {
+		for _, r := range all {
+			row(clean(r.Role), clean(r.Type), share(r.ReputationPPM), share(r.LCBPPM), share(r.SuccessPPM), share(r.FailurePPM))
+		}
+	})
+}

@@ -1,0 +1,247 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/sage-p2p/sage-p2p/node/api/view"
+	"github.com/sage-p2p/sage-p2p/task/exec"
+	"github.com/sage-p2p/sage-p2p/task/exec/programs"
+)
+
+func (p program) taskSubmit() *cli.Command {
+	return &cli.Command{
+		Name:  "submit",
+		Usage: "delegate a task; its price is locked until it is settled",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "type", Usage: "`TYPE` of the work, such as vision (required)"},
+			&cli.StringFlag{Name: "program", Usage: "`FILE`, or an example (required): " + strings.Join(programs.Names(), ", ")},
+			&cli.StringFlag{Name: "input", Usage: "`FILE`, or - for standard input (required)"},
+			&cli.StringFlag{Name: "runtime", Usage: "what runs the program", Value: "wasm"},
+			&cli.StringFlag{Name: "to", Usage: "`P`: a platform, auto (routed), or open (first come)", Value: view.ToAuto},
+			&cli.StringFlag{Name: "complexity", Usage: "low, medium, high or critical"},
+			&cli.StringFlag{Name: "price", Usage: "`ATP` to pay", DefaultText: "the list price"},
+			&cli.StringFlag{Name: "min-quality", Usage: "least quality, `0..1`", DefaultText: "0.7"},
+			&cli.StringFlag{Name: "verify", Usage: "how quality is found", DefaultText: "mutual"},
+			&cli.DurationFlag{Name: "deadline", Usage: "time for the work", DefaultText: "5m"},
+			&cli.DurationFlag{Name: "offer", Usage: "time to accept it", DefaultText: "1m"},
+			&cli.BoolFlag{Name: "private", Usage: "only the two parties ever see input and result"},
+			&cli.BoolFlag{Name: "wait", Usage: "wait until the task is settled"},
+			&cli.BoolFlag{Name: "accept", Usage: "acknowledge the result as soon as it is here (waits)"},
+			&cli.StringFlag{Name: "out", Usage: "`FILE` for the result (waits)"},
+			waitFlag(taskPatience),
+		},
+		Action: p.speaks(0, 0, (*session).submitTask),
+	}
+}
+
+func (s *session) submitTask() error {
+	if err := needs(s.Context, "type", "program", "input"); err != nil {
+		return err
+	}
+	t, err := s.newTask()
+	if err != nil {
+		return err
+	}
+	program, err := s.openProgram(t.Runtime)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = program.Close() }() // it was only read
+	input, err := s.openInput()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = input.Close() }() // it was only read
+	sub, err := s.node.PostTask(s.Context.Context, t, program, input)
+	if err != nil {
+		return err
+	}
+	if !s.Bool("json") {
+		printPosted(s.out, sub)
+	}
+	if err := s.finish(&sub); err != nil {
+		return err
+	}
+	if !s.Bool("wait") && !s.Bool("accept") && s.String("out") == "" {
+		return s.show(sub, func(w io.Writer) {
+			outcome(w, sub.Tx)
+			fmt.Fprintf(w, "follow it with: sage-p2p task wait %s\n", short(sub.TaskID.String()))
+		})
+	}
+	done, err := s.followTask(sub.TaskID.String(), s.takeResult())
+	if err != nil {
+		return err
+	}
+	sub.Task = &done
+	if err := s.show(sub, func(io.Writer) {}); err != nil {
+		return err
+	}
+	if done.Settlement != view.SettledCommit {
+		return failedf("the task ended in %s", stateOf(done)).hint("see why with: sage-p2p task show %s", sub.TaskID)
+	}
+	return nil
+}
+
+func printPosted(w io.Writer, sub view.Submission) {
+	fmt.Fprintf(w, "task %s\n", sub.TaskID)
+	if sub.Routing != "" {
+		fmt.Fprintf(w, "routed to %s\n", clean(sub.Routing))
+	}
+}
+
+// takeResult saves and accepts a task's result, as asked for, when it comes.
+func (s *session) takeResult() func(view.Task) error {
+	saved := s.String("out") == ""
+	return func(t view.Task) error {
+		if t.Result.IsZero() {
+			return nil
+		}
+		if !saved {
+			if err := s.saveResult(t.ID.String(), s.String("out")); err != nil {
+				return err
+			}
+			saved = true
+		}
+		if t.State != view.TaskProven || !s.Bool("accept") {
+			return nil
+		}
+		sub, err := s.node.Acknowledge(s.Context.Context, t.ID.String(), view.Mark{})
+		if err != nil {
+			return err
+		}
+		return s.finish(&sub)
+	}
+}
+
+// newTask reads the flags.
+func (s *session) newTask() (view.NewTask, error) {
+	t := view.NewTask{
+		Type: s.String("type"), Complexity: s.String("complexity"), Runtime: s.String("runtime"), To: s.String("to"),
+		Verify: s.String("verify"), Private: s.Bool("private"),
+	}
+	if text := s.String("price"); text != "" {
+		price, err := amount(text)
+		if err != nil {
+			return t, err
+		}
+		t.PriceUATP = price
+	}
+	if text := s.String("min-quality"); text != "" {
+		q, err := parseShare("--min-quality", text)
+		if err != nil {
+			return t, err
+		}
+		t.MinQualityPPM = q
+	}
+	for name, into := range map[string]*view.Span{"deadline": &t.ExecutionWindowMS, "offer": &t.OfferWindowMS} {
+		d := s.Duration(name)
+		if d < 0 || d != 0 && d < time.Millisecond {
+			return t, usagef("--%s %s: want a length of time such as 90s", name, d)
+		}
+		*into = view.Span(d.Milliseconds())
+	}
+	return t, nil
+}
+
+// openProgram opens the program: a file, or else an example of that name.
+func (s *session) openProgram(runtime string) (io.ReadCloser, error) {
+	name := s.String("program")
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) && slices.Contains(programs.Names(), name) {
+		b, err := s.loadExample(name)
+		if err != nil {
+			return nil, err
+		}
+		return io.NopCloser(strings.NewReader(string(b))), nil
+	}
+	if err != nil {
+		return nil, noFile("program", name, err).hint("give a file, or the name of an example: %s", strings.Join(programs.Names(), ", "))
+	}
+	if err := checkProgram(f, runtime); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// loadExample loads an example, which may have to be compiled first.
+func (s *session) loadExample(name string) (b []byte, err error) {
+	err = s.patiently("for the example "+name+" to be compiled", func(ctx context.Context) error {
+		b, err = programs.Load(ctx, name)
+		return err
+	})
+	return b, err
+}
+
+// checkProgram refuses a program that no node would take, before it is sent.
+func checkProgram(f *os.File, runtime string) error {
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return failedf("the program %s is not a file", f.Name())
+	case info.Size() > exec.MaxProgram:
+		return failedf("the program %s has %d bytes, more than the %d that a program may have", f.Name(), info.Size(), exec.MaxProgram)
+	case runtime != "wasm":
+		return nil
+	}
+	magic := make([]byte, 4)
+	if _, err := f.ReadAt(magic, 0); err != nil || string(magic) != "\x00asm" {
+		return failedf("the program %s is not a WASM module", f.Name()).hint("compile it with: GOOS=wasip1 GOARCH=wasm go build -o prog.wasm .")
+	}
+	return nil
+}
+
+// openInput opens the input: a file, or standard input.
+func (s *session) openInput() (io.ReadCloser, error) {
+	name := s.String("input")
+	if name == "-" {
+		return io.NopCloser(s.in), nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, noFile("input", name, err)
+	}
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+	case info.IsDir():
+		err = failedf("the input %s is a folder", name)
+	case info.Size() > exec.MaxInput:
+		err = failedf("the input %s has %d bytes, more than the %d that an input may have", name, info.Size(), exec.MaxInput)
+	default:
+		return f, nil
+	}
+	return nil, errors.Join(err, f.Close())
+}
+
+// noFile says that a file cannot be opened.
+func noFile(what, name string, err error) *refusal {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		err = p.Err
+	}
+	return failedf("the %s %q cannot be opened: %v", what, name, err)
+}
+
+// parseShare reads a number from 0 to 1 with at most six decimals.
+func parseShare(flag, text string) (view.PPM, error) {
+	whole, decimals, _ := strings.Cut(text, ".")
+	digits := whole + decimals + strings.Repeat("0", max(0, 6-len(decimals)))
+	n, err := strconv.ParseUint(digits, 10, 32)
+	if err != nil || len(decimals) > 6 || whole == "" || n > 1_000_000 {
+		return 0, usagef("%s %q: want a number from 0 to 1 with at most six decimals, such as 0.85", flag, text)
+	}
+	return view.PPM(n), nil
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sage-p2p/sage-p2p/node/api/apitest"
+	"github.com/sage-p2p/sage-p2p/node/api/view"
+)
+
+// prove gives every posted task its result, until the test ends.
+func prove(t *testing.T, d *desk, result string) {
+	t.Helper()
+	blob, err := d.node.PutBlob(t.Context(), strings.NewReader(result))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	stop := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			changed := d.node.Changed()
+			page, _ := d.node.Tasks(t.Context(), view.TaskFilter{State: view.TaskPosted, Limit: 10})
+			for _, task := range page.Tasks {
+				task.State, task.Result, task.ResultSize = view.TaskProven, blob.CID, blob.Size
+				d.node.SetTask(task)
+			}
+			select {
+			case <-changed:
+			case <-stop:
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() { close(stop); <-done })
+}
+
+func TestATaskIsDelegatedAcceptedAndSaved(t *testing.T) {
+	d := sit(t)
+	prove(t, d, "edges")
+	dir := files(t)
+	out := filepath.Join(dir, "out.png")
+	d.in = "pixels from a pipe"
+	got := d.ok("task", "submit", "--type", "vision", "--program", filepath.Join(dir, "prog.wasm"), "--input", "-", "--price", "11", "--accept", "--out", out)
+	for _, want := range []string{"routed to beta", "result written to " + out, "COMMIT (acknowledged)"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("output lacks %q:\n%s", want, got)
+		}
+	}
+	if b, err := os.ReadFile(out); err != nil || string(b) != "edges" {
+		t.Errorf("result = %q, %v", b, err)
+	}
+	page, _ := d.node.Tasks(t.Context(), view.TaskFilter{Limit: 1})
+	if in := string(d.node.Blob(page.Tasks[0].Spec.Input)); in != "pixels from a pipe" {
+		t.Errorf("input = %q", in)
+	}
+}
+
+func TestARefusedTaskSaysSo(t *testing.T) {
+	d := sit(t)
+	prove(t, d, "nonsense")
+	dir := files(t)
+	d.ok("task", "submit", "--type", "vision", "--program", filepath.Join(dir, "prog.wasm"), "--input", filepath.Join(dir, "input"))
+	id := apitest.CID("task 0")
+	if _, err := d.node.Task(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	for { // until prove has seen it
+		if task, _ := d.node.Task(t.Context(), id); task.State == view.TaskProven {
+			break
+		}
+	}
+	if out := d.ok("task", "refuse", id.String()); !strings.Contains(out, "ROLLBACK (refused)") {
+		t.Errorf("refuse said %q", out)
+	}
+	again := d.run("task", "acknowledge", id.String())
+	if again.code != exitFailed || !strings.Contains(again.err, "settled") {
+		t.Errorf("acknowledge afterwards = %+v", again)
+	}
+}
+
+// A result that does not come whole leaves no file behind.
+func TestAFailedDownloadLeavesNothing(t *testing.T) {
+	d := sit(t)
+	id := apitest.CID("gone")
+	d.node.SetTask(view.Task{ID: id, State: view.TaskSettled, Result: apitest.CID("bytes"), ResultSize: 4})
+	dir := t.TempDir()
+	s := d.run("task", "result", id.String(), "--out", filepath.Join(dir, "out"))
+	if s.code != exitFailed || !strings.Contains(s.err, "not here any more") {
+		t.Errorf("said %+v", s)
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 0 {
+		t.Errorf("left %v", left)
+	}
+}
+
+func TestSharesAreReadExactly(t *testing.T) {
+	for text, want := range map[string]view.PPM{"0": 0, "1": 1_000_000, "0.85": 850_000, "0.000001": 1, "1.0": 1_000_000} {
+		if got, err := parseShare("--quality", text); err != nil || got != want {
+			t.Errorf("parseShare(%q) = %d, %v, want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", ".5", "1.000001", "2", "-1", "+1", "1e-1", "0.0000001", "0,5", "0.5.5", "0. 5", "NaN"} {
+		if got, err := parseShare("--quality", text); err == nil {
+			t.Errorf("parseShare(%q) = %d, want an error", text, got)
+		}
+	}
+}

@@ -18,8 +18,8 @@ import (
 	"github.com/sage-p2p/sage-p2p/chain"
 )
 
-// PutBody keeps blocks that are about to be proposed or voted for. They are
-// durable when it returns.
+// PutBody keeps blocks that are about to be proposed or voted for, until their
+// height is final. They are durable when it returns.
 func (s *Store) PutBody(blocks ...chain.Block) error {
 	var (
 		ids  []cid.Cid

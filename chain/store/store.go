@@ -22,6 +22,16 @@
 // height only after [Store.Commit] has returned.
 //
 // All methods may be called concurrently. Writes take turns.
+//
+// # What badger does not do
+//
+// Found by test and by reading it (v4.9.6), and made good in disk.go and
+// commit.go: its Sync leaves out the logs of memtables that wait to be flushed;
+// it reads a block of a table that fails its checksum as one that holds
+// nothing, so that a damaged value is "not found" or an older one; it does not
+// open over a log of length zero, which a kill at the right moment leaves; a
+// batch is not atomic. Damage that comes while the store is open can still turn
+// what need not be there (a transaction looked up by its ID) into "not found".
 package store
 
 import (

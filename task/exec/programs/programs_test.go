@@ -60,7 +60,7 @@ func TestBuildSaysWhatIsWrong(t *testing.T) {
 		t.Error("an empty directory was compiled")
 	}
 	t.Setenv("PATH", t.TempDir())
-	if _, err := programs.Load(t.Context(), programs.Edges); !errors.Is(err, programs.ErrNoToolchain) {
+	if _, err := programs.Build(t.Context(), programs.Edges, t.TempDir()); !errors.Is(err, programs.ErrNoToolchain) {
 		t.Errorf("without a toolchain: %v", err)
 	}
 }

@@ -131,7 +131,7 @@ func (e *execution) include(v VerifiedTx) error {
 	receipt := Receipt{Subject: v.id}
 	if tx.Fee > 0 {
 		if err := e.ledger().Fee(tx.From, tx.Fee); err != nil {
-			return err
+			return internal(err) // admit has seen that it is there
 		}
 		receipt.Events = append(receipt.Events, Event{&FeePaid{tx.From, tx.Fee}})
 	}
@@ -196,8 +196,8 @@ func (e *execution) fire() error {
 	for _, d := range due {
 		events, err := e.expire(d.id)
 		if err != nil {
-			// Not even a refusal: what stands in Due is open, and its time is past.
-			return fmt.Errorf("%w: deadline of %s: %w", ErrBroken, d.id, err)
+			// No refusal either: what stands in Due is open, and its time is past.
+			return internal(fmt.Errorf("deadline of %s: %w", d.id, err))
 		}
 		e.receipts = append(e.receipts, Receipt{Subject: d.id, Events: events})
 	}

@@ -321,3 +321,13 @@ func TestUnderVoteOnlyFoundersAreOfASociety(t *testing.T) {
 		}
 	}
 }
+
+func TestOnlyAValidatorProposes(t *testing.T) {
+	w := newWorld(t, 2)
+	if _, _, err := Assemble(w.state, headerOn(w.state, w.keys[1], 1000), nil); !errors.Is(err, ErrInvalid) {
+		t.Errorf("an observer made a block: %v", err)
+	}
+	if _, _, err := Assemble(w.state, headerOn(w.state, w.keys[0], 1000), nil); err != nil {
+		t.Errorf("the validator: %v", err)
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/ipfs/go-cid"
@@ -203,9 +202,10 @@ func (g Genesis) Validate() error {
 	return errors.Join(errs...)
 }
 
-// ParseGenesis reads genesis.json. Unknown fields and anything after the value
-// are refused, and [Genesis.Validate] must hold: what it returns can found a
-// chain.
+// ParseGenesis reads genesis.json, in the form that [Genesis.JSON] writes but
+// for white space: no field may be unknown, missing, repeated or misspelt in
+// its capitals. [Genesis.Validate] must hold, so that what it returns can found
+// a chain.
 func ParseGenesis(file []byte) (Genesis, error) {
 	g, err := ParseProposedGenesis(file)
 	if err != nil {
@@ -229,13 +229,37 @@ func ParseProposedGenesis(file []byte) (Genesis, error) {
 	if err := dec.Decode(&g); err != nil {
 		return Genesis{}, fmt.Errorf("%w: %w", ErrGenesis, err)
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return Genesis{}, fmt.Errorf("%w: something follows the genesis", ErrGenesis)
-	}
 	if err := g.Check(); err != nil {
 		return Genesis{}, err
 	}
+	if err := g.isWritten(file); err != nil {
+		return Genesis{}, err
+	}
 	return g, nil
+}
+
+// isWritten reports whether file is what JSON writes, but for white space.
+// Package json alone would let fields be repeated or left out.
+func (g Genesis) isWritten(file []byte) error {
+	var have, want bytes.Buffer
+	written, err := g.JSON()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrGenesis, err)
+	}
+	if err := json.Compact(&have, file); err != nil {
+		return fmt.Errorf("%w: %w", ErrGenesis, err)
+	}
+	if err := json.Compact(&want, written); err != nil {
+		return fmt.Errorf("%w: %w", ErrGenesis, err)
+	}
+	if bytes.Equal(have.Bytes(), want.Bytes()) {
+		return nil
+	}
+	n := 0
+	for n < min(have.Len(), want.Len()) && have.Bytes()[n] == want.Bytes()[n] {
+		n++
+	}
+	return fmt.Errorf("%w: have %.40q, want %.40q: every field once, in order", ErrGenesis, have.Bytes()[n:], want.Bytes()[n:])
 }
 
 // JSON writes genesis.json.

@@ -86,7 +86,7 @@ func (o *overlay) Put(_ context.Context, v any) (cid.Cid, error) {
 	}
 	id, data, err := address(m)
 	if err != nil {
-		return cid.Undef, fmt.Errorf("%w: %w", ErrBroken, err)
+		return cid.Undef, fmt.Errorf("%w: %v", ErrBroken, err) // %v: it is nobody else's fault
 	}
 	o.fresh[id] = data
 	return id, nil
@@ -284,7 +284,7 @@ func (t *table[V, P]) write(key string, e entry[V]) error {
 	}
 	raw, err := encode(P(&e.value))
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrBroken, err)
+		return fmt.Errorf("%w: %v", ErrBroken, err) // %v: it is nobody else's fault
 	}
 	if len(raw) > MaxValueBytes {
 		return fmt.Errorf("%w: %T of %d bytes in the state, want at most %d", ErrBroken, e.value, len(raw), MaxValueBytes)

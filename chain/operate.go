@@ -133,12 +133,12 @@ func wrap(events []task.Event, err error) ([]Event, error) {
 	return out, nil
 }
 
-// internal gives an error that is no refusal its class.
+// internal gives an error that is no refusal its class, and no other.
 func internal(err error) error {
 	if errors.Is(err, ErrStorage) || errors.Is(err, ErrBroken) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", ErrBroken, err)
+	return fmt.Errorf("%w: %v", ErrBroken, err)
 }
 
 // maxDetail bounds the sentence of a receipt, in bytes.

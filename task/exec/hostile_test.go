@@ -219,6 +219,23 @@ func TestMostMemory(t *testing.T) {
 	}
 }
 
+// Growing needs no more than the memory itself: it is reserved from the start,
+// so that the last page is as sure as the first.
+func TestMemoryGrowsToItsLimit(t *testing.T) {
+	grow := func(pages ...byte) []byte { // trap if memory.grow(pages) is -1
+		return slices.Concat([]byte{0x41}, pages, []byte{0x40, 0, 0x41, 0x7f, 0x46, 0x04, 0x40, 0x00, 0x0b})
+	}
+	j := job(t, exec.Program(slices.Concat(grow(0xa0, 0x9c, 1), grow(0xdf, 0x23))...), "") // 20,000 and 4,575
+	j.MemoryPages = 1 + 20_000 + 4_575
+	if got := run(t, j); got.Failed {
+		t.Errorf("memory did not grow to %d pages: %s", j.MemoryPages, got.Logs)
+	}
+	j.MemoryPages--
+	if got := run(t, j); !got.Failed {
+		t.Errorf("memory grew beyond %d pages", j.MemoryPages)
+	}
+}
+
 func TestCancelledRunEndsWithItsCause(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("the node is closing")

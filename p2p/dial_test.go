@@ -164,7 +164,9 @@ func TestAPortInUseIsAnError(t *testing.T) {
 	for _, a := range []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"} {
 		m := start(t, with(newKey(t), multiaddr.StringCast(a)))
 		second := prepare(t, with(newKey(t), m.info().Addrs...))
-		if err := second.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "in use") {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		if err := second.Run(ctx); err == nil || !strings.Contains(err.Error(), "in use") {
 			t.Errorf("%s: Run = %v, want an address in use", a, err)
 		}
 		if second.isReady() {

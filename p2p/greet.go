@@ -216,7 +216,7 @@ func (h *Host) refuse(l *link, theirs hello, reason string) {
 	next.Network, next.Genesis, next.Name = theirs.Network, theirs.Genesis, theirs.Name
 	next.Times++
 	h.refusals.put(id, &next)
-	if s := h.sessions[id]; s != nil {
+	if s := h.sessions[id]; s != nil && l.up {
 		s.reason = reason
 	}
 	h.mu.Unlock()

@@ -322,6 +322,26 @@ func TestARestartedPeerSupplantsItsFormerSelf(t *testing.T) {
 	}
 }
 
+// Bytes of a dead process can still arrive: they do not end the connections of the
+// one that took its place.
+func TestTheHelloOfADeadProcessSupplantsNobody(t *testing.T) {
+	a := start(t, nil)
+	key := newKey(t)
+	alive, dead := newStranger(t, key), newStranger(t, key) // the dead does not answer
+	alive.answerHello(func(m *hello) { m.Nonce = 2 })
+	if _, err := alive.greet(a, func(m *hello) { m.Nonce = 2 }); err != nil {
+		t.Fatal(err)
+	}
+	a.awaitUp(alive.ID())
+	if _, err := dead.greet(a, func(m *hello) { m.Nonce = 1 }); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the dead one's connection closed", func() bool { return len(dead.Network().Conns()) == 0 })
+	if p := a.Peers(); len(p) != 1 || p[0].Nonce != 2 || p[0].Clone || len(alive.Network().Conns()) != 1 {
+		t.Errorf("Peers = %+v, want the living process", p)
+	}
+}
+
 func TestAClonedKeyIsFoundOutByAThird(t *testing.T) {
 	a := start(t, nil)
 	key := newKey(t)

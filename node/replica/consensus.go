@@ -123,6 +123,10 @@ func (r *Replica) received(in Received) error {
 	}
 	h := in.Message.Position().Height
 	if s, ok := in.Message.(*bft.Status); ok {
+		if s.Height == 0 || s.FinalHeight != s.Height-1 {
+			r.fault(p.id, fmt.Errorf("%w: Status at height %d, with %d final", bft.ErrInvalid, s.Height, s.FinalHeight))
+			return nil
+		}
 		r.status(p, s)
 	}
 	switch {

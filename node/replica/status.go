@@ -38,10 +38,9 @@ func (r *Replica) tellObservers() {
 	}
 }
 
-// status takes from a Status what needs no validator set: how far its sender
-// is, its clock, and whether it holds a statement of ours that we forgot.
+// status takes from a Status what needs no validator set: its sender's clock,
+// and whether it holds a statement of ours that we forgot.
 func (r *Replica) status(p *peer, s *bft.Status) {
-	p.claims(s.FinalHeight)
 	if r.set.Contains(p.id) {
 		if a, ok := r.clock.compare(p.id, s.Clock); ok {
 			r.alarm(a)
@@ -86,7 +85,7 @@ func (r *Replica) timer(t Timer) error {
 			r.shareWork() // validators do it when their view ends
 		}
 		r.tick()
-		return nil
+		return r.chase(patience)
 	case TimerFetch:
 		return r.look()
 	case TimerDue:

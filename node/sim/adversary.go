@@ -4,6 +4,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/sage-p2p/sage-p2p/bft"
+	"github.com/sage-p2p/sage-p2p/node/replica"
 )
 
 // Behaviour is the one decision in which an adversary departs from the correct
@@ -13,8 +14,8 @@ type Behaviour interface {
 	Send(from, to *machine, m bft.Message) []bft.Message
 	// Hear is told every message that arrives, before the replica is.
 	Hear(at *machine, m bft.Message)
-	// Serves reports whether requests for blocks and transactions are answered.
-	Serves() bool
+	// Serve returns what is answered in place of answer, if anything is.
+	Serve(at *machine, w replica.Want, answer replica.Fetched) (replica.Fetched, bool)
 }
 
 // honest is the part that an adversary does not override.
@@ -22,7 +23,10 @@ type honest struct{}
 
 func (honest) Send(_, _ *machine, m bft.Message) []bft.Message { return []bft.Message{m} }
 func (honest) Hear(*machine, bft.Message)                      {}
-func (honest) Serves() bool                                    { return true }
+
+func (honest) Serve(_ *machine, _ replica.Want, answer replica.Fetched) (replica.Fetched, bool) {
+	return answer, true
+}
 
 // behaviours are all adversaries.
 func behaviours() []func() Behaviour {
@@ -32,6 +36,7 @@ func behaviours() []func() Behaviour {
 		func() Behaviour { return &equivocator{} },
 		func() Behaviour { return &staleProposer{} },
 		func() Behaviour { return &forger{} },
+		func() Behaviour { return liar{} },
 	}
 }
 

@@ -1,6 +1,9 @@
 package sim
 
-import "github.com/sage-p2p/sage-p2p/bft"
+import (
+	"github.com/sage-p2p/sage-p2p/bft"
+	"github.com/sage-p2p/sage-p2p/node/replica"
+)
 
 // silent listens and never says anything: it withholds its votes, its turns as
 // leader, its Timeouts, and what it is asked for.
@@ -9,5 +12,7 @@ type silent struct{ honest }
 // Send implements [Behaviour].
 func (silent) Send(_, _ *machine, _ bft.Message) []bft.Message { return nil }
 
-// Serves implements [Behaviour].
-func (silent) Serves() bool { return false }
+// Serve implements [Behaviour].
+func (silent) Serve(*machine, replica.Want, replica.Fetched) (replica.Fetched, bool) {
+	return replica.Fetched{}, false
+}

@@ -76,7 +76,10 @@ func NewCast(validators, observers int, real bool) (*Cast, error) {
 	for i, k := range c.Keys {
 		founders = append(founders, chain.Founder{ID: atp.ID(k.id), Name: fmt.Sprintf("platform-%d", i)})
 	}
-	g := chain.NewGenesis("sim", epoch, chain.DefaultParams(chain.AdmitAuto), founders...)
+	params := chain.DefaultParams(chain.AdmitAuto)
+	economy := &params.Economy // in which nobody waits long
+	economy.MinWindow, economy.OfferWindow, economy.ExecutionWindow, economy.Silence = atp.Second, 3*atp.Second, 4*atp.Second, 5*atp.Second
+	g := chain.NewGenesis("sim", epoch, params, founders...)
 	g.Validators = nil
 	for _, f := range founders[:validators] {
 		g.Validators = append(g.Validators, f.ID)

@@ -36,20 +36,32 @@ func (c *client) schedule() {
 
 // submit hands a transaction to the machine, again if it was not taken in.
 func (c *client) submit() {
-	if c.pending == nil {
-		tx, err := c.sign(c.action())
+	if c.pending == nil && c.machine.up {
+		tx, err := c.next()
 		if err != nil {
 			c.sim.judge.fail("client %d: %v", c.machine.index, err)
 			return
 		}
 		c.pending = &tx
 	}
-	if c.machine.up {
+	if c.machine.up && c.pending != nil {
 		c.machine.feed(replica.Transactions{Txs: []chain.VerifiedTx{*c.pending}, Local: true})
 	}
-	if c.pending != nil {
+	if c.pending != nil || !c.machine.up {
 		c.sim.World.After(c.sim.World.Between(100, 1_000), c.submit)
 	}
+}
+
+// next signs what the client does next.
+func (c *client) next() (chain.VerifiedTx, error) {
+	if !c.sim.plan.Tasks {
+		return c.sign(c.action())
+	}
+	a, err := c.delegate()
+	if err != nil {
+		return chain.VerifiedTx{}, err
+	}
+	return c.sign(a)
 }
 
 // verdict takes the machine's answer.

@@ -18,6 +18,7 @@ type judge struct {
 	sim    *Sim
 	err    error // the first violation
 	supply atp.Amount
+	bonded atp.Amount // by validators, from the genesis on
 
 	finals    []cid.Cid                   // A1: of heights 1, 2, …, as first published
 	published []bft.Height                // A7: of each machine
@@ -25,6 +26,7 @@ type judge struct {
 	locks     map[cid.Cid]bool            // A3: whether it has ended
 	accepted  map[cid.Cid]bool            // transactions that correct machines took in
 	included  map[cid.Cid]bool            // those that are final
+	seen      map[string]int              // what the schedule has shown
 }
 
 // statements is what one machine has signed at one height.
@@ -32,9 +34,10 @@ type statements []bft.Unsigned
 
 func newJudge(s *Sim) *judge {
 	j := &judge{
-		sim: s, supply: s.cast.state.Totals().Supply,
+		sim: s, supply: s.cast.state.Totals().Supply, bonded: s.cast.state.Totals().Bonded,
 		published: make([]bft.Height, s.plan.Machines()),
 		locks:     make(map[cid.Cid]bool), accepted: make(map[cid.Cid]bool), included: make(map[cid.Cid]bool),
+		seen: make(map[string]int),
 	}
 	for range s.plan.Machines() {
 		j.said = append(j.said, make(map[bft.Height]statements))
@@ -60,6 +63,9 @@ func (j *judge) booted(m *machine) {
 	}
 	for _, f := range m.store.finals {
 		j.decided(m, f.Final)
+	}
+	if m.signer.Record().Height > m.store.height() {
+		j.seen["a restart in the middle of a height"]++
 	}
 }
 
@@ -102,8 +108,12 @@ func (j *judge) first(f replica.Final) {
 		}
 		j.included[tx.ID()] = true
 	}
+	if f.Cert.View > 0 {
+		j.seen["a decision in a later view"]++
+	}
 	for _, r := range f.Result.Receipts {
 		for _, e := range r.Events {
+			j.seen[fmt.Sprintf("%T", e.Fact)]++
 			j.fact(e.Fact)
 		}
 	}
@@ -161,8 +171,22 @@ func contradict(a, b bft.Unsigned) bool {
 	return false
 }
 
+// fetched counts what machines have to ask for.
+func (j *judge) fetched(m *machine, f replica.Fetch) {
+	switch {
+	case !m.correct():
+	case !f.Want.Range.IsZero():
+		j.seen["a range is fetched"]++
+	case f.Want.Block.Defined():
+		j.seen["a block is fetched"]++
+	default:
+		j.seen["transactions are fetched"]++
+	}
+}
+
 // fault judges a blame: no correct machine does what no correct machine does.
 func (j *judge) fault(m *machine, f replica.Fault) {
+	j.seen["blame"]++
 	if culprit := j.sim.machine(f.Peer); m.correct() && culprit.correct() {
 		j.fail("machine %d blames machine %d, which is correct: %v", m.index, culprit.index, f.Err)
 	}
@@ -201,8 +225,12 @@ func (j *judge) unsettled() error {
 		}
 	}
 	for _, m := range j.sim.machines {
-		if m.correct() && (!m.up || m.store.height() < j.top()) {
+		switch {
+		case !m.correct():
+		case !m.up || m.store.height() < j.top():
 			return fmt.Errorf("liveness: machine %d is at height %d, others at %d", m.index, m.store.height(), j.top())
+		case m.replica.State().Totals().Locked > 0 || m.replica.State().Totals().Bonded != j.bonded:
+			return fmt.Errorf("A3: on machine %d something is still locked or bonded", m.index)
 		}
 	}
 	return nil

@@ -265,6 +265,9 @@ func (m *machine) publish(p replica.Publish) {
 	for _, f := range p.Faults {
 		m.sim.judge.fault(m, f)
 	}
+	if len(p.Evidence) > 0 {
+		m.sim.judge.seen["evidence"]++
+	}
 	for _, a := range p.Alarms {
 		m.sim.judge.alarm(m, a)
 	}

@@ -117,6 +117,7 @@ const fetchDeadline = 3 * atp.Second
 
 // fetch asks a peer; the answer, or that there is none, comes exactly once.
 func (n *network) fetch(from *machine, f replica.Fetch) {
+	n.sim.judge.fetched(from, f)
 	done := false
 	finish := func(in replica.Fetched) {
 		if !done {
@@ -128,10 +129,13 @@ func (n *network) fetch(from *machine, f replica.Fetch) {
 	from.later(fetchDeadline, func() { finish(replica.Fetched{}) })
 	boot, target := from.boot, n.sim.machine(f.Peer)
 	n.transmit(from, target, func() {
-		if target.behaviour != nil && !target.behaviour.Serves() {
-			return
-		}
 		target.serve(from.id(), f.Want, func(in replica.Fetched) {
+			if target.behaviour != nil {
+				var answered bool
+				if in, answered = target.behaviour.Serve(target, f.Want, in); !answered {
+					return
+				}
+			}
 			n.transmit(target, from, func() {
 				if from.boot == boot {
 					finish(in)

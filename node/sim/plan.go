@@ -25,7 +25,8 @@ type Plan struct {
 	Partitions int
 	Told       bool // partitions are noticed by the transport
 
-	Submissions int // of all clients together
+	Submissions int  // of all clients together
+	Tasks       bool // submissions are about tasks, else transfers and locks
 	Adversaries map[int]func() Behaviour
 }
 
@@ -51,6 +52,10 @@ func DrawPlan(r *rand.Rand) Plan {
 		Partitions:  r.IntN(3),
 		Told:        r.IntN(2) == 0,
 		Submissions: 1 + r.IntN(4),
+		Tasks:       r.IntN(8) == 0,
+	}
+	if p.Tasks {
+		p.Submissions += 6
 	}
 	if f := (p.Validators - 1) / 3; f > 0 && r.IntN(2) == 0 {
 		p.Adversaries = make(map[int]func() Behaviour)

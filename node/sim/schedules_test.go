@@ -3,8 +3,10 @@ package sim
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"runtime/debug"
+	"slices"
 	"testing"
 	"time"
 )
@@ -32,21 +34,36 @@ func TestSchedules(t *testing.T) {
 		return
 	}
 	start := time.Now()
-	events, heights := 0, 0
+	events, heights, seen := 0, 0, make(map[string]int)
 	var theatre Theatre
 	for s := *first; s < *first+*seeds; s++ {
 		r := theatre.Schedule(s)
 		events, heights = events+r.Events, heights+int(r.Height)
+		for what, n := range r.Seen {
+			seen[what] += n
+		}
 		if r.Err != nil {
-			t.Errorf("%v\n  go test ./node/sim -run TestSchedules -seed %d", r.Err, s)
-			if t.Failed() {
-				return
-			}
+			t.Fatalf("%v\n  go test ./node/sim -run TestSchedules -seed %d", r.Err, s)
 		}
 	}
 	took := time.Since(start)
 	t.Logf("%d schedules in %v, %.0f each second; %d events, %d heights",
 		*seeds, took.Round(time.Millisecond), float64(*seeds)/took.Seconds(), events, heights)
+	for _, what := range slices.Sorted(maps.Keys(seen)) {
+		t.Logf("%8d  %s", seen[what], what)
+	}
+	if *seeds < 300 {
+		return // too few to show everything
+	}
+	for _, what := range []string{
+		"a decision in a later view", "a restart in the middle of a height", "blame", "evidence",
+		"a range is fetched", "a block is fetched", "transactions are fetched",
+		"*chain.LockCommitted", "*chain.LockRolledBack", "*task.Engaged", "*task.Paid", "*task.ReputationChanged",
+	} {
+		if seen[what] == 0 {
+			t.Errorf("no schedule has shown: %s", what)
+		}
+	}
 }
 
 // One seed is one run: twice in one process it gives the same trace, although

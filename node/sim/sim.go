@@ -26,13 +26,14 @@ type Result struct {
 	Trace  uint64     // a hash of everything that happened, in order
 	Height bft.Height // that everyone reached
 	Events int
-	Err    error // what was violated, nil if nothing was
+	Seen   map[string]int // what it has shown, and how often
+	Err    error          // what was violated, nil if nothing was
 }
 
 // Patience of the end of a schedule.
 const (
 	settleTime = 300 * atp.Second // after the faults, for everything to become final
-	quietTime  = 60 * atp.Second  // after that, for silence
+	quietTime  = 180 * atp.Second // after that, for silence
 )
 
 // New returns a schedule that has not begun. cast has the platforms of
@@ -76,7 +77,7 @@ func (s *Sim) Run() Result {
 	s.judge.mustSettle()
 	s.until(s.World.Now().Add(quietTime), s.World.Idle)
 	s.judge.mustBeQuiet()
-	return Result{s.trace.sum, s.judge.top(), s.trace.events, s.judge.err}
+	return Result{s.trace.sum, s.judge.top(), s.trace.events, s.judge.seen, s.judge.err}
 }
 
 // until runs events while nothing is violated, to the given time or until done.

@@ -1,0 +1,137 @@
+package replica_test
+
+import (
+	"testing"
+
+	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/bft"
+	"github.com/sage-p2p/sage-p2p/node/replica"
+)
+
+// J7: however much one peer sends, few checks of it wait, and what another
+// sends is checked all the same.
+func TestAFloodOfOnePeerCostsBoundedChecks(t *testing.T) {
+	f := newFed(t, 4, 0)
+	f.on(0, 1, 2, 3)
+	f.quiet()
+	m, block := f.members[0].replica, f.genesis.Tip().ID
+	step := func(from int, v bft.View) int {
+		vote := &bft.Vote{Kind: bft.KindPrepare, Height: 1, View: v, Block: block, Signer: f.members[from].id}
+		out, err := m.Step(f.now, replica.Received{From: f.members[from].id, Message: vote})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(out.Verify)
+	}
+	checks := 0
+	for v := range bft.View(1_000) {
+		checks += step(1, v)
+	}
+	if checks > 64 {
+		t.Errorf("%d checks wait for one peer, want at most 64", checks)
+	}
+	if n := step(2, 0); n != 1 {
+		t.Errorf("another peer's vote leads to %d checks, want 1", n)
+	}
+}
+
+func TestWhoBoastsOfAHeightIsAskedAFewTimesAlone(t *testing.T) {
+	f := newFed(t, 4, 0)
+	f.on(0, 1, 2, 3)
+	f.quiet()
+	boast := &bft.Status{Height: 1 << 62, FinalHeight: 1<<62 - 1, FinalID: f.genesis.Tip().ID}
+	m := f.members[0]
+	m.take(replica.Received{From: f.members[3].id, Message: boast})
+	for range 100 {
+		f.quiet()
+		f.now += 10_000
+		f.fire(replica.TimerFetch)
+	}
+	if n := len(m.fetches); n == 0 || n > 8 {
+		t.Errorf("asked %d times, want 1 to 8", n)
+	}
+	f.submit(1, f.pay(1, 0))
+	f.quiet()
+	f.wantHeights(1, 1, 1, 1)
+}
+
+func TestAStatusThatContradictsItselfIsBlamed(t *testing.T) {
+	f := newFed(t, 4, 0)
+	f.on(0, 1, 2, 3)
+	f.quiet()
+	m := f.members[0]
+	m.take(replica.Received{From: f.members[3].id, Message: &bft.Status{Height: 1, FinalHeight: 9, FinalID: f.genesis.Tip().ID}})
+	if len(m.faults) != 1 || m.faults[0].Peer != f.members[3].id {
+		t.Errorf("faults: %+v, want one of member 3", m.faults)
+	}
+}
+
+func TestAVoteThatAnotherSendsIsBlamedOnTheSender(t *testing.T) {
+	f := newFed(t, 4, 0)
+	f.on(0, 1, 2, 3)
+	f.quiet()
+	m := f.members[0]
+	m.take(replica.Received{From: f.members[3].id, Message: &bft.Vote{Kind: bft.KindPrepare, Height: 1, Block: f.genesis.Tip().ID, Signer: f.members[2].id}})
+	if len(m.faults) != 1 || m.faults[0].Peer != f.members[3].id {
+		t.Errorf("faults: %+v, want one of member 3", m.faults)
+	}
+}
+
+// A clock behind the chain runs on from the chain's time, and says so.
+func TestAClockThatIsBehindRunsOn(t *testing.T) {
+	f := newFed(t, 1, 0)
+	f.now += 1_000_000
+	f.on(0)
+	f.submit(0, f.pay(0, 0))
+	f.quiet()
+	f.now -= 900_000 // the battery of the clock is empty
+	f.submit(0, f.pay(0, 1))
+	f.quiet()
+	f.wantHeights(2)
+	m := f.members[0]
+	if a, b := m.finals[0].Block.Header.Time, m.finals[1].Block.Header.Time; b <= a || b > a+10 {
+		t.Errorf("block times %d and %d, want the second just after the first", a, b)
+	}
+	if len(m.alarms) != 1 || m.alarms[0].Kind != replica.AlarmClock {
+		t.Errorf("alarms: %+v, want one about the clock", m.alarms)
+	}
+}
+
+// A validator refuses its PREPARE to a fresh block that is far from its clock,
+// and accepts it once others have certified it.
+func TestAnUntimelyBlockIsNotPreparedWhileItIsFresh(t *testing.T) {
+	f := newFed(t, 4, 0)
+	f.on(0, 1, 2, 3)
+	f.quiet()
+	leader := f.leads(1, 0)
+	f.submit(leader, f.pay(leader, 0))
+	f.now = f.now.Add(20 * atp.Second) // the Proposal is that late
+	f.quiet()
+	f.wantHeights(0, 0, 0, 0)
+	for i, m := range f.members {
+		if i != leader && m.record.Prepared != bft.NoView {
+			t.Errorf("member %d prepared a block that is twenty seconds old", i)
+		}
+	}
+}
+
+func TestDurationsGrowAndAreCapped(t *testing.T) {
+	for _, tt := range []struct {
+		timer replica.Timer
+		want  atp.Span
+	}{
+		{replica.Timer{Kind: replica.TimerView}, 300},
+		{replica.Timer{Kind: replica.TimerHalf}, 150},
+		{replica.Timer{Kind: replica.TimerView, View: 1}, 450},
+		{replica.Timer{Kind: replica.TimerView, View: 2}, 675},
+		{replica.Timer{Kind: replica.TimerView, View: 1 << 40}, replica.MaxView},
+		{replica.Timer{Kind: replica.TimerRepeat, Attempt: 1}, 450},
+		{replica.Timer{Kind: replica.TimerRepeat, Attempt: 1 << 30}, replica.MaxView},
+		{replica.Timer{Kind: replica.TimerStatus}, 10 * atp.Second},
+		{replica.Timer{Kind: replica.TimerDue, Wait: 7}, 7},
+	} {
+		if got := tt.timer.After(300); got != tt.want {
+			t.Errorf("%+v runs for %d ms, want %d", tt.timer, got, tt.want)
+		}
+	}
+}

@@ -97,24 +97,24 @@ func (d *disk) cut(kept ...write) *disk {
 	return after
 }
 
-// outcomes returns disks as power cuts may leave them now: every byte prefix
-// of what is pending (every 61st if it is long), every subset of its sectors
-// if there are few, and random ones, with one torn inside, if there are more.
-func (d *disk) outcomes(rng *rand.Rand) []*disk {
-	all := []*disk{d.cut()}
+// outcomes returns what power cuts may leave of what is pending: every byte
+// prefix (every 61st if it is long), every subset of its sectors if there are
+// few, and random ones, with one torn inside, if there are more.
+func (d *disk) outcomes(rng *rand.Rand) [][]write {
+	all := [][]write{nil}
 	for i, w := range d.pending {
 		step := 1
 		if len(w.data) > 4*sector {
 			step = 61
 		}
 		for n := 0; n <= len(w.data); n += step {
-			all = append(all, d.cut(append(slices.Clone(d.pending[:i]), write{w.offset, w.data[:n]})...))
+			all = append(all, append(slices.Clone(d.pending[:i]), write{w.offset, w.data[:n]}))
 		}
 	}
 	parts := d.sectors()
 	if len(parts) <= 8 {
 		for mask := range 1 << len(parts) {
-			all = append(all, d.cut(subset(parts, func(i int) bool { return mask>>i&1 == 1 })...))
+			all = append(all, subset(parts, func(i int) bool { return mask>>i&1 == 1 }))
 		}
 		return all
 	}
@@ -124,9 +124,15 @@ func (d *disk) outcomes(rng *rand.Rand) []*disk {
 			torn := rng.IntN(len(kept))
 			kept[torn].data = kept[torn].data[:rng.IntN(len(kept[torn].data)+1)]
 		}
-		all = append(all, d.cut(kept...))
+		all = append(all, kept)
 	}
 	return all
+}
+
+// sample picks at most n of the outcomes.
+func sample(rng *rand.Rand, all [][]write, n int) [][]write {
+	rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all[:min(n, len(all))]
 }
 
 func subset(parts []write, keep func(int) bool) []write {

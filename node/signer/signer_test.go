@@ -232,7 +232,11 @@ func TestNoCrashMakesItContradictItself(t *testing.T) {
 		s, d := fresh(t)
 		said := mustSign(t, s, prepare(1, 0, "a"))
 		var outcomes []*disk
-		file := &stepped{disk: d, after: func() { outcomes = append(outcomes, sample(rng, d.outcomes(rng), 150)...) }}
+		file := &stepped{disk: d, after: func() {
+			for _, kept := range sample(rng, d.outcomes(rng), 150) {
+				outcomes = append(outcomes, d.cut(kept...))
+			}
+		}}
 		s.slots.file = file
 		if lie > 0 {
 			d.lieSync = d.syncs + lie
@@ -298,7 +302,7 @@ func TestRandomCrashesNeverContradict(t *testing.T) {
 				s.slots.file = &stepped{d, func() {
 					if steps++; steps == at {
 						all := d.outcomes(rng)
-						cut = all[rng.IntN(len(all))]
+						cut = d.cut(all[rng.IntN(len(all))]...)
 					}
 				}}
 			}

@@ -143,7 +143,7 @@ type lockPlace struct {
 }
 
 // LockID returns the ID of the lock that operation index of a transaction
-// opens, or undefined if that operation opens none.
+// opens. It fails if that operation opens none.
 func LockID(genesis GenesisHash, tx Transaction, index int) (cid.Cid, error) {
 	lock, ok := tx.action(index).(*TransferLock)
 	if !ok {
@@ -154,7 +154,7 @@ func LockID(genesis GenesisHash, tx Transaction, index int) (cid.Cid, error) {
 }
 
 // TaskID returns the ID of the task that operation index of a transaction
-// posts, which is also that of its lock.
+// posts, which is also that of its lock. It fails if that operation posts none.
 func TaskID(genesis GenesisHash, tx Transaction, index int) (cid.Cid, error) {
 	post, ok := tx.action(index).(*FederationTask)
 	if !ok {

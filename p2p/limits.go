@@ -89,7 +89,7 @@ func EdgeLimits() Limits {
 		Memory:         128 << 20, // a stream reserves 256 KiB of it: 27 validators with 6 streams each take a third
 		Descriptors:    512,
 		OutboxBytes:    8 << 20, // four of the largest frames; a frame sent to all is kept once
-		FrameRate:      2000,    // 400 heights a second with 5 frames from each validator
+		FrameRate:      5000,    // 1000 heights a second with 5 frames from each validator
 		ByteRate:       8 << 20,
 		FetchesPerPeer: 4,
 		Fetches:        8,
@@ -123,7 +123,7 @@ func ServerLimits() Limits {
 	l.Memory = 512 << 20
 	l.Descriptors = 2048
 	l.OutboxBytes = 16 << 20
-	l.FrameRate = 10_000
+	l.FrameRate = 20_000
 	l.ByteRate = 32 << 20
 	l.FetchesPerPeer = 8
 	l.Fetches = 32

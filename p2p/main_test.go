@@ -41,8 +41,8 @@ type member struct {
 	changed chan struct{} // closed and replaced at each event
 }
 
-// prepare makes a host that is not running yet.
-func prepare(t *testing.T, change func(*Config), opts ...Option) *member {
+// testConfig suits a host on loopback, at a port that the system chooses.
+func testConfig(t testing.TB) Config {
 	t.Helper()
 	cfg := Config{
 		Key:     newKey(t),
@@ -54,6 +54,13 @@ func prepare(t *testing.T, change func(*Config), opts ...Option) *member {
 	}
 	cfg.Limits.RedialMin = 20 * time.Millisecond
 	cfg.Limits.DialGrace = 100 * time.Millisecond
+	return cfg
+}
+
+// prepare makes a host that is not running yet.
+func prepare(t *testing.T, change func(*Config), opts ...Option) *member {
+	t.Helper()
+	cfg := testConfig(t)
 	if change != nil {
 		change(&cfg)
 	}
@@ -195,7 +202,7 @@ func receive[T any](t *testing.T, what string, c <-chan T) T {
 	}
 }
 
-func newKey(t *testing.T) crypto.PrivKey {
+func newKey(t testing.TB) crypto.PrivKey {
 	t.Helper()
 	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
 	if err != nil {

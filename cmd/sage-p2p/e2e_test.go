@@ -353,7 +353,7 @@ func TestTheDemonstrationHoldsWhatItClaims(t *testing.T) {
 		t.Fatalf("demo: %v\n%s", err, out.String())
 	}
 	for _, want := range []string{"COMMIT", "ROLLBACK", "kill -9", "catches up", "refused by all four", "Equal"} {
-		if !strings.Contains(out.String(), want) {
+		if !strings.Contains(unwrapped(out.String()), want) {
 			t.Errorf("the demonstration says nothing of %q:\n%s", want, out.String())
 		}
 	}
@@ -382,7 +382,7 @@ func TestAnInterruptedDemonstrationLeavesNoProcess(t *testing.T) {
 	for {
 		n, err := reader.Read(buffer)
 		text.Write(buffer[:n])
-		if !interrupted && strings.Contains(text.String(), "each has a vote") {
+		if !interrupted && strings.Contains(unwrapped(text.String()), "each has a vote") {
 			interrupted = true
 			if err := cmd.Process.Signal(os.Interrupt); err != nil {
 				t.Fatal(err)
@@ -399,10 +399,13 @@ func TestAnInterruptedDemonstrationLeavesNoProcess(t *testing.T) {
 	checkGone(t, text.String())
 }
 
+// unwrapped is a text without its line breaks.
+func unwrapped(text string) string { return strings.Join(strings.Fields(text), " ") }
+
 // checkGone checks that the processes that a demonstration names have ended.
 func checkGone(t *testing.T, out string) {
 	t.Helper()
-	found := regexp.MustCompile(`(?:alpha|beta|gamma|delta)\s+(\d+)`).FindAllStringSubmatch(out, -1)
+	found := regexp.MustCompile(`(?:alpha|beta|gamma|delta)\s+(\d+)`).FindAllStringSubmatch(unwrapped(out), -1)
 	if len(found) < 4 {
 		t.Fatalf("found the processes %v in\n%s", found, out)
 	}

@@ -57,6 +57,10 @@ func DrawPlan(r *rand.Rand) Plan {
 	if p.Tasks {
 		p.Submissions += 6
 	}
+	if r.IntN(6) == 0 { // a storm: little gets through, and views pass
+		p.Loss, p.Spikes = 20+r.IntN(50), 10
+		p.Faults += 10_000
+	}
 	if f := (p.Validators - 1) / 3; f > 0 && r.IntN(2) == 0 {
 		p.Adversaries = make(map[int]func() Behaviour)
 		kinds := behaviours()

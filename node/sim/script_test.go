@@ -148,3 +148,30 @@ func TestRestartedLeaderKeepsItsWord(t *testing.T) {
 		return true
 	})
 }
+
+// One validator alone sees the TC of view 0. It gives up view 1 too, crashes,
+// and forgets the TC; the fourth is silent. Its Timeout of view 1 must count
+// for view 0, or the three wait for each other for ever (L2).
+func TestATimeoutOfALaterViewCounts(t *testing.T) {
+	const (
+		gone  = 1 // leads view 0
+		alone = 3
+	)
+	s := newScript(t, 4)
+	s.machines[gone].crash()
+	s.pass = func(_, to int, m bft.Message) bool { return to == alone && m.Position().View == 0 }
+	s.pay(2, 1)
+	s.wait("one validator has given up view 1", func() bool { return s.record(alone).TimedOut == 1 })
+	s.machines[alone].crash()
+	s.restart(s.machines[alone])
+	s.pass = nil
+	s.net.renew(1, 50)
+	s.wait("the three have a block", func() bool {
+		for i, m := range s.machines {
+			if i != gone && m.store.height() < 1 {
+				return false
+			}
+		}
+		return true
+	})
+}

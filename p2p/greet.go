@@ -151,6 +151,13 @@ type outcome struct {
 // half a minute to be noticed as dead, are closed. When a nonce comes back that
 // another has supplanted, two processes with one key are alive.
 func (h *Host) admit(l *link, theirs hello, said, asked time.Time) (o outcome) {
+	switch {
+	case l.stale:
+		return outcome{} // about to be closed
+	case l.settled && theirs.Genesis.IsZero():
+		return outcome{} // said before the peer had a genesis, and overtaken by what it said since
+	}
+	// The other side may have closed already, but why is still worth knowing.
 	if o.refusal = h.judge(l, theirs); o.refusal != "" || h.links[l.conn] != l {
 		return o
 	}
@@ -164,7 +171,7 @@ func (h *Host) admit(l *link, theirs hello, said, asked time.Time) (o outcome) {
 		return outcome{again: true}
 	default:
 		o.clone = slices.Contains(s.past, theirs.Nonce)
-		o.stale = s.supplant(l, now)
+		o.stale = s.supplant(now)
 		s.rival = o.clone
 	}
 	s.them = theirs
@@ -178,7 +185,7 @@ func (h *Host) admit(l *link, theirs hello, said, asked time.Time) (o outcome) {
 	if o.changed = !l.up || l.forming != forming; !l.up {
 		s.links = append(s.links, l)
 	}
-	l.rise(forming)
+	l.rise(theirs.Nonce, forming)
 	o.event, o.box = s.upEvent(), h.outboxes[id]
 	return o
 }
@@ -186,6 +193,8 @@ func (h *Host) admit(l *link, theirs hello, said, asked time.Time) (o outcome) {
 // judge returns why a peer is turned away, or "". The caller holds mu.
 func (h *Host) judge(l *link, theirs hello) string {
 	switch {
+	case l.up && theirs.Nonce != l.nonce:
+		return "nonce: a connection cannot pass from one process to another"
 	case theirs.Network != h.cfg.Network:
 		return fmt.Sprintf("network: have %q, want %q", theirs.Network, h.cfg.Network)
 	case theirs.Genesis == h.genesis:

@@ -268,6 +268,62 @@ func TestFoundersAgreeOnAGenesisWhileConnected(t *testing.T) {
 	}
 }
 
+func TestAHelloOvertakenByAgreementIsForgotten(t *testing.T) {
+	m := start(t, func(c *Config) { c.Genesis = Genesis{} })
+	s := newStranger(t, nil)
+	s.answerHello(nil) // with the genesis
+	forming := func(h *hello) { h.Genesis = Genesis{} }
+	if _, err := s.greet(m, forming); err != nil {
+		t.Fatal(err)
+	}
+	m.awaitUp(s.ID())
+	if err := m.SetGenesis(testGenesis); err != nil {
+		t.Fatal(err)
+	}
+	m.await("agreement", func(e Event) bool { up, ok := e.(PeerUp); return ok && !up.Forming })
+	for range 2 { // the second is answered once the first has been acted upon, or refused
+		if _, err := s.greet(m, forming); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := m.Refusals(); len(r) != 0 || len(m.Peers()) != 1 || m.Peers()[0].Forming {
+		t.Errorf("Refusals = %+v, Peers = %+v", r, m.Peers())
+	}
+}
+
+func TestAConnectionThatChangesItsNonceIsRefused(t *testing.T) {
+	m := start(t, nil)
+	s := newStranger(t, nil)
+	s.answerHello(func(h *hello) { h.Nonce = 99 })
+	s.connect(m)
+	if _, err := s.greet(m, func(h *hello) { h.Nonce = 99 }); err != nil {
+		t.Fatal(err)
+	}
+	if r := m.awaitRefused(s.ID()); !strings.Contains(r.Reason, "nonce") {
+		t.Errorf("refusal = %+v", r)
+	}
+	m.Peers() // must not mind
+}
+
+func TestAWrongClockIsSeenInTheOffset(t *testing.T) {
+	m := start(t, nil)
+	s := newStranger(t, nil)
+	ahead := func(h *hello) { h.Clock += 3_600_000 }
+	if _, err := s.greet(m, ahead); err != nil {
+		t.Fatal(err)
+	}
+	if up := m.awaitUp(s.ID()); (up.Offset - time.Hour).Abs() > patience {
+		t.Errorf("offset = %s, want an hour", up.Offset)
+	}
+	for _, far := range []uint64{0, 1 << 63, 1<<64 - 1} {
+		s := newStranger(t, nil)
+		if _, err := s.greet(m, func(h *hello) { h.Clock = far }); err != nil {
+			t.Fatal(err)
+		}
+		m.awaitUp(s.ID())
+	}
+}
+
 func TestAFormingHostLearnsOfAFederationFromItsRefusal(t *testing.T) {
 	a := start(t, nil)
 	b := start(t, func(c *Config) { c.Genesis = Genesis{} })

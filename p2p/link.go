@@ -19,22 +19,24 @@ type link struct {
 	closed  chan struct{} // closed with the connection
 
 	// Guarded by Host.mu.
-	up      bool // hello has ended well, and the process that said it is the newest
-	forming bool // one of us had no genesis then
-	settled bool // agreed is closed
+	up      bool   // hello has ended well, and the process that said it is the newest
+	stale   bool   // it was not: the connection is being closed
+	nonce   uint64 // of that process
+	forming bool   // one of us had no genesis then
+	settled bool   // agreed is closed
 }
 
 // session is a peer with at least one link that is up.
 type session struct {
-	id     peer.ID
+	id    peer.ID
+	stop  context.CancelFunc // ends the writer of its outbox
+	fetch chan struct{}      // tokens of our requests
+
+	// Guarded by Host.mu.
 	them   hello
 	offset time.Duration // their clock minus ours
 	since  time.Time
-	stop   context.CancelFunc
-	fetch  chan struct{} // tokens of our requests
-
-	// Guarded by Host.mu.
-	links  []*link
+	links  []*link   // up; never empty
 	proved time.Time // when the process with them.Nonce was last seen alive
 	past   []uint64  // nonces of processes that them.Nonce has supplanted
 	rival  bool      // one of past was alive after its successor: a cloned key
@@ -117,9 +119,9 @@ func (h *Host) disconnected(c network.Conn) {
 
 // rise marks a link as up, and opens the gates that wait for it. The caller
 // holds Host.mu.
-func (l *link) rise(forming bool) {
+func (l *link) rise(nonce uint64, forming bool) {
 	if !l.up {
-		l.up = true
+		l.up, l.nonce = true, nonce
 		close(l.greeted)
 	}
 	if l.forming = forming; !forming && !l.settled {
@@ -128,16 +130,13 @@ func (l *link) rise(forming bool) {
 	}
 }
 
-// supplant takes the session from one process to the next, whose first link is
-// l, and returns the links of the former. The caller holds Host.mu.
-func (s *session) supplant(l *link, now time.Time) (stale []*link) {
+// supplant takes the session from one process to the next, and returns the links
+// of the former. The caller holds Host.mu, and adds a link.
+func (s *session) supplant(now time.Time) (stale []*link) {
 	for _, old := range s.links {
-		if old != l {
-			old.up = false
-			stale = append(stale, old)
-		}
+		old.up, old.stale = false, true
 	}
-	s.links, s.since = nil, now
+	stale, s.links, s.since = s.links, nil, now
 	s.past = append(s.past, s.them.Nonce)
 	s.past = s.past[max(0, len(s.past)-maxPast):]
 	return stale

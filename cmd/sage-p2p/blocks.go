@@ -18,15 +18,19 @@ func (p program) block() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return s.show(b, func(w io.Writer) { printBlock(w, b) })
+			known, err := s.names()
+			if err != nil {
+				return err
+			}
+			return s.show(b, func(w io.Writer) { printBlock(w, b, known) })
 		}),
 	}
 }
 
-func printBlock(w io.Writer, b view.Block) {
+func printBlock(w io.Writer, b view.Block, known names) {
 	var signers []string
 	for _, id := range b.Certificate.Signers {
-		signers = append(signers, who("", id))
+		signers = append(signers, known.of(id))
 	}
 	certificate := ""
 	if len(signers) > 0 {
@@ -41,13 +45,13 @@ func printBlock(w io.Writer, b view.Block) {
 		[2]string{"id", b.ID.String()},
 		[2]string{"parent", parent},
 		[2]string{"time", clock(b.TimeMS)},
-		[2]string{"proposer", who("", b.Proposer)},
+		[2]string{"proposer", known.of(b.Proposer)},
 		[2]string{"state root", b.StateRoot.String()},
 		[2]string{"certificate", certificate},
 	)
 	table(w, "TRANSACTION|FROM|NONCE|OPERATIONS|RESULT", func(row func(...any)) {
 		for _, tx := range b.Transactions {
-			row(short(tx.ID.String()), who("", tx.From), tx.Nonce, kinds(tx.Ops), result(tx))
+			row(short(tx.ID.String()), known.of(tx.From), tx.Nonce, kinds(tx.Ops), result(tx))
 		}
 	})
 	if len(b.Events) > 0 {
@@ -87,19 +91,23 @@ func (p program) tx() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return s.show(tx, func(w io.Writer) { printTx(w, tx) })
+			known, err := s.names()
+			if err != nil {
+				return err
+			}
+			return s.show(tx, func(w io.Writer) { printTx(w, tx, known) })
 		}),
 	}
 }
 
-func printTx(w io.Writer, tx view.Tx) {
+func printTx(w io.Writer, tx view.Tx, known names) {
 	fmt.Fprintf(w, "transaction %s\n", tx.ID)
 	block := ""
 	if tx.State == view.TxFinal {
 		block = fmt.Sprintf("%d · %s", tx.Height, short(tx.Block.String()))
 	}
 	facts(w,
-		[2]string{"from", fmt.Sprintf("%s, nonce %d", who("", tx.From), tx.Nonce)},
+		[2]string{"from", fmt.Sprintf("%s, nonce %d", known.of(tx.From), tx.Nonce)},
 		[2]string{"fee", coins(tx.FeeUATP)},
 		[2]string{"result", result(tx)},
 		[2]string{"hint", clean(tx.Hint)},

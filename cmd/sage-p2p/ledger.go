@@ -64,10 +64,14 @@ func (p program) history() *cli.Command {
 			if err != nil {
 				return err
 			}
+			known, err := s.names()
+			if err != nil {
+				return err
+			}
 			return s.show(page, func(w io.Writer) {
 				table(w, "HEIGHT|TIME|EVENT|WITH|ATP", func(row func(...any)) {
 					for _, m := range page.Movements {
-						row(m.Height, clock(m.TimeMS), clean(m.Event), who("", m.Counterparty), change(m))
+						row(m.Height, clock(m.TimeMS), clean(m.Event), known.of(m.Counterparty), change(m))
 					}
 				})
 				if page.Next != "" {

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/urfave/cli/v2"
 
 	"github.com/sage-p2p/sage-p2p/atp"
@@ -80,6 +81,24 @@ func (p program) show(c *cli.Context, v any, human func(io.Writer)) error {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
+}
+
+// names calls registered platforms by their names.
+type names map[peer.ID]string
+
+func (n names) of(id peer.ID) string { return who(n[id], id) }
+
+// names asks for the names of all platforms. JSON shows IDs alone.
+func (s *session) names() (names, error) {
+	if s.Bool("json") {
+		return nil, nil
+	}
+	platforms, err := s.node.Platforms(s.Context.Context)
+	n := make(names, len(platforms))
+	for _, p := range platforms {
+		n[p.PeerID] = p.Name
+	}
+	return n, err
 }
 
 // waitFlag bounds how long a command waits for the chain.

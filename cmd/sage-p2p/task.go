@@ -60,7 +60,7 @@ func (p program) taskList() *cli.Command {
 
 // stateOf is a task's state, or how it ended.
 func stateOf(t view.Task) string {
-	if t.State != view.TaskSettled {
+	if t.State != view.TaskSettled || t.Settlement == "" {
 		return string(t.State)
 	}
 	if t.Cause == "" {

@@ -130,9 +130,10 @@ func (c *candidate) take(in Fetched) bool {
 			return true
 		}
 	}
+	missing := setOf(c.missing)
 	helped := false
 	for _, tx := range in.Txs {
-		if slices.Contains(c.missing, tx.Address()) {
+		if missing[tx.Address()] {
 			if c.got == nil {
 				c.got = make(map[cid.Cid]chain.VerifiedTx)
 			}
@@ -142,42 +143,48 @@ func (c *candidate) take(in Fetched) bool {
 	return helped
 }
 
-// asked answers a peer from what is not in the store.
+func setOf(list []cid.Cid) map[cid.Cid]bool {
+	set := make(map[cid.Cid]bool, len(list))
+	for _, id := range list {
+		set[id] = true
+	}
+	return set
+}
+
+// asked answers a peer from what is not in the store: the mempool, and the
+// blocks of the height in progress.
 func (r *Replica) asked(in Asked) error {
 	a := Answer{Request: in.Request}
-	for _, c := range r.blocks {
-		if c.block != nil && c.id == in.Want.Block {
-			a.Block = c.block
+	wanted := setOf(in.Want.Txs[:min(len(in.Want.Txs), chain.MaxBodyTxs)])
+	give := func(tx chain.VerifiedTx, ok bool) {
+		if ok && wanted[tx.Address()] {
+			delete(wanted, tx.Address()) // once
+			a.Txs = append(a.Txs, tx)
 		}
 	}
-	for _, address := range in.Want.Txs[:min(len(in.Want.Txs), chain.MaxBodyTxs)] {
-		if tx, ok := r.lookup(address); ok {
-			a.Txs = append(a.Txs, tx)
+	for _, c := range r.blocks {
+		if c.block == nil {
+			continue
+		}
+		if c.id == in.Want.Block {
+			a.Block = c.block
+		}
+		for _, tx := range c.block.Txs {
+			give(tx, true)
+		}
+	}
+	for _, address := range in.Want.Txs {
+		if !wanted[address] {
+			continue
+		}
+		give(r.pool.ByAddress(address))
+		for _, c := range r.blocks {
+			tx, ok := c.got[address]
+			give(tx, ok)
 		}
 	}
 	r.out.Answers = append(r.out.Answers, a)
 	return nil
-}
-
-// lookup finds a transaction by address: in the mempool, or in a block of the
-// height in progress.
-func (r *Replica) lookup(address cid.Cid) (chain.VerifiedTx, bool) {
-	if tx, ok := r.pool.ByAddress(address); ok {
-		return tx, true
-	}
-	for _, c := range r.blocks {
-		if tx, ok := c.got[address]; ok {
-			return tx, true
-		}
-		if c.block == nil {
-			continue
-		}
-		i := slices.IndexFunc(c.block.Txs, func(tx chain.VerifiedTx) bool { return tx.Address() == address })
-		if i >= 0 {
-			return c.block.Txs[i], true
-		}
-	}
-	return chain.VerifiedTx{}, false
 }
 
 // preparers lists who signed a QC that is known for a block: each held its body.

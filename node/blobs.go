@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/ipfs/go-cid"
 	"github.com/multiformats/go-multihash"
@@ -26,6 +27,14 @@ var (
 
 	// ErrBlobTooLarge reports content beyond MaxBlob. Nothing of it is kept.
 	ErrBlobTooLarge = fmt.Errorf("node: content has more than %d bytes", MaxBlob)
+
+	// ErrBlobsFull reports that there is no room for more content, since what
+	// there is belongs to open tasks or is new. Try again later.
+	ErrBlobsFull = errors.New("node: no room for more content")
+
+	// errOtherBlob reports content that came under the name of another. Its
+	// sender is to blame.
+	errOtherBlob = errors.New("node: content is not what its name says")
 )
 
 // blobs is content by its CID (v1, sha2-256, raw or dag-cbor), a file each, in HOME/blobs.
@@ -36,21 +45,7 @@ type blobs struct{ dir string }
 
 // openBlobs returns the blobs in dir, which it makes if need be, and removes
 // what a crash left unfinished.
-func openBlobs(dir string) (blobs, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return blobs{}, fmt.Errorf("node: blobs: %w", err)
-	}
-	left, err := filepath.Glob(filepath.Join(dir, "put-*"))
-	if err != nil {
-		return blobs{}, fmt.Errorf("node: blobs: %w", err)
-	}
-	for _, f := range left {
-		if err := os.Remove(f); err != nil {
-			return blobs{}, fmt.Errorf("node: blobs: %w", err)
-		}
-	}
-	return blobs{dir}, nil
-}
+func openBlobs(dir string) (blobs, error) { return blobs{dir}, openFolder(dir) }
 
 // put stores what r gives and returns its CID and size; both are durable when
 // it returns. On error nothing is kept; an error of r is returned as it is.
@@ -88,7 +83,7 @@ func (b blobs) receive(want cid.Cid, fill func(io.Writer) error) error {
 	}
 	return b.write(want.Prefix().Codec, fill, func(got cid.Cid) error {
 		if got != want {
-			return fmt.Errorf("node: blobs: have the bytes of %s, want %s", got, want)
+			return fmt.Errorf("%w: have the bytes of %s, want %s", errOtherBlob, got, want)
 		}
 		return nil
 	})
@@ -96,7 +91,7 @@ func (b blobs) receive(want cid.Cid, fill func(io.Writer) error) error {
 
 // write stores what fill writes, if check agrees to its name.
 func (b blobs) write(codec uint64, fill func(io.Writer) error, check func(cid.Cid) error) error {
-	f, err := os.CreateTemp(b.dir, "put-*")
+	f, err := os.CreateTemp(b.dir, unfinished+"*")
 	if err != nil {
 		return fmt.Errorf("node: blobs: %w", err)
 	}
@@ -123,39 +118,80 @@ func (b blobs) write(codec uint64, fill func(io.Writer) error, check func(cid.Ci
 	return syncDir(b.dir)
 }
 
-// get returns the whole content of c, checked against its name.
-func (b blobs) get(c cid.Cid) ([]byte, error) {
+// open returns the content of c for reading, and its size. All of it has been
+// checked against its name; a file that was damaged is removed, so that the
+// content can be fetched again.
+func (b blobs) open(c cid.Cid) (f *os.File, size int64, err error) {
 	if !namesBlob(c) {
-		return nil, fmt.Errorf("%w: %s does not name a blob", ErrNoBlob, c)
+		return nil, 0, fmt.Errorf("%w: %s does not name a blob", ErrNoBlob, c)
 	}
-	data, err := os.ReadFile(b.path(c))
+	f, err = os.Open(b.path(c))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s", ErrNoBlob, c)
+		return nil, 0, fmt.Errorf("%w: %s", ErrNoBlob, c)
 	} else if err != nil {
-		return nil, fmt.Errorf("node: blobs: %w", err)
+		return nil, 0, fmt.Errorf("node: blobs: %w", err)
 	}
-	sum := sha256.Sum256(data)
-	if got, err := blobCID(c.Prefix().Codec, sum[:]); err != nil || got != c {
-		return nil, fmt.Errorf("%w: the file of %s was damaged; remove %s", ErrNoBlob, c, b.path(c))
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.Close())
+			f = nil
+		}
+	}()
+	h := sha256.New()
+	if size, err = io.Copy(h, f); err != nil {
+		return f, 0, fmt.Errorf("node: blobs: %w", err)
+	}
+	if got, err := blobCID(c.Prefix().Codec, h.Sum(nil)); err != nil || got != c {
+		return f, 0, errors.Join(fmt.Errorf("%w: the file of %s was damaged, and is removed", ErrNoBlob, c), os.Remove(b.path(c)))
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return f, 0, fmt.Errorf("node: blobs: %w", err)
+	}
+	return f, size, nil
+}
+
+// get returns the whole content of c, checked against its name.
+func (b blobs) get(c cid.Cid) (data []byte, err error) {
+	f, size, err := b.open(c)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	data = make([]byte, size)
+	if _, err := io.ReadFull(f, data); err != nil {
+		return nil, fmt.Errorf("node: blobs: %w", err)
 	}
 	return data, nil
 }
 
-// has reports whether c is here, unread.
-func (b blobs) has(c cid.Cid) bool {
+// size returns how many bytes c has, unread, and whether it is here.
+func (b blobs) size(c cid.Cid) (int64, bool) {
 	if !namesBlob(c) {
-		return false
+		return 0, false
 	}
-	_, err := os.Stat(b.path(c))
-	return err == nil
+	info, err := os.Stat(b.path(c))
+	if err != nil {
+		return 0, false
+	}
+	return info.Size(), true
 }
 
-// maxBlobs is how many bytes of content a home holds before old content goes.
-const maxBlobs = 4 << 30
+// has reports whether c is here, unread.
+func (b blobs) has(c cid.Cid) bool {
+	_, ok := b.size(c)
+	return ok
+}
+
+// Bounds of the content in a home.
+const (
+	maxBlobs  = 4 << 30          // bytes, before old content goes
+	blobGrace = 10 * time.Minute // before which content never goes: its task may be about to be posted
+)
 
 // trim removes the oldest content that is not wanted until no more than limit
-// bytes are left: what peers can make us fetch is bounded by it.
-func (b blobs) trim(limit int64, wanted func(cid.Cid) bool) error {
+// bytes are left: what peers can make us fetch is bounded by it. Only what is
+// older than a time goes.
+func (b blobs) trim(limit int64, older time.Time, wanted func() (map[cid.Cid]bool, error)) error {
 	entries, err := os.ReadDir(b.dir)
 	if err != nil {
 		return fmt.Errorf("node: blobs: %w", err)
@@ -167,19 +203,29 @@ func (b blobs) trim(limit int64, wanted func(cid.Cid) bool) error {
 			files, total = append(files, info), total+info.Size()
 		}
 	}
+	if total <= limit {
+		return nil
+	}
+	keep, err := wanted()
+	if err != nil {
+		return err
+	}
 	slices.SortFunc(files, func(a, b fs.FileInfo) int { return a.ModTime().Compare(b.ModTime()) })
 	for _, f := range files {
 		c, err := cid.Decode(f.Name())
-		if total <= limit || err != nil || wanted(c) {
+		if total <= limit || !f.ModTime().Before(older) {
+			break
+		}
+		if err != nil || keep[c] {
 			continue
 		}
-		if err := os.Remove(b.path(c)); err != nil {
+		if err := os.Remove(b.path(c)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("node: blobs: %w", err)
 		}
 		total -= f.Size()
 	}
 	if total > limit {
-		return fmt.Errorf("node: blobs: %d bytes are wanted, and there is room for %d", total, limit)
+		return fmt.Errorf("%w: have %d bytes, want at most %d", ErrBlobsFull, total, limit)
 	}
 	return nil
 }
@@ -197,12 +243,3 @@ func blobCID(codec uint64, sum []byte) (cid.Cid, error) {
 // namesBlob reports whether c has one of the two forms that name a blob, whose
 // string is always a safe file name.
 func namesBlob(c cid.Cid) bool { return atp.CheckCID(c, cid.Raw, cid.DagCBOR) == nil }
-
-// syncDir makes the names in dir durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("node: %w", err)
-	}
-	return errors.Join(d.Sync(), d.Close())
-}

@@ -92,8 +92,8 @@ func (c Config) Validate() error {
 	if err := task.Name(c.Name).Check(); err != nil {
 		bad("name: %w", err)
 	}
-	if c.Network == "" {
-		bad("network name is empty")
+	if err := task.Name(c.Network).Check(); err != nil {
+		bad("network: %w", err)
 	}
 	if c.Profile != store.Edge && c.Profile != store.Server {
 		bad("profile is %s, want edge or server", c.Profile)
@@ -103,7 +103,7 @@ func (c Config) Validate() error {
 	}
 	for _, a := range c.Listen {
 		if _, err := multiaddr.NewMultiaddr(a); err != nil {
-			bad("listen address %q: %w", a, err)
+			bad("listen address %q: %w; want /ip4/ADDRESS/tcp/PORT or /ip4/ADDRESS/udp/PORT/quic-v1", a, err)
 		}
 	}
 	for _, a := range c.Bootstrap {
@@ -114,6 +114,11 @@ func (c Config) Validate() error {
 	if err := checkLoopback(c.APIAddr); err != nil {
 		bad("API address: %w", err)
 	}
+	c.validateFounding(bad)
+	return errors.Join(errs...)
+}
+
+func (c Config) validateFounding(bad func(format string, args ...any)) {
 	if c.Expect < 0 || c.Expect > bft.MaxValidators {
 		bad("expect is %d, want 1 to %d platforms", c.Expect, bft.MaxValidators)
 	}
@@ -123,7 +128,6 @@ func (c Config) Validate() error {
 	if c.Observer && c.Expect > 0 {
 		bad("an observer founds nothing: leave out --observer or --expect")
 	}
-	return errors.Join(errs...)
 }
 
 // checkLoopback refuses an address that other machines reach: there is no TLS
@@ -158,7 +162,7 @@ const defaultPort = 7422
 // the port is taken, by another platform on this machine, the system chooses.
 func (c Config) listen() (addrs []multiaddr.Multiaddr, replaced bool, err error) {
 	texts := c.Listen
-	if slices.Equal(texts, defaultListen(defaultPort)) && portTaken() {
+	if slices.Equal(texts, defaultListen(defaultPort)) && portTaken(defaultPort) {
 		texts, replaced = defaultListen(0), true
 	}
 	addrs = make([]multiaddr.Multiaddr, len(texts))
@@ -174,9 +178,9 @@ func defaultListen(port int) []string {
 	return []string{fmt.Sprintf("/ip4/0.0.0.0/udp/%d/quic-v1", port), fmt.Sprintf("/ip4/0.0.0.0/tcp/%d", port)}
 }
 
-// portTaken reports whether somebody on this machine has the default port.
-func portTaken() bool {
-	address := fmt.Sprintf("0.0.0.0:%d", defaultPort)
+// portTaken reports whether somebody on this machine has the port.
+func portTaken(port int) bool {
+	address := fmt.Sprintf("0.0.0.0:%d", port)
 	tcp, err := net.Listen("tcp", address)
 	if err != nil {
 		return true

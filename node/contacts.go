@@ -4,69 +4,159 @@ import (
 	"context"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/node/wire"
 	"github.com/sage-p2p/sage-p2p/p2p"
+	"github.com/sage-p2p/sage-p2p/task"
 )
 
 // Bounds of what peers tell about where platforms listen.
 const (
 	maxContacts     = 128 // platforms
 	maxContactAddrs = 16  // of one; what its Contact holds
-	contactsEvery   = 15 * time.Second
+	maxTellers      = 4   // others whose word about a platform is kept
+	maxHearsay      = 4   // addresses, of each of them
+	maxAddrText     = 256 // bytes of an address
+	maxKept         = 64  // platforms besides the validators that connections are kept with
+
+	contactsEvery = 15 * time.Second
+	contactsPause = 100 * time.Millisecond // between two rounds, however often peers come and go
 )
 
-// contacts is where platforms listen, by their own word, and for those that we
-// are not connected to by the word of others. A wrong address costs a failed
-// dial: who answers proves its identity.
+// contacts is where platforms listen: by their own word and, since they may be
+// out of reach, by that of a few others. A wrong address costs a failed dial:
+// who answers proves its identity. Only a platform's own word is passed on, so
+// that no rumour outlives who began it.
 type contacts struct {
-	mu    sync.Mutex
-	addrs map[peer.ID][]multiaddr.Multiaddr // guarded by mu; at most maxContacts
-	wake  chan struct{}                     // holds one token when there is somebody new to ask
+	wake chan struct{} // holds one token when there is somebody new to ask
 
-	stored []peer.AddrInfo // what the store holds; of exchangeContacts alone
+	mu    sync.Mutex
+	known map[peer.ID]*contact // guarded by mu; at most maxContacts
+
+	// Of exchangeContacts alone.
+	stored []peer.AddrInfo // what the store holds
+	kept   map[peer.ID]bool
+}
+
+// contact is where one platform listens.
+type contact struct {
+	own  []multiaddr.Multiaddr // by its own word
+	told []hearsay             // the newest last; at most maxTellers
+}
+
+// hearsay is the word of another.
+type hearsay struct {
+	by    peer.ID
+	addrs []multiaddr.Multiaddr
 }
 
 func newContacts() *contacts {
-	return &contacts{addrs: map[peer.ID][]multiaddr.Multiaddr{}, wake: make(chan struct{}, 1)}
+	return &contacts{known: map[peer.ID]*contact{}, wake: make(chan struct{}, 1), kept: map[peer.ID]bool{}}
 }
 
-// heard takes what one peer told. Its word about itself replaces what was
-// known of it; about others it only fills gaps.
-func (c *contacts) heard(from peer.ID, told []wire.Contact) {
+// heard takes what one peer told about platforms that matter.
+func (c *contacts) heard(from peer.ID, told []wire.Contact, matters func(peer.ID) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, t := range told {
-		if _, known := c.addrs[t.ID.ID]; known && t.ID.ID != from || !known && len(c.addrs) >= maxContacts {
+		id := t.ID.ID
+		addrs := parseAddrs(t.Addrs)
+		if len(addrs) == 0 || !matters(id) {
 			continue
 		}
-		var addrs []multiaddr.Multiaddr
-		for _, text := range t.Addrs {
-			if a, err := multiaddr.NewMultiaddr(text); err == nil {
-				addrs = append(addrs, a)
+		k := c.known[id]
+		if k == nil {
+			if k = c.admit(id, id == from); k == nil {
+				continue
 			}
 		}
-		if len(addrs) > 0 {
-			c.addrs[t.ID.ID] = addrs
+		if id == from {
+			k.own = addrs
+			continue
+		}
+		k.told = slices.DeleteFunc(k.told, func(h hearsay) bool { return h.by == from })
+		if len(k.told) == maxTellers {
+			k.told = k.told[1:]
+		}
+		k.told = append(k.told, hearsay{from, addrs[:min(len(addrs), maxHearsay)]})
+	}
+}
+
+// admit makes room for a platform; one that speaks for itself takes the place
+// of one that is only spoken of. The caller holds mu.
+func (c *contacts) admit(id peer.ID, itself bool) *contact {
+	if len(c.known) >= maxContacts {
+		if !itself {
+			return nil
+		}
+		for other, k := range c.known {
+			if len(k.own) == 0 {
+				delete(c.known, other)
+				break
+			}
+		}
+		if len(c.known) >= maxContacts {
+			return nil
+		}
+	}
+	c.known[id] = &contact{}
+	return c.known[id]
+}
+
+// parseAddrs returns the addresses among texts, in order of their bytes.
+func parseAddrs(texts []string) []multiaddr.Multiaddr {
+	var addrs []multiaddr.Multiaddr
+	for _, text := range texts[:min(len(texts), maxContactAddrs)] {
+		if len(text) > maxAddrText {
+			continue
+		}
+		a, err := multiaddr.NewMultiaddr(text)
+		if err != nil {
+			continue
+		}
+		if _, err := a.ValueForProtocol(multiaddr.P_P2P); err == nil {
+			continue // it would name somebody else
+		}
+		addrs = append(addrs, a)
+	}
+	slices.SortFunc(addrs, func(a, b multiaddr.Multiaddr) int { return strings.Compare(a.String(), b.String()) })
+	return addrs
+}
+
+// forget drops who does not matter any more.
+func (c *contacts) forget(matters func(peer.ID) bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id := range c.known {
+		if !matters(id) {
+			delete(c.known, id)
 		}
 	}
 }
 
-// list returns all that is known, by ID.
-func (c *contacts) list() []peer.AddrInfo {
+// list returns all that is known, by ID; or only what platforms say themselves.
+func (c *contacts) list(ownWord bool) []peer.AddrInfo {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	list := make([]peer.AddrInfo, 0, len(c.addrs))
-	for id, addrs := range c.addrs {
-		list = append(list, peer.AddrInfo{ID: id, Addrs: slices.Clone(addrs)})
+	list := make([]peer.AddrInfo, 0, len(c.known))
+	for id, k := range c.known {
+		addrs := slices.Clone(k.own)
+		for _, h := range k.told {
+			if !ownWord {
+				addrs = append(addrs, h.addrs...)
+			}
+		}
+		if len(addrs) > 0 {
+			list = append(list, peer.AddrInfo{ID: id, Addrs: addrs[:min(len(addrs), maxContactAddrs)]})
+		}
 	}
 	slices.SortFunc(list, func(a, b peer.AddrInfo) int { return atp.Compare(atp.ID{ID: a.ID}, atp.ID{ID: b.ID}) })
 	return list
@@ -82,16 +172,16 @@ func (c *contacts) nudge() {
 
 // tellContacts answers where this platform and those that it knows listen.
 func (n *Node) tellContacts() []wire.Contact {
-	all := []wire.Contact{contact(peer.AddrInfo{ID: n.id().ID, Addrs: n.ownAddrs()})}
-	for _, info := range n.contacts.list() {
+	all := []wire.Contact{tellContact(peer.AddrInfo{ID: n.id().ID, Addrs: n.ownAddrs()})}
+	for _, info := range n.contacts.list(true) {
 		if len(all) < maxContacts && info.ID != n.id().ID {
-			all = append(all, contact(info))
+			all = append(all, tellContact(info))
 		}
 	}
 	return all
 }
 
-func contact(info peer.AddrInfo) wire.Contact {
+func tellContact(info peer.AddrInfo) wire.Contact {
 	c := wire.Contact{ID: bft.ID{ID: info.ID}}
 	for _, a := range info.Addrs[:min(len(info.Addrs), maxContactAddrs)] {
 		c.Addrs = append(c.Addrs, a.String())
@@ -117,56 +207,92 @@ func (n *Node) exchangeContacts(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		n.keepContacts()
+		if !sleep(ctx, contactsPause) {
+			return nil
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		case <-n.contacts.wake:
 		}
-		g, ctx := errgroup.WithContext(ctx)
-		g.SetLimit(8)
-		for _, p := range n.host.Peers() {
-			g.Go(func() error {
-				reply, err := n.ask(ctx, p.ID, wire.Question{Peers: true})
-				if err != nil {
-					n.log.Debug("asking for addresses", "peer", p.ID, "err", err)
-					return nil
-				}
-				n.contacts.heard(p.ID, reply.Peers)
-				return nil
-			})
-		}
-		if err := g.Wait(); err != nil {
-			return err
-		}
+		matters := n.matters()
+		n.askAll(ctx, wire.Question{Peers: true}, func(id atp.ID, reply wire.Reply) {
+			n.contacts.heard(id.ID, reply.Peers, matters)
+		})
 	}
 }
 
-// keepContacts tells the host whom to stay connected with: the validators, or
-// while a federation is being founded everyone who is heard of. It notes their
-// addresses for the next start.
+// matters returns whose addresses are of use: those of validators and of
+// registered platforms or, before there is a chain, anybody's.
+func (n *Node) matters() func(peer.ID) bool {
+	r := n.chain.Load()
+	if r == nil {
+		return func(id peer.ID) bool { return id != n.id().ID }
+	}
+	state := r.state()
+	wanted := map[peer.ID]bool{}
+	for _, id := range state.Validators().IDs() {
+		wanted[id.ID] = true
+	}
+	most := len(wanted) + maxKept
+	err := state.EachPlatform(func(id atp.ID, _ task.Platform) error {
+		if len(wanted) < most {
+			wanted[id.ID] = true
+		}
+		return nil
+	})
+	if err != nil {
+		n.log.Warn("platforms not read", "err", err) // the loop meets the same trouble, and decides
+	}
+	delete(wanted, n.id().ID)
+	return func(id peer.ID) bool { return wanted[id] }
+}
+
+// keepContacts tells the host whom to stay connected with: who matters or, while
+// a federation is being founded, everyone who is heard of. It notes addresses for
+// the next start.
 func (n *Node) keepContacts() {
 	r := n.chain.Load()
-	var keep []peer.AddrInfo
-	for _, info := range n.contacts.list() {
-		if info.ID == n.id().ID {
-			continue
-		}
-		if r == nil && n.cfg.Expect > 0 || r != nil && r.state().Validators().Contains(bft.ID{ID: info.ID}) {
-			keep = append(keep, info)
-		}
-	}
-	for _, info := range keep {
-		n.host.Keep(info)
-	}
-	if r == nil || len(keep) == 0 || reflect.DeepEqual(keep, n.contacts.stored) {
+	if r == nil && n.cfg.Expect == 0 {
 		return
 	}
-	if err := n.store.PutPeers(keep); err != nil {
+	matters := n.matters()
+	n.contacts.forget(matters)
+	list := n.contacts.list(false)
+	for _, info := range list {
+		n.host.Keep(info)
+		n.contacts.kept[info.ID] = true
+	}
+	for id := range n.contacts.kept {
+		if !matters(id) {
+			n.host.Release(id)
+			delete(n.contacts.kept, id)
+		}
+	}
+	if r == nil || len(list) == 0 || reflect.DeepEqual(list, n.contacts.stored) {
+		return
+	}
+	if err := n.store.PutPeers(list); err != nil {
 		n.log.Warn("addresses of peers not kept", "err", err)
 		return
 	}
-	n.contacts.stored = keep
+	n.contacts.stored = list
+}
+
+// recall takes up the addresses of the last run, as our own hearsay.
+func (n *Node) recall() error {
+	last, err := n.store.Peers()
+	if err != nil {
+		return err
+	}
+	var told []wire.Contact
+	for _, info := range last {
+		told = append(told, tellContact(info))
+	}
+	n.contacts.heard(n.id().ID, told, n.matters())
+	n.contacts.nudge()
+	return nil
 }
 
 // event hears of peers.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -29,56 +28,92 @@ var ErrGenesis = errors.New("node: genesis")
 // is being founded or found.
 const formingEvery = 200 * time.Millisecond
 
+// askPatience is how long one peer may take to answer while a federation is
+// being founded or found: others are asked too, and all of them again.
+const askPatience = 3 * time.Second
+
 // settle returns the genesis of the federation that this platform takes part
 // in: that of its home, or of the file it was given, or the one that it founds
-// or finds. It is on the disk when settle returns.
+// or finds. The key is bound to it, and it is on the disk, when settle returns.
 func (n *Node) settle(ctx context.Context) (chain.Genesis, error) {
-	g, err := n.storedGenesis()
-	if !errors.Is(err, fs.ErrNotExist) {
-		return g, err
-	}
-	switch {
-	case n.cfg.GenesisFile != "":
-		g, err = readGenesis(n.cfg.GenesisFile)
-	case n.cfg.Expect > 0:
-		g, err = n.found(ctx, n.cfg.Expect)
-	case len(n.cfg.Bootstrap) > 0:
-		g, err = n.join(ctx)
-	default:
-		g, err = n.found(ctx, 1)
+	g, stored, err := n.storedGenesis()
+	if err == nil && !stored {
+		g, err = n.newGenesis(ctx)
 	}
 	if err != nil || ctx.Err() != nil {
 		return chain.Genesis{}, err
 	}
-	return g, n.keepGenesis(g)
+	if err := n.bind(g); err != nil {
+		return chain.Genesis{}, err
+	}
+	if !stored {
+		raw, err := g.JSON()
+		if err != nil {
+			return chain.Genesis{}, fmt.Errorf("%w: %w", ErrGenesis, err)
+		}
+		if err := writeDurably(n.cfg.Home, genesisFile, raw); err != nil {
+			return chain.Genesis{}, err
+		}
+	}
+	return g, removeDurably(n.cfg.Home, foundingFile)
 }
 
-// storedGenesis returns the genesis of the home. A file that was given must be
-// the same.
-func (n *Node) storedGenesis() (chain.Genesis, error) {
-	g, err := readGenesis(filepath.Join(n.cfg.Home, genesisFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, storeErr := n.store.Genesis(); storeErr == nil {
-			return g, fmt.Errorf("%w: %s holds a chain but no %s: put it back from its backup, or from another platform's home", ErrGenesis, n.cfg.Home, genesisFile)
-		}
-		return g, err
+// newGenesis returns the genesis of a home that has none.
+func (n *Node) newGenesis(ctx context.Context) (chain.Genesis, error) {
+	switch {
+	case n.cfg.GenesisFile != "":
+		return readGenesis(n.cfg.GenesisFile)
+	case n.cfg.Expect > 0:
+		return n.found(ctx, n.cfg.Expect)
+	case len(n.cfg.Bootstrap) > 0:
+		return n.join(ctx)
+	case n.cfg.Observer:
+		return chain.Genesis{}, fmt.Errorf("%w: an observer founds nothing: name a platform of its federation with --bootstrap, or its genesis with --genesis", ErrGenesis)
 	}
-	if err != nil || n.cfg.GenesisFile == "" {
-		return g, err
+	return n.found(ctx, 1)
+}
+
+// storedGenesis returns the genesis of the home, if it has one. A file that was
+// given must be the same.
+func (n *Node) storedGenesis() (g chain.Genesis, stored bool, err error) {
+	path := filepath.Join(n.cfg.Home, genesisFile)
+	if !exists(path) {
+		if _, err := n.store.Genesis(); err == nil {
+			return g, false, fmt.Errorf("%w: %s holds a chain but no %s: put it back from its backup, or from another platform's home", ErrGenesis, n.cfg.Home, genesisFile)
+		}
+		return g, false, nil
+	}
+	if g, err = readGenesis(path); err != nil || n.cfg.GenesisFile == "" {
+		return g, true, err
 	}
 	given, err := readGenesis(n.cfg.GenesisFile)
 	if err != nil {
-		return g, err
+		return g, true, err
 	}
 	have, haveErr := g.Hash()
 	want, wantErr := given.Hash()
 	if err := errors.Join(haveErr, wantErr); err != nil {
-		return g, err
+		return g, true, fmt.Errorf("%w: %w", ErrGenesis, err)
 	}
 	if have != want {
-		return g, fmt.Errorf("%w: this home belongs to the federation %s, and %s is of %s: leave out --genesis, or choose another --home", ErrGenesis, have, n.cfg.GenesisFile, want)
+		return g, true, fmt.Errorf("%w: this home belongs to the federation %s, and %s is of %s: leave out --genesis, or choose another --home", ErrGenesis, have, n.cfg.GenesisFile, want)
 	}
-	return g, nil
+	return g, true, nil
+}
+
+// bind ties the key to a federation, so that it never signs for two.
+func (n *Node) bind(g chain.Genesis) error {
+	if g.Network != n.cfg.Network {
+		return fmt.Errorf("%w: it is of the network %q, and this platform of %q: start it with --network %s", ErrGenesis, g.Network, n.cfg.Network, g.Network)
+	}
+	hash, err := g.Hash()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrGenesis, err)
+	}
+	if err := n.signer.Bind(hash); err != nil {
+		return fmt.Errorf("%w: it is of the federation %s: %w: put back the %s that belongs here, or choose another --home", ErrGenesis, hash, err, genesisFile)
+	}
+	return nil
 }
 
 func readGenesis(path string) (chain.Genesis, error) {
@@ -91,26 +126,6 @@ func readGenesis(path string) (chain.Genesis, error) {
 		return chain.Genesis{}, fmt.Errorf("%w: %s: %w: get it anew from a platform of the federation", ErrGenesis, path, err)
 	}
 	return g, nil
-}
-
-// keepGenesis binds the home to a federation: first the signer, so that the
-// key never signs for two, then the file.
-func (n *Node) keepGenesis(g chain.Genesis) error {
-	if g.Network != n.cfg.Network {
-		return fmt.Errorf("%w: it is of the network %q, and this platform of %q: start it with --network %s", ErrGenesis, g.Network, n.cfg.Network, g.Network)
-	}
-	hash, err := g.Hash()
-	if err != nil {
-		return err
-	}
-	if err := n.signer.Bind(hash); err != nil {
-		return err
-	}
-	raw, err := g.JSON()
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrGenesis, err)
-	}
-	return writeDurably(n.cfg.Home, genesisFile, raw)
 }
 
 // loadParams returns the genesis parameters that a founder wants.
@@ -146,6 +161,7 @@ func (n *Node) found(ctx context.Context, expect int) (chain.Genesis, error) {
 	for {
 		n.founding.Store(f.shown())
 		g, waiting, err := f.hear(n.announcements(ctx, expect))
+		n.founding.Store(f.shown()) // what was signed just now may be all that another waits for
 		if err != nil || waiting == "" {
 			return g, err
 		}
@@ -165,28 +181,43 @@ func (n *Node) announcements(ctx context.Context, expect int) map[atp.ID]wire.An
 	if expect == 1 {
 		return heard
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(8)
+	n.askAll(ctx, wire.Question{Founding: true}, func(id atp.ID, reply wire.Reply) {
+		a, err := wire.DecodeAnnouncement(reply.Data)
+		if err != nil {
+			n.host.Blame(id.ID, err.Error())
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		heard[id] = a
+	})
+	return heard
+}
+
+// askAll asks every connected platform the same, and calls hear, on several
+// goroutines, for those that answer in time.
+func (n *Node) askAll(ctx context.Context, q wire.Question, hear func(atp.ID, wire.Reply)) {
+	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	defer cancel()
+	var g errgroup.Group
+	g.SetLimit(16)
 	for _, p := range n.host.Peers() {
+		id, err := atp.IDFromPeer(p.ID)
+		if err != nil {
+			continue // no platform: it has another kind of key
+		}
 		g.Go(func() error {
-			reply, err := n.ask(ctx, p.ID, wire.Question{Founding: true})
+			reply, err := n.ask(ctx, p.ID, q)
 			if err != nil {
-				return nil // it founds nothing, or is gone: it is not counted
-			}
-			var a wire.Announcement
-			if err := wire.Decode(reply.Data, wire.MaxAnnouncement, &a); err != nil {
-				n.host.Blame(p.ID, err.Error())
+				n.log.Debug("question not answered", "peer", p.ID, "err", err)
 				return nil
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			heard[atp.ID{ID: p.ID}] = a
+			hear(id, reply)
 			return nil
 		})
 	}
-	// Those asked never fail: they are counted, or not.
+	// Nobody's silence is an error.
 	_ = g.Wait()
-	return heard
 }
 
 // join finds the federation of the bootstrap peers: the first of them that
@@ -223,7 +254,7 @@ func (n *Node) adoptedGenesis(ctx context.Context) (chain.Genesis, bool) {
 // founds one, that the genesis which it signed was completed in its absence.
 func (n *Node) refused(r p2p.Refusal) {
 	f := n.founding.Load()
-	signed := f != nil && f.say.Draft == r.Genesis
+	signed := f != nil && f.signed() && f.say.Draft == r.Genesis
 	found := n.joining() && n.isBootstrap(r.ID)
 	if r.Network != n.cfg.Network || r.Genesis.IsZero() || !n.host.Genesis().IsZero() || !signed && !found {
 		return
@@ -252,6 +283,8 @@ func (n *Node) isBootstrap(id peer.ID) bool {
 }
 
 func (n *Node) fetchGenesis(ctx context.Context, from peer.ID, want bft.GenesisHash) (chain.Genesis, bool) {
+	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	defer cancel()
 	reply, err := n.ask(ctx, from, wire.Question{Genesis: true})
 	if err != nil {
 		n.log.Debug("asking for the genesis", "peer", from, "err", err)
@@ -285,10 +318,4 @@ func (n *Node) pause(ctx context.Context, waiting string) bool {
 	case <-t.C:
 		return true
 	}
-}
-
-// exists reports whether there is something at path.
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return !errors.Is(err, fs.ErrNotExist)
 }

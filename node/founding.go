@@ -1,11 +1,13 @@
 package node
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,29 +22,37 @@ import (
 // Files of a home that the making of a federation writes.
 const (
 	genesisFile = "genesis.json"
-	// foundingFile holds the one genesis that this platform has signed while
-	// it is not complete. It is what keeps a platform from signing two, with
-	// which two federations could begin that share a key.
+	// foundingFile holds what this platform has told other founders while there
+	// is no genesis: the time of its wish, so that a restart changes no draft,
+	// and the one genesis that it has signed. It is what keeps a platform from
+	// signing two, with which two federations could begin that share a key.
 	foundingFile = "founding.json"
 )
 
+// beginAgain is the way out of a founding that cannot succeed.
+const beginAgain = "to begin again, stop all founders and remove " + foundingFile + " from their homes"
+
 // founding makes one genesis with all the platforms that want to found it. All
 // compute the same draft from the same announcements, so that there is no
-// leader whose absence could spoil it; each signs one draft, ever.
+// leader whose absence could spoil it. A platform signs
+//
+//	F1  one draft, ever: the promise is on the disk before the signature is told;
+//	F2  only a draft that all its founders say they would sign, so that one who
+//	    hears of a platform too many, or too few, spoils nothing for good.
 type founding struct {
 	home    string
 	network string
 	self    atp.ID
 	params  chain.Params
 	say     wire.Announcement
-	draft   chain.Genesis // signed by us, and by those heard so far; zero before
+	draft   chain.Genesis // once we have signed it, with the signatures heard so far
 	sign    func(message []byte) (bft.Signature, error)
 }
 
 // foundingRecord is the content of foundingFile.
 type foundingRecord struct {
-	Time  atp.Millis    `json:"time_ms"`
-	Draft chain.Genesis `json:"draft"`
+	Time  atp.Millis     `json:"time_ms"`
+	Draft *chain.Genesis `json:"draft,omitempty"` // that this platform has signed
 }
 
 // newFounding begins, or goes on with what a restart interrupted.
@@ -57,16 +67,19 @@ func newFounding(cfg Config, self atp.ID, params chain.Params, now atp.Millis, s
 	}
 	raw, err := os.ReadFile(filepath.Join(cfg.Home, foundingFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return f, nil
+		return f, f.write(foundingRecord{Time: now})
 	} else if err != nil {
 		return nil, fmt.Errorf("node: founding: %w", err)
 	}
 	var r foundingRecord
-	if err := json.Unmarshal(raw, &r); err != nil {
-		return nil, fmt.Errorf("node: founding: %s: %w: remove it on all founders to begin again", foundingFile, err)
+	if err := json.Unmarshal(raw, &r); err != nil || r.Time == 0 {
+		return nil, fmt.Errorf("node: founding: %s is damaged (%v): %s", foundingFile, cmp.Or(err, errors.New("it has no time")), beginAgain)
 	}
 	f.say.Time = r.Time
-	return f, f.keep(r.Draft)
+	if r.Draft == nil {
+		return f, nil
+	}
+	return f, f.resume(*r.Draft)
 }
 
 func paramsHash(p chain.Params) ([sha256.Size]byte, error) {
@@ -77,6 +90,38 @@ func paramsHash(p chain.Params) ([sha256.Size]byte, error) {
 	return sha256.Sum256(raw), nil
 }
 
+func (f *founding) write(r foundingRecord) error {
+	raw, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("node: founding: %w", err)
+	}
+	return writeDurably(f.home, foundingFile, append(raw, '\n'))
+}
+
+// resume stands by a draft that this platform has signed, if what it was
+// started with now agrees.
+func (f *founding) resume(g chain.Genesis) error {
+	hash, err := paramsHash(g.Params)
+	if err == nil {
+		err = g.Check()
+	}
+	if err != nil {
+		return fmt.Errorf("node: founding: %s is damaged (%w): %s", foundingFile, err, beginAgain)
+	}
+	disagree := func(what string) error {
+		return fmt.Errorf("node: founding: this platform has signed a genesis with %s: start it with the same again; or, %s", what, beginAgain)
+	}
+	switch {
+	case g.Network != f.network:
+		return disagree(fmt.Sprintf("--network %s", g.Network))
+	case uint64(len(g.Founders)) != f.say.Expect:
+		return disagree(fmt.Sprintf("--expect %d", len(g.Founders)))
+	case hash != f.say.Params:
+		return disagree("other parameters (--params)")
+	}
+	return f.keep(g)
+}
+
 // keep makes g the draft that this platform stands by.
 func (f *founding) keep(g chain.Genesis) error {
 	hash, err := g.Hash()
@@ -84,13 +129,16 @@ func (f *founding) keep(g chain.Genesis) error {
 		return fmt.Errorf("node: founding: %w", err)
 	}
 	i := slices.IndexFunc(g.Founders, func(x chain.Founder) bool { return x.ID == f.self })
-	if i < 0 {
-		return fmt.Errorf("node: founding: the draft does not name this platform: remove %s on all founders to begin again", foundingFile)
+	if i < 0 || g.Founders[i].Signature == (chain.FounderSignature{}) {
+		return fmt.Errorf("node: founding: %s is of another platform: %s", foundingFile, beginAgain)
 	}
-	f.draft, f.say.Draft = g, hash
+	f.draft, f.say.Draft, f.say.Name = g, hash, g.Founders[i].Name
 	f.say.Signature = bft.Signature(g.Founders[i].Signature)
 	return nil
 }
+
+// signed reports whether this platform has given its one signature.
+func (f *founding) signed() bool { return f.say.Signature != (bft.Signature{}) }
 
 // hear takes the newest announcements of the connected peers. It returns the
 // genesis once it is complete; until then, what is being waited for.
@@ -100,25 +148,23 @@ func (f *founding) hear(heard map[atp.ID]wire.Announcement) (g chain.Genesis, wa
 			return g, "", nil
 		}
 	}
-	if f.say.Draft == ([32]byte{}) {
-		if waiting := f.missing(heard); waiting != "" {
-			return chain.Genesis{}, waiting, nil
-		}
-		if err := f.signDraft(heard); err != nil {
-			return chain.Genesis{}, "", err
+	if !f.signed() {
+		waiting, err := f.agree(heard)
+		if waiting != "" || err != nil {
+			return chain.Genesis{}, waiting, err
 		}
 	}
 	f.collect(heard)
 	if missing := f.draft.Missing(); len(missing) > 0 {
-		return chain.Genesis{}, "the signatures of " + f.names(missing) + " under the genesis", nil
+		return chain.Genesis{}, f.signatures(missing, heard), nil
 	}
 	return f.draft, "", f.draft.Validate()
 }
 
-// complete returns the genesis that another founder has completed, if we are
-// one of its founders and have signed no other.
+// complete returns the genesis that another founder has completed, if it is
+// the one that we have signed.
 func (f *founding) complete(a wire.Announcement) (chain.Genesis, bool) {
-	if len(a.Genesis) == 0 {
+	if len(a.Genesis) == 0 || !f.signed() {
 		return chain.Genesis{}, false
 	}
 	g, err := chain.ParseGenesis(a.Genesis)
@@ -135,15 +181,45 @@ func (f *founding) shown() *founding {
 	return &copied
 }
 
+// agree signs the draft that follows from what is heard once all its founders
+// would; until then it says what is missing. It keeps F2.
+func (f *founding) agree(heard map[atp.ID]wire.Announcement) (waiting string, err error) {
+	f.say.Draft = [32]byte{}
+	if waiting := f.missing(heard); waiting != "" {
+		return waiting, nil
+	}
+	draft := f.compute(heard)
+	if err := draft.Check(); err != nil {
+		return "", fmt.Errorf("node: founding: %w", err)
+	}
+	if f.say.Draft, err = draft.Hash(); err != nil {
+		return "", fmt.Errorf("node: founding: %w", err)
+	}
+	for _, id := range sortedIDs(heard) {
+		a := heard[id]
+		if a.Draft != f.say.Draft && a.Signature != (bft.Signature{}) {
+			return fmt.Sprintf("%s, which has signed another genesis: %s", a.Name, beginAgain), nil
+		} else if a.Draft != f.say.Draft {
+			return a.Name + " to hear of all founders", nil
+		}
+	}
+	return "", f.promise(draft)
+}
+
 // missing says who or what is missing before a draft can be computed.
 func (f *founding) missing(heard map[atp.ID]wire.Announcement) string {
-	for _, a := range heard {
+	named := map[string]bool{f.say.Name: true}
+	for _, id := range sortedIDs(heard) {
+		a := heard[id]
 		switch {
 		case a.Expect != f.say.Expect:
-			return fmt.Sprintf("%s expects %d platforms, this one %d: start all with the same --expect", a.Name, a.Expect, f.say.Expect)
+			return fmt.Sprintf("%s, which expects %d platforms, and this one %d: start all with the same --expect", a.Name, a.Expect, f.say.Expect)
 		case a.Params != f.say.Params:
-			return fmt.Sprintf("%s wants other genesis parameters: start all with the same --params file", a.Name)
+			return fmt.Sprintf("%s, which wants other genesis parameters: start all with the same --params file", a.Name)
+		case named[a.Name]:
+			return fmt.Sprintf("another name of one of two founders named %s: start it with another --name", a.Name)
 		}
+		named[a.Name] = true
 	}
 	switch have := uint64(len(heard) + 1); {
 	case have < f.say.Expect:
@@ -154,19 +230,22 @@ func (f *founding) missing(heard map[atp.ID]wire.Announcement) string {
 	return ""
 }
 
-// signDraft computes the genesis that all founders compute, and signs it once
-// that promise is on the disk.
-func (f *founding) signDraft(heard map[atp.ID]wire.Announcement) error {
-	at := f.say.Time
+// compute returns the genesis that all founders compute. Its time is the lower
+// median of theirs: a clock that is years ahead moves nothing unless it is half
+// of them, and one that is behind costs nothing, as blocks carry their own time.
+func (f *founding) compute(heard map[atp.ID]wire.Announcement) chain.Genesis {
+	times := []atp.Millis{f.say.Time}
 	founders := []chain.Founder{{ID: f.self, Name: f.say.Name}}
 	for id, a := range heard {
-		at = max(at, a.Time)
+		times = append(times, a.Time)
 		founders = append(founders, chain.Founder{ID: id, Name: a.Name})
 	}
-	draft := chain.NewGenesis(f.network, at, f.params, founders...)
-	if err := draft.Check(); err != nil {
-		return fmt.Errorf("node: founding: %w", err)
-	}
+	slices.Sort(times)
+	return chain.NewGenesis(f.network, times[(len(times)-1)/2], f.params, founders...)
+}
+
+// promise signs a draft once that is on the disk. It keeps F1.
+func (f *founding) promise(draft chain.Genesis) error {
 	message, err := draft.SigningBytes()
 	if err != nil {
 		return fmt.Errorf("node: founding: %w", err)
@@ -178,11 +257,7 @@ func (f *founding) signDraft(heard map[atp.ID]wire.Announcement) error {
 	if draft, err = draft.WithSignature(f.self, signature); err != nil {
 		return fmt.Errorf("node: founding: %w", err)
 	}
-	raw, err := json.MarshalIndent(foundingRecord{f.say.Time, draft}, "", "  ")
-	if err != nil {
-		return fmt.Errorf("node: founding: %w", err)
-	}
-	if err := writeDurably(f.home, foundingFile, append(raw, '\n')); err != nil {
+	if err := f.write(foundingRecord{f.say.Time, &draft}); err != nil {
 		return err
 	}
 	return f.keep(draft)
@@ -192,7 +267,7 @@ func (f *founding) signDraft(heard map[atp.ID]wire.Announcement) error {
 // does not hold is left out: its founder is asked again.
 func (f *founding) collect(heard map[atp.ID]wire.Announcement) {
 	for id, a := range heard {
-		if a.Draft != f.say.Draft {
+		if a.Draft != f.say.Draft || a.Signature == (bft.Signature{}) {
 			continue
 		}
 		if g, err := f.draft.WithSignature(id, a.Signature); err == nil {
@@ -201,34 +276,19 @@ func (f *founding) collect(heard map[atp.ID]wire.Announcement) {
 	}
 }
 
-func (f *founding) names(ids []atp.ID) string {
+// signatures says whose signatures are missing, and why they might never come.
+func (f *founding) signatures(missing []atp.ID, heard map[atp.ID]wire.Announcement) string {
 	var names []string
 	for _, x := range f.draft.Founders {
-		if slices.Contains(ids, x.ID) {
-			names = append(names, x.Name)
+		if !slices.Contains(missing, x.ID) {
+			continue
 		}
+		if a := heard[x.ID]; a.Signature != (bft.Signature{}) && a.Draft != f.say.Draft {
+			return fmt.Sprintf("%s, which has signed another genesis: %s", x.Name, beginAgain)
+		}
+		names = append(names, x.Name)
 	}
-	return strings.Join(names, ", ")
+	return "the signatures of " + strings.Join(names, ", ") + " under the genesis"
 }
 
-// writeDurably replaces HOME/name by data: whole and on the disk, or not at all.
-func writeDurably(home, name string, data []byte) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("node: writing %s: %w", name, err)
-		}
-	}()
-	f, err := os.CreateTemp(home, name+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // after the rename there is none of that name
-	_, err = f.Write(data)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), filepath.Join(home, name)); err != nil {
-		return err
-	}
-	return syncDir(home)
-}
+func sortedIDs[V any](m map[atp.ID]V) []atp.ID { return slices.SortedFunc(maps.Keys(m), atp.Compare) }

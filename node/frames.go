@@ -1,6 +1,7 @@
 package node
 
 import (
+	"fmt"
 	"io"
 
 	"github.com/multiformats/go-varint"
@@ -53,8 +54,9 @@ func bundles(txs []chain.VerifiedTx) [][]byte {
 	return all[:min(len(all), maxBundles)]
 }
 
-// unbundle reads the transactions of a bundle.
-func unbundle(raw []byte) ([]chain.Transaction, error) {
+// unbundle reads the transactions of a bundle. Each must be one that a block of
+// a chain with these parameters could hold.
+func unbundle(raw []byte, p chain.Params) ([]chain.Transaction, error) {
 	items, err := p2p.SplitBatch(raw)
 	if err != nil {
 		return nil, err
@@ -64,8 +66,23 @@ func unbundle(raw []byte) ([]chain.Transaction, error) {
 		if txs[i], err = chain.DecodeTx(item); err != nil {
 			return nil, err
 		}
+		if err := fits(txs[i], len(item), p); err != nil {
+			return nil, err
+		}
 	}
 	return txs, nil
+}
+
+// fits reports what keeps a transaction out of every block of a chain.
+func fits(tx chain.Transaction, size int, p chain.Params) error {
+	switch {
+	case uint64(size) > p.Limits.TxBytes || uint64(len(tx.Ops)) > p.Limits.Ops:
+		return fmt.Errorf("%w: transaction: have %d bytes and %d operations, want at most %d and %d",
+			chain.ErrLimit, size, len(tx.Ops), p.Limits.TxBytes, p.Limits.Ops)
+	case tx.Fee < p.MinFee:
+		return fmt.Errorf("%w: transaction: fee: have %s ATP, want at least %s ATP", chain.ErrLimit, tx.Fee, p.MinFee)
+	}
+	return nil
 }
 
 // maxAskTxs is how many transactions one question asks for: what fits into

@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -164,4 +167,32 @@ func listPackages(t *testing.T) []listed {
 		t.Errorf("go list found %d packages, the diagram has %d: remove those that are gone", len(pkgs), len(diagram))
 	}
 	return pkgs
+}
+
+// TestNothingButTheSimulatorForgesSignatures keeps the scheme whose signatures
+// anyone can make out of everything that runs.
+func TestNothingButTheSimulatorForgesSignatures(t *testing.T) {
+	named := 0
+	err := filepath.WalkDir("..", func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		if err != nil || !strings.Contains(string(source), "InsecureSimulation") {
+			return err
+		}
+		switch dir := filepath.ToSlash(filepath.Dir(path)); dir {
+		case "../bft", "sim":
+			named++
+		default:
+			t.Errorf("%s names bft.InsecureSimulation, whose signatures anyone can make", path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if named == 0 {
+		t.Error("nobody names bft.InsecureSimulation any more: this test guards nothing")
+	}
 }

@@ -7,6 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
 
 	"github.com/ipfs/go-cid"
 
@@ -16,7 +19,10 @@ import (
 // journal is what the worker has promised and produced: a file for each task,
 // on the disk before the transaction that says it. Results are named once: a
 // task whose result is in the journal is never executed again.
-type journal struct{ dir string }
+type journal struct {
+	dir  string
+	turn *sync.Mutex // held while an entry is read and written again
+}
 
 // journalEntry is the content of a task's file.
 type journalEntry struct {
@@ -27,48 +33,72 @@ type journalEntry struct {
 	Failure string      `json:"failure,omitempty"` // why it could not be executed here, for people
 }
 
+// Bounds of the journal.
+const (
+	maxEntries = 1024 // files, before those of settled tasks go, oldest first
+	maxFailure = 4096 // bytes of a failure's text
+)
+
+const entrySuffix = ".json"
+
 func openJournal(dir string) (journal, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return journal{}, fmt.Errorf("node: journal: %w", err)
-	}
-	return journal{dir}, nil
+	return journal{dir, new(sync.Mutex)}, openFolder(dir)
 }
 
-func (j journal) read(id cid.Cid) (journalEntry, bool, error) {
-	raw, err := os.ReadFile(filepath.Join(j.dir, id.String()+".json"))
+// read returns the entry of a task, an empty one if there is none.
+func (j journal) read(id cid.Cid) (e journalEntry, known bool, err error) {
+	path := filepath.Join(j.dir, id.String()+entrySuffix)
+	raw, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return journalEntry{Task: id}, false, nil
 	} else if err != nil {
 		return journalEntry{}, false, fmt.Errorf("node: journal: %w", err)
 	}
-	var e journalEntry
-	if err := json.Unmarshal(raw, &e); err != nil {
-		return journalEntry{}, false, fmt.Errorf("node: journal: task %s: %w", id, err)
+	if err = json.Unmarshal(raw, &e); err == nil && e.Task != id {
+		err = fmt.Errorf("it is of task %s", e.Task)
+	}
+	if err == nil && e.Proof != nil {
+		err = e.Proof.Check()
+	}
+	if err != nil {
+		return journalEntry{}, false, fmt.Errorf("node: journal: what was promised for task %s cannot be read: %w: remove %s to have the task executed again", id, err, path)
 	}
 	return e, true, nil
 }
 
-func (j journal) write(e journalEntry) error {
-	raw, err := json.MarshalIndent(e, "", "  ")
-	if err != nil {
-		return fmt.Errorf("node: journal: %w", err)
-	}
-	return writeDurably(j.dir, e.Task.String()+".json", append(raw, '\n'))
-}
-
-// promise notes that the task is about to be accepted.
-func (j journal) promise(t task.Task) error {
-	return j.write(journalEntry{Task: t.ID, Program: t.Terms.Program, Input: t.Terms.Input})
-}
-
-// produced notes the proof that is about to be submitted.
-func (j journal) produced(id cid.Cid, p task.Proof) error {
+// change rewrites the entry of a task. On error it is as it was.
+func (j journal) change(id cid.Cid, f func(*journalEntry)) error {
+	j.turn.Lock()
+	defer j.turn.Unlock()
 	e, _, err := j.read(id)
 	if err != nil {
 		return err
 	}
-	e.Proof = &p
-	return j.write(e)
+	f(&e)
+	raw, err := json.MarshalIndent(e, "", "  ")
+	if err != nil {
+		return fmt.Errorf("node: journal: %w", err)
+	}
+	return writeDurably(j.dir, id.String()+entrySuffix, append(raw, '\n'))
+}
+
+// promise notes that the task is about to be accepted.
+func (j journal) promise(t task.Task) error {
+	return j.change(t.ID, func(e *journalEntry) {
+		e.Program, e.Input = t.Terms.Program, t.Terms.Input
+	})
+}
+
+// produced notes the proof that is about to be submitted, and returns the one
+// that counts: that of before, if there is one.
+func (j journal) produced(id cid.Cid, p task.Proof) (counts task.Proof, err error) {
+	err = j.change(id, func(e *journalEntry) {
+		if e.Proof == nil {
+			e.Proof = &p
+		}
+		counts = *e.Proof
+	})
+	return counts, err
 }
 
 // result returns the proof of a task that was produced already.
@@ -80,13 +110,50 @@ func (j journal) result(id cid.Cid) (task.Proof, bool, error) {
 	return *e.Proof, true, nil
 }
 
-// fail notes why a task could not be executed here. It is for people: what
-// cannot be noted is not worth ending anything.
-func (j journal) fail(id cid.Cid, why error) {
-	e, known, err := j.read(id)
-	if err != nil || !known {
-		return
+// fail notes why a task that was promised could not be executed here, for
+// people.
+func (j journal) fail(id cid.Cid, why error) error {
+	if _, known, err := j.read(id); err != nil || !known {
+		return err
 	}
-	e.Failure = why.Error()
-	_ = j.write(e)
+	return j.change(id, func(e *journalEntry) {
+		text := why.Error()
+		e.Failure = strings.ToValidUTF8(text[:min(len(text), maxFailure)], "")
+	})
+}
+
+// prune removes the oldest entries of settled tasks until no more than most are
+// left. What was promised for a task that is open, or not known, stays.
+func (j journal) prune(most int, settled func(cid.Cid) (bool, error)) error {
+	entries, err := os.ReadDir(j.dir)
+	if err != nil || len(entries) <= most {
+		return err
+	}
+	var files []fs.FileInfo
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil {
+			files = append(files, info)
+		}
+	}
+	slices.SortFunc(files, func(a, b fs.FileInfo) int { return a.ModTime().Compare(b.ModTime()) })
+	excess := len(files) - most
+	for _, f := range files {
+		if excess <= 0 {
+			break
+		}
+		id, err := cid.Decode(strings.TrimSuffix(f.Name(), entrySuffix))
+		if err != nil {
+			continue // not ours
+		}
+		if over, err := settled(id); err != nil {
+			return err
+		} else if !over {
+			continue
+		}
+		if err := os.Remove(filepath.Join(j.dir, f.Name())); err != nil {
+			return fmt.Errorf("node: journal: %w", err)
+		}
+		excess--
+	}
+	return nil
 }

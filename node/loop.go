@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -13,10 +12,6 @@ import (
 	"github.com/sage-p2p/sage-p2p/chain/store"
 	"github.com/sage-p2p/sage-p2p/node/replica"
 )
-
-// errOurs reports a failure of this machine: its disk, or a law that broke. It
-// ends the process. A peer's fault never does.
-var errOurs = errors.New("node: stopped for safety")
 
 // loop owns the replica. Everything that happens reaches it as an input, one
 // at a time, and each output is carried out completely before the next input
@@ -59,6 +54,9 @@ type carries interface {
 	gossip(replica.Gossip)
 }
 
+// maxTurn is how many answers are taken before others have their turn.
+const maxTurn = 64
+
 func (l *loop) run(ctx context.Context) error {
 	if err := l.take(replica.Start{}); err != nil {
 		return err
@@ -72,7 +70,7 @@ func (l *loop) run(ctx context.Context) error {
 				return err
 			}
 		case <-l.answers.ready:
-			for _, in := range l.answers.take() {
+			for _, in := range l.answers.take(maxTurn) {
 				if err := l.take(in); err != nil {
 					return err
 				}
@@ -92,10 +90,10 @@ func (l *loop) take(in replica.Input) error {
 	for in != nil {
 		out, err := l.replica.Step(atp.Millis(nowMillis()), in)
 		if err != nil {
-			return errors.Join(errOurs, err)
+			return ours(err)
 		}
 		if in, err = l.execute(out); err != nil {
-			return errors.Join(errOurs, err)
+			return ours(err)
 		}
 	}
 	return nil
@@ -114,13 +112,10 @@ func (l *loop) execute(out replica.Output) (next replica.Input, err error) {
 	}
 	each(out.Send, l.net.send)
 	each(out.Verify, l.net.verify)
-	l.arm(out.Timers)
+	l.arm(out)
 	each(out.Fetch, l.net.fetch)
 	each(out.Answers, l.net.answer)
 	each(out.Gossip, l.net.gossip)
-	if out.Publish.Final != nil {
-		l.pace.decided(time.Now())
-	}
 	l.publish(out.Publish)
 	return next, nil
 }
@@ -165,12 +160,17 @@ func (l *loop) persist(p replica.Persist) error {
 	return l.store.Commit(store.Final(*p.Final))
 }
 
-func (l *loop) arm(list []replica.Timer) {
+// arm starts timers. What was decided is timed first: the same step may have
+// begun the next height.
+func (l *loop) arm(out replica.Output) {
 	now := time.Now()
-	for _, t := range list {
+	if f := out.Publish.Final; f != nil {
+		l.pace.decided(now, f.Cert.Height, f.Cert.View)
+	}
+	for _, t := range out.Timers {
 		if t.Kind == replica.TimerView {
-			l.pace.entered(now)
+			l.pace.entered(now, t.Height, t.View)
 		}
 	}
-	l.timers.arm(now, l.pace.base(), list)
+	l.timers.arm(now, l.pace.base(), out.Timers)
 }

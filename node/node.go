@@ -17,15 +17,13 @@
 // key and signer belong to node/signer, store/ to chain/store, api.addr and
 // api.token to node/api. genesis.json and founding.json are made when the
 // platform joins a federation; blobs/ is content by CID; journal/ is what the
-// worker has promised.
+// worker has promised; store.suspect says that the store must be looked at.
 package node
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"path/filepath"
 	"sync/atomic"
@@ -51,7 +49,6 @@ const Version = "0.1.0"
 type Node struct {
 	cfg      Config
 	log      *slog.Logger
-	entropy  io.Reader
 	present  func(Presence)
 	founded  func(Federation)
 	runtimes exec.Registry
@@ -110,7 +107,7 @@ func New(cfg Config, opts ...Option) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{
-		cfg: cfg, log: slog.New(slog.DiscardHandler), entropy: rand.Reader,
+		cfg: cfg, log: slog.New(slog.DiscardHandler),
 		present: func(Presence) {}, founded: func(Federation) {}, hub: newHub(time.Now()), contacts: newContacts(),
 	}
 	for _, o := range opts {
@@ -127,7 +124,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	if err := n.open(); err != nil {
 		return errors.Join(err, n.close())
 	}
-	defer func() { err = errors.Join(err, n.close()) }()
+	defer func() { err = errors.Join(err, n.suspect(err), n.close()) }()
 	server := api.New(api.Config{Home: n.cfg.Home, Addr: n.cfg.APIAddr}, n, api.WithLogger(n.log))
 	if err := server.Listen(); err != nil {
 		return err
@@ -149,6 +146,9 @@ func (n *Node) open() (err error) {
 		return err
 	}
 	if n.signer, err = openSigner(n.cfg.Home); err != nil {
+		return err
+	}
+	if err := openFolder(n.cfg.Home); err != nil {
 		return err
 	}
 	if n.blobs, err = openBlobs(filepath.Join(n.cfg.Home, "blobs")); err != nil {
@@ -190,27 +190,56 @@ func openSigner(home string) (*signer.Signer, error) {
 	return signer.OpenOrCreate(home)
 }
 
+// suspectFile marks a home whose store was found to be damaged while it ran,
+// so that the next start looks at it although it was closed in good order.
+const suspectFile = "store.suspect"
+
+// suspect notes that the node ends because of damage.
+func (n *Node) suspect(why error) error {
+	if !damaged(why) {
+		return nil
+	}
+	return writeDurably(n.cfg.Home, suspectFile, []byte(why.Error()+"\n"))
+}
+
 // openStore opens the store of a home. A damaged one is set aside: the chain
 // comes back from peers.
 func openStore(cfg Config, log *slog.Logger) (*store.Store, error) {
 	dir := filepath.Join(cfg.Home, "store")
 	s, err := store.Open(dir, cfg.Profile)
-	if err == nil && !s.Clean() {
-		if _, headErr := s.Head(); headErr == nil {
-			if err = s.Check(bft.ZIP215{}, store.CheckDepth); err != nil {
-				err = errors.Join(err, s.Close())
-			}
+	if err == nil {
+		if err = examine(s, exists(filepath.Join(cfg.Home, suspectFile))); err != nil {
+			err = errors.Join(err, s.Close())
 		}
 	}
-	if !errors.Is(err, store.ErrCorrupt) {
-		return s, err
+	if errors.Is(err, store.ErrCorrupt) {
+		aside, asideErr := store.SetAside(dir, time.Now())
+		if asideErr != nil {
+			return nil, errors.Join(err, asideErr)
+		}
+		log.Error("the store is damaged: it was set aside, and the chain is fetched from peers", "aside", aside, "err", err)
+		s, err = store.Open(dir, cfg.Profile)
 	}
-	aside, asideErr := store.SetAside(dir, time.Now())
-	if asideErr != nil {
-		return nil, errors.Join(err, asideErr)
+	if err != nil {
+		return nil, err
 	}
-	log.Error("the store is damaged: it was set aside, and the chain is fetched from peers", "aside", aside, "err", err)
-	return store.Open(dir, cfg.Profile)
+	if err := removeDurably(cfg.Home, suspectFile); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// examine looks for damage in a store that was not closed in good order, or
+// that is suspected of it.
+func examine(s *store.Store, suspected bool) error {
+	_, err := s.Head()
+	if errors.Is(err, store.ErrNotFound) {
+		return nil // it is empty
+	}
+	if err != nil || s.Clean() && !suspected {
+		return err
+	}
+	return s.Check(bft.ZIP215{}, store.CheckDepth)
 }
 
 // newHost makes the platform's host. What peers send before there is a chain
@@ -237,21 +266,26 @@ func (n *Node) newHost(genesis p2p.Genesis) (*p2p.Host, error) {
 	},
 		p2p.WithLogger(n.log),
 		p2p.WithEvents(n.event),
-		p2p.WithFrames(func(from peer.ID, frame []byte) p2p.Verdict {
-			if r := n.chain.Load(); r != nil {
-				return r.wires.frame(from, frame)
-			}
-			return p2p.Ignore
-		}),
-		p2p.WithTopic(txTopic, func(from peer.ID, data []byte) p2p.Verdict {
-			if r := n.chain.Load(); r != nil {
-				return r.wires.bundle(from, data)
-			}
-			return p2p.Ignore
-		}),
+		p2p.WithFrames(n.once(func(w *wires) judgement { return w.frame })),
+		p2p.WithTopic(txTopic, n.once(func(w *wires) judgement { return w.bundle })),
+		p2p.WithTopic(headTopic, n.once(func(w *wires) judgement { return w.heard })),
 		p2p.WithFetch(n.serveFetch),
 		p2p.WithTasks(n.serveTask),
 	)
+}
+
+// judgement takes bytes of a peer and says what they are worth.
+type judgement = func(peer.ID, []byte) p2p.Verdict
+
+// once is a judgement that begins once there is a chain; before, it blames
+// nobody.
+func (n *Node) once(of func(*wires) judgement) judgement {
+	return func(from peer.ID, data []byte) p2p.Verdict {
+		if r := n.chain.Load(); r != nil {
+			return of(r.wires)(from, data)
+		}
+		return p2p.Ignore
+	}
 }
 
 // live finds the federation and takes part in it.

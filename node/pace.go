@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/node/replica"
 )
 
@@ -13,7 +14,9 @@ import (
 // percentile, at least replica.MinBase (consensus.md, Why it is live).
 // Only views that decided count, so that a timeout never lengthens the next.
 type pace struct {
-	began   time.Time // when the running view's timer was armed; zero if none is
+	height  bft.Height // of the view whose timer was armed last
+	view    bft.View
+	began   time.Time // when it was armed; zero if it has decided
 	samples []time.Duration
 	next    int
 }
@@ -22,11 +25,15 @@ type pace struct {
 const paceSamples = 64
 
 // entered notes that a view's timer was armed.
-func (p *pace) entered(now time.Time) { p.began = now }
+func (p *pace) entered(now time.Time, h bft.Height, v bft.View) {
+	if p.began.IsZero() || h != p.height || v != p.view {
+		p.height, p.view, p.began = h, v, now
+	}
+}
 
-// decided notes that the height became final.
-func (p *pace) decided(now time.Time) {
-	if p.began.IsZero() {
+// decided notes that a height became final in a view.
+func (p *pace) decided(now time.Time, h bft.Height, v bft.View) {
+	if p.began.IsZero() || h != p.height || v != p.view {
 		return
 	}
 	took := now.Sub(p.began)

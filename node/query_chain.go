@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -179,7 +178,8 @@ func (n *Node) finalTx(id cid.Cid) (store.FinalTx, bool, error) {
 
 // Tx implements api.Chain.
 func (n *Node) Tx(_ context.Context, id view.CID) (view.Tx, error) {
-	if _, err := n.ready(); err != nil {
+	r, err := n.ready()
+	if err != nil {
 		return view.Tx{}, err
 	}
 	tx, final, err := n.finalTx(id.Cid)
@@ -199,11 +199,22 @@ func (n *Node) Tx(_ context.Context, id view.CID) (view.Tx, error) {
 			return viewTx(local), nil
 		}
 	}
+	if dropped, ok := r.wallet.gaveUp(id.Cid); ok {
+		v := viewTx(dropped)
+		v.State, v.Error = view.TxExpired, "it was in no block in time, or another took its nonce"
+		v.Hint = "submit it again"
+		return v, nil
+	}
 	return view.Tx{}, notFound(nil, "no transaction %s is known here", id)
 }
 
 // PutBlob implements api.Blobs.
 func (n *Node) PutBlob(_ context.Context, r io.Reader) (view.Blob, error) {
+	if err := n.makeRoom(); errors.Is(err, ErrBlobsFull) {
+		return view.Blob{}, &view.Error{Code: view.CodeFull, Message: err.Error(), Hint: "try again once open tasks are settled", Retryable: true}
+	} else if err != nil {
+		return view.Blob{}, err
+	}
 	c, size, err := n.blobs.put(r)
 	if errors.Is(err, ErrBlobTooLarge) {
 		err = &view.Error{Code: view.CodeTooLarge, Message: err.Error(), Hint: "split it into several tasks"}
@@ -211,20 +222,21 @@ func (n *Node) PutBlob(_ context.Context, r io.Reader) (view.Blob, error) {
 	return view.Blob{CID: viewCID(c), Size: size}, err
 }
 
-// OpenBlob implements api.Blobs.
+// OpenBlob implements api.Blobs. All of it has been checked against its name
+// before the first byte is shown.
 func (n *Node) OpenBlob(ctx context.Context, c view.CID) (io.ReadCloser, error) {
 	if !n.blobs.has(c.Cid) {
-		if err := n.fetchResult(ctx, c.Cid); err != nil {
+		if err := n.findResult(ctx, c.Cid); err != nil {
 			return nil, err
 		}
 	}
-	// Reading all of it checks it against its name before the first byte is shown.
-	if _, err := n.blobs.get(c.Cid); errors.Is(err, ErrNoBlob) {
+	f, _, err := n.blobs.open(c.Cid)
+	if errors.Is(err, ErrNoBlob) {
 		return nil, gone(err)
 	} else if err != nil {
 		return nil, err
 	}
-	return os.Open(n.blobs.path(c.Cid))
+	return f, nil
 }
 
 // Changed implements api.Log.

@@ -70,7 +70,7 @@ func (n *Node) History(_ context.Context, id peer.ID, cursor string, limit int) 
 		}
 	}
 	page := view.Movements{Movements: []view.Movement{}}
-	for len(page.Movements) < limit {
+	for seen := 0; len(page.Movements) < limit && seen < maxLookedAt; {
 		happenings, err := n.store.AccountHistory(who, before, limit)
 		if err != nil {
 			return page, err
@@ -78,6 +78,7 @@ func (n *Node) History(_ context.Context, id peer.ID, cursor string, limit int) 
 		if len(happenings) == 0 {
 			return page, nil
 		}
+		seen += len(happenings)
 		for _, h := range happenings {
 			before = h.Position
 			if m, ok := movement(who, h); ok {

@@ -2,11 +2,6 @@ package node
 
 import (
 	"context"
-	"fmt"
-	"time"
-
-	"github.com/ipfs/go-cid"
-	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/chain"
@@ -14,6 +9,10 @@ import (
 	"github.com/sage-p2p/sage-p2p/node/api/view"
 	"github.com/sage-p2p/sage-p2p/task"
 )
+
+// maxLookedAt is how many tasks, or events, one page looks at. A page that finds
+// fewer than it may hold is followed by another all the same.
+const maxLookedAt = 10_000
 
 // Tasks implements api.Tasks.
 func (n *Node) Tasks(_ context.Context, f view.TaskFilter) (view.Tasks, error) {
@@ -23,17 +22,19 @@ func (n *Node) Tasks(_ context.Context, f view.TaskFilter) (view.Tasks, error) {
 	}
 	page := view.Tasks{Tasks: []view.Task{}}
 	names := names{r.state(), map[atp.ID]string{}}
-	cursor := f.Cursor
-	for len(page.Tasks) < f.Limit {
-		refs, err := n.store.Tasks(cursor, f.Limit)
+	page.Next = f.Cursor
+	for seen := 0; seen < maxLookedAt; {
+		refs, err := n.store.Tasks(page.Next, f.Limit)
 		if err != nil {
 			return page, err
 		}
 		if len(refs) == 0 {
+			page.Next = ""
 			return page, nil
 		}
+		seen += len(refs)
 		for _, ref := range refs {
-			cursor = ref.Cursor
+			page.Next = ref.Cursor
 			t, err := n.store.Task(ref.ID)
 			if err != nil {
 				return page, err
@@ -43,7 +44,6 @@ func (n *Node) Tasks(_ context.Context, f view.TaskFilter) (view.Tasks, error) {
 				page.Tasks = append(page.Tasks, v)
 			}
 			if len(page.Tasks) == f.Limit {
-				page.Next = cursor
 				return page, nil
 			}
 		}
@@ -225,287 +225,4 @@ func causeOf(path task.Path, step task.Op) string {
 		return "silence"
 	}
 	return string(path)
-}
-
-// Register implements api.Wallet.
-func (n *Node) Register(ctx context.Context, reg view.Registration) (view.Submission, error) {
-	r, err := n.ready()
-	if err != nil {
-		return view.Submission{}, err
-	}
-	p, registered, err := r.state().Platform(n.id())
-	if err != nil {
-		return view.Submission{}, err
-	}
-	if !registered {
-		p = n.defaultPlatform()
-	}
-	overlay(&p, reg)
-	if err := p.Check(); err != nil {
-		return view.Submission{}, refuse(err)
-	}
-	tx, err := r.wallet.submit(ctx, &chain.PlatformRegister{Platform: p})
-	return view.Submission{TxID: viewCID(tx.ID())}, err
-}
-
-// overlay puts what a registration says over what was there.
-func overlay(p *task.Platform, reg view.Registration) {
-	if reg.Name != "" {
-		p.Name = task.Name(reg.Name)
-	}
-	if reg.Society != "" {
-		p.Society = task.Society(reg.Society)
-	}
-	if h := reg.Hardware; h != nil {
-		p.Hardware = task.Hardware{
-			RAM: task.Size(h.RAMMiB) * task.MiB, Accelerators: h.AcceleratorCores, Power: h.PowerMilliwatts, Architecture: h.Architecture,
-		}
-	}
-	if h := reg.Horizon; h != nil {
-		p.Horizon = horizonOver(p.Horizon, *h)
-	}
-	if len(reg.Offers) > 0 {
-		p.Offers = nil
-	}
-	for _, o := range reg.Offers {
-		p.Offers = append(p.Offers, task.Offer{
-			Type: task.Type(o.Type), Low: atp.Amount(o.LowUATP), Medium: atp.Amount(o.MediumUATP),
-			High: atp.Amount(o.HighUATP), Critical: atp.Amount(o.CriticalUATP),
-		})
-	}
-	if len(reg.Runtimes) > 0 {
-		p.Runtimes = nil
-	}
-	for _, rt := range reg.Runtimes {
-		p.Runtimes = append(p.Runtimes, task.Runtime(rt))
-	}
-}
-
-// horizonOver puts the dimensions that h gives over those of base.
-func horizonOver(base task.Horizon, h view.Horizon) task.Horizon {
-	if h.Spatial != "" {
-		base.Spatial = task.Spatial(h.Spatial)
-	}
-	if h.Temporal != "" {
-		base.Temporal = task.Temporal(h.Temporal)
-	}
-	if h.Complexity != "" {
-		base.Complexity = task.Scope(h.Complexity)
-	}
-	return base
-}
-
-// PostTask implements api.Wallet.
-func (n *Node) PostTask(ctx context.Context, t view.NewTask, executor peer.ID) (view.Submission, error) {
-	r, err := n.ready()
-	if err != nil {
-		return view.Submission{}, err
-	}
-	terms, err := n.terms(r, t)
-	if err != nil {
-		return view.Submission{}, err
-	}
-	sub := view.Submission{Executor: executor}
-	switch {
-	case executor != "":
-		terms.Executor = atp.OptionalID{ID: atp.ID{ID: executor}}
-	case t.To != view.ToOpen:
-		picked, err := n.route(r, terms)
-		if err != nil {
-			return view.Submission{}, err
-		}
-		terms.Executor = atp.OptionalID{ID: picked.id}
-		sub.Executor, sub.Routing = picked.id.ID, picked.why
-	}
-	if err := n.priceOf(r, &terms); err != nil {
-		return view.Submission{}, err
-	}
-	if err := terms.Validate(r.state().Params().Economy, r.state().Totals().Supply); err != nil {
-		return view.Submission{}, refuse(err)
-	}
-	fee := r.state().Params().Economy.Charges(terms.Price, 0).Fee
-	if err := n.afford(r, terms.Price, fee); err != nil {
-		return view.Submission{}, err
-	}
-	tx, err := r.wallet.submit(ctx, &chain.FederationTask{Terms: terms})
-	if err != nil {
-		return view.Submission{}, err
-	}
-	id, err := chain.TaskID(r.genesis, tx.Tx(), 0)
-	if err == nil {
-		r.wallet.about(tx.ID(), id)
-	}
-	sub.TxID, sub.TaskID = viewCID(tx.ID()), viewCID(id)
-	return sub, err
-}
-
-// terms fills in what a new task leaves to the defaults.
-func (n *Node) terms(r *running, t view.NewTask) (task.Terms, error) {
-	terms := r.state().Params().Economy.DefaultTerms()
-	terms.Type, terms.Runtime = task.Type(t.Type), task.Runtime(t.Runtime)
-	terms.Program, terms.Input = t.Program.Cid, t.Input.Cid
-	terms.Price, terms.Private = atp.Amount(t.PriceUATP), t.Private
-	terms.Horizon = horizonOver(terms.Horizon, t.Horizon)
-	if t.Complexity != "" {
-		terms.Complexity = task.Complexity(t.Complexity)
-	}
-	if t.MinQualityPPM != 0 {
-		terms.MinQuality = task.PPM(t.MinQualityPPM)
-	}
-	if t.Verify != "" {
-		terms.Class = task.Class(t.Verify)
-	}
-	if t.OfferWindowMS != 0 {
-		terms.OfferWindow = atp.Span(t.OfferWindowMS)
-	}
-	if t.ExecutionWindowMS != 0 {
-		terms.ExecutionWindow = atp.Span(t.ExecutionWindowMS)
-	}
-	for _, blob := range []cid.Cid{terms.Program, terms.Input} {
-		if !n.blobs.has(blob) {
-			return terms, &view.Error{
-				Code: view.CodeNotFound, Message: fmt.Sprintf("this node does not hold the content %s", blob),
-				Hint: "send the file itself with the request",
-			}
-		}
-	}
-	input, err := n.blobs.get(terms.Input)
-	terms.InputSize = task.Size(len(input))
-	return terms, err
-}
-
-// priceOf fills in the executor's own quote where no price was named.
-func (n *Node) priceOf(r *running, terms *task.Terms) error {
-	if terms.Price > 0 {
-		return nil
-	}
-	p, registered, err := r.state().Platform(terms.Executor.ID)
-	if err != nil {
-		return err
-	}
-	offer, offered := p.Offer(terms.Type)
-	if !registered || !offered {
-		offer = task.DefaultOffer(terms.Type)
-	}
-	terms.Price = offer.Quote(terms.Complexity, 0)
-	return nil
-}
-
-// route picks the executor of a task.
-func (n *Node) route(r *running, terms task.Terms) (choice, error) {
-	all, err := n.candidates(r, terms.Type)
-	if err != nil {
-		return choice{}, err
-	}
-	picked, out := r.router.pick(time.Now(), terms, all)
-	if picked.id.IsZero() {
-		why := "no other platform is registered"
-		if len(out) > 0 {
-			why = reasons(out)
-		}
-		return choice{}, &view.Error{
-			Code: view.CodeRefused, Message: "no platform can take this task: " + why,
-			Hint: "see who offers what: sage-p2p platforms", Retryable: true, Height: view.Height(r.state().Tip().Height),
-		}
-	}
-	return picked, nil
-}
-
-// candidates returns the other platforms as the router sees them.
-func (n *Node) candidates(r *running, of task.Type) ([]candidate, error) {
-	state := r.state()
-	working := map[atp.ID]bool{}
-	err := state.EachTask(func(t task.Task) error {
-		if t.Stage == task.Accepted {
-			working[t.Acceptance.Executor.ID] = true
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	trips := map[peer.ID]time.Duration{}
-	for _, p := range n.host.Peers() {
-		trips[p.ID] = max(1, p.RTT)
-	}
-	day, decay := task.DayOf(state.Tip().Time), state.Params().Economy.Decay
-	var all []candidate
-	err = state.EachPlatform(func(id atp.ID, p task.Platform) error {
-		if id == n.id() {
-			return nil
-		}
-		e, _, err := state.Evidence(task.Key{Who: id, Role: task.Executor, Type: of})
-		all = append(all, candidate{
-			id: id, platform: p, lcb: e.At(day, decay).LowerBound(), busy: working[id],
-			connected: trips[id.ID] > 0, roundTrip: trips[id.ID],
-		})
-		return err
-	})
-	return all, err
-}
-
-// Acknowledge implements api.Wallet.
-func (n *Node) Acknowledge(ctx context.Context, id view.CID, m view.Mark) (view.Submission, error) {
-	r, t, err := n.ownTask(id)
-	if err != nil {
-		return view.Submission{}, err
-	}
-	if t.Stage != task.Proven {
-		return view.Submission{}, n.wrongStage(t, "it can be judged once its result is proven, and until it is settled")
-	}
-	mark := task.S
-	switch {
-	case m.Refuse:
-		mark = 0
-	case m.QualityPPM != nil:
-		mark = task.PPM(*m.QualityPPM)
-	case t.Proof.Claim != nil:
-		mark = *t.Proof.Claim
-	}
-	tx, err := r.wallet.submit(ctx, &chain.TaskAcknowledge{Task: t.ID, Mark: mark})
-	if err == nil {
-		r.wallet.about(tx.ID(), t.ID)
-	}
-	return view.Submission{TxID: viewCID(tx.ID()), TaskID: id}, err
-}
-
-// CancelTask implements api.Wallet.
-func (n *Node) CancelTask(ctx context.Context, id view.CID) (view.Submission, error) {
-	r, t, err := n.ownTask(id)
-	if err != nil {
-		return view.Submission{}, err
-	}
-	if t.Stage != task.Posted {
-		return view.Submission{}, n.wrongStage(t, "it can be cancelled only until somebody accepts it")
-	}
-	tx, err := r.wallet.submit(ctx, &chain.TaskCancel{Task: t.ID})
-	return view.Submission{TxID: viewCID(tx.ID()), TaskID: id}, err
-}
-
-// ownTask returns a task that this platform has posted.
-func (n *Node) ownTask(id view.CID) (*running, task.Task, error) {
-	r, err := n.ready()
-	if err != nil {
-		return nil, task.Task{}, err
-	}
-	t, known, err := n.knownTask(id.Cid)
-	switch {
-	case err != nil:
-		return nil, task.Task{}, err
-	case !known:
-		return nil, task.Task{}, notFound(nil, "no task %s is known here", id)
-	case t.Requester.ID != n.id():
-		return nil, task.Task{}, &view.Error{
-			Code: view.CodeRefused, Message: "this platform did not post the task",
-			Hint: "ask its requester, whom sage-p2p task show names",
-		}
-	}
-	return r, t, nil
-}
-
-func (n *Node) wrongStage(t task.Task, when string) error {
-	return &view.Error{
-		Code: view.CodeRefused, Message: fmt.Sprintf("the task is %s: %s", t.Stage, when),
-		Hint: "see it: sage-p2p task show " + t.ID.String(),
-	}
 }

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"runtime"
 	"sync/atomic"
+	"time"
 
-	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/chain"
 	"github.com/sage-p2p/sage-p2p/chain/store"
@@ -32,8 +34,9 @@ type running struct {
 	work   *errgroup.Group // ends before run returns
 	ctx    context.Context // of work
 
-	newest   atomic.Pointer[chain.State] // after the newest final block
+	newest   atomic.Pointer[head]
 	progress atomic.Pointer[replica.Progress]
+	current  chan struct{} // closed once the chain here was as new as a quorum's
 }
 
 // ready returns the running part, or an error that says what the node waits for.
@@ -53,13 +56,13 @@ func (n *Node) waitsFor() string {
 }
 
 // state is that after the newest final block.
-func (r *running) state() chain.State { return *r.newest.Load() }
+func (r *running) state() chain.State { return r.newest.Load().state }
 
 // start makes everything that takes part in the federation of g, from the
 // store or, if it is empty, from the genesis. It starts no goroutine but what
 // run ends.
 func (n *Node) start(ctx context.Context, g chain.Genesis) (*running, error) {
-	r := &running{founders: g.Founders, router: newRouter()}
+	r := &running{founders: g.Founders, router: newRouter(), current: make(chan struct{})}
 	var err error
 	if r.genesis, err = g.Hash(); err != nil {
 		return nil, err
@@ -71,15 +74,20 @@ func (n *Node) start(ctx context.Context, g chain.Genesis) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.newest.Store(&state)
+	r.newest.Store(&head{state, below})
 	r.progress.Store(&replica.Progress{})
 	if err := n.host.SetGenesis(p2p.Genesis(r.genesis)); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w: a platform that was asked is of another federation than this home", ErrGenesis, err)
 	}
 	r.work, r.ctx = errgroup.WithContext(ctx)
 	if err := n.wire(r, state, below); err != nil {
 		return nil, err
 	}
+	locals, err := n.store.Locals()
+	if err != nil {
+		return nil, err
+	}
+	r.wallet.resume(locals)
 	r.worker, err = newWorker(n, r)
 	return r, err
 }
@@ -92,20 +100,18 @@ func (n *Node) wire(r *running, state chain.State, below bft.ValidatorSet) error
 	}
 	machine, err := replica.New(replica.Config{Self: self, Record: n.signer.Record(), State: state, Below: below}, n.store, n.signer)
 	if err != nil {
-		return err
+		return ours(err)
 	}
 	inputs := make(chan replica.Input)
 	answers := newQueue[replica.Input]()
 	r.wires = &wires{
-		genesis: r.genesis, host: n.host, store: n.store, log: n.log, ctx: r.ctx, work: r.work,
+		genesis: r.genesis, params: state.Params(), host: n.host, store: n.store, log: n.log, ctx: r.ctx, work: r.work,
 		inputs: inputs, answers: answers, jobs: newQueue[replica.Job](), memory: newCertificates(),
-		asked: map[uint64]chan<- replica.Answer{},
+		heads: make(chan *bft.CommitCert, 1), head: func() head { return *r.newest.Load() },
+		present: presence{known: map[peer.ID]bool{}}, asked: map[uint64]chan<- replica.Answer{},
 	}
 	r.wires.batch = p2p.NewBatcher(func(batch []byte) error { return n.host.Publish(txTopic, batch) })
-	r.wallet = &wallet{
-		self: n.id(), genesis: r.genesis, state: r.state, sign: n.signer.SignBytes, give: r.wires.give,
-		waiting: map[cid.Cid]chan error{}, took: newLatencies(),
-	}
+	r.wallet = newWallet(n.id(), r, n.signer.SignBytes)
 	r.loop = &loop{
 		genesis: r.genesis, replica: machine, signer: n.signer, store: n.store, net: r.wires,
 		inputs: inputs, answers: answers, timers: newTimers(),
@@ -168,36 +174,54 @@ func (r *running) run(n *Node) error {
 		r.work.Go(func() error { return r.wires.judge(r.ctx) })
 	}
 	r.work.Go(func() error { return r.wires.batch.Run(r.ctx) })
+	r.work.Go(func() error { return r.wires.herald(r.ctx) })
 	r.work.Go(func() error { return r.loop.run(r.ctx) })
 	r.work.Go(func() error { return r.greet(n) })
+	r.work.Go(func() error { return r.resend(n) })
+	r.work.Go(func() error { return r.compare(n) })
 	r.work.Go(func() error { return r.worker.run(r.ctx) })
 	return r.work.Wait()
 }
 
-// greet tells the loop of what was there before it: peers, and transactions
-// made here that were not final at the last stop.
+// greet tells the loop of the peers that were there before it, and the host of
+// those of the last run.
 func (r *running) greet(n *Node) error {
-	known, err := n.store.Peers()
-	if err != nil {
-		return err
-	}
-	for _, info := range known {
-		n.host.Keep(info)
-	}
 	for _, p := range n.host.Peers() {
-		r.wires.give(replica.Connected{Peer: bft.ID{ID: p.ID}})
+		r.wires.meet(p.ID)
 	}
-	locals, err := n.store.Locals()
-	if err != nil {
-		return err
-	}
-	for _, tx := range locals {
-		if tx.Tx().From == n.id() {
-			r.wallet.resume(tx.Tx().Nonce)
+	return n.recall()
+}
+
+// resendEvery is the pause between two rounds of giving the mempool what was
+// made here and is not final: it may have lost its place.
+const resendEvery = 10 * time.Second
+
+// resend keeps the transactions made here on their way until they are final,
+// also those of before the start, and drops the ones that no block can hold any
+// more.
+func (r *running) resend(n *Node) error {
+	for {
+		locals, err := n.store.Locals()
+		if err != nil {
+			return ours(err)
 		}
-		r.wires.give(replica.Transactions{Txs: []chain.VerifiedTx{tx}, Local: true})
+		dead, alive, err := r.wallet.sort(locals, atp.Millis(nowMillis()))
+		if err != nil {
+			return ours(err)
+		}
+		for _, tx := range alive {
+			r.wires.give(replica.Transactions{Txs: []chain.VerifiedTx{tx}, Local: true})
+		}
+		if len(dead) > 0 {
+			if err := n.store.DropLocal(dead...); err != nil {
+				return ours(err)
+			}
+			n.hub.tell()
+		}
+		if !sleep(r.ctx, resendEvery) {
+			return nil
+		}
 	}
-	return nil
 }
 
 // publish tells everyone what the loop has published.
@@ -218,10 +242,14 @@ func (n *Node) publish(r *running, p replica.Publish) {
 	if p.Final == nil {
 		return
 	}
-	state := r.loop.replica.State()
-	r.newest.Store(&state)
+	state := r.loop.replica.State().On(n.store) // all of it is saved
+	r.newest.Store(&head{state, r.state().Validators()})
 	n.signer.Finalize(state.Tip().Height, state.Tip().ID)
+	if p.Final.Block.Header.Proposer == n.signer.ID() {
+		r.wires.announceHead(p.Final.Cert)
+	}
+	n.log.Debug("final", "height", state.Tip().Height, "block", state.Tip().ID, "view", p.Final.Cert.View, "txs", len(p.Final.Block.Txs))
 	r.wallet.final(p.Final.Block.Txs)
-	n.hub.final(*p.Final)
 	r.worker.hear(*p.Final)
+	n.hub.final(*p.Final)
 }

@@ -44,8 +44,8 @@ func (n *Node) reply(ctx context.Context, from peer.ID, q wire.Question) (wire.R
 	return r.wires.serve(ctx, from, q)
 }
 
-// announce tells what this platform founds, also for a while after it has been
-// founded: others may still need the signatures.
+// announce tells what this platform founds or, once it is founded, the genesis:
+// other founders may still need it.
 func (n *Node) announce(r *running) (wire.Reply, error) {
 	f := n.founding.Load()
 	if f == nil {

@@ -1,16 +1,18 @@
 package node
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
+	"time"
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/chain"
 	"github.com/sage-p2p/sage-p2p/chain/store"
 	"github.com/sage-p2p/sage-p2p/node/api/view"
 	"github.com/sage-p2p/sage-p2p/node/wire"
@@ -27,8 +29,15 @@ const (
 // maxRefusal bounds the words of a refusal.
 const maxRefusal = 256
 
-// errRefused reports that the other party does not give content out.
-var errRefused = errors.New("node: content refused by the other party")
+var (
+	// errRefused reports that the other party does not give content out. It may
+	// be a block behind us, and give it a moment later.
+	errRefused = errors.New("node: content refused by the other party")
+
+	// errLied reports content that is not what its task says: asking again is
+	// of no use.
+	errLied = errors.New("node: the other party's content is not what the task says")
+)
 
 // stream is what blobs travel on (p2p.FrameConn).
 type stream interface {
@@ -41,67 +50,72 @@ type stream interface {
 // serveTask serves one stream of /sage/task/1.
 func (n *Node) serveTask(_ context.Context, from peer.ID, conn *p2p.FrameConn) {
 	if err := n.serveBlob(from, conn); err != nil {
-		n.log.Debug("serving content", "peer", from, "err", err)
+		n.log.Debug("content not served", "peer", from, "err", err)
 	}
 }
 
 // serveBlob gives a peer the content that a task gives it a right to.
-func (n *Node) serveBlob(from peer.ID, s stream) error {
+func (n *Node) serveBlob(from peer.ID, s stream) (err error) {
 	raw, err := s.ReadFrame(wire.MaxBlobRequest)
 	if err != nil {
 		return err
 	}
-	var req wire.BlobRequest
-	if err := wire.Decode(raw, wire.MaxBlobRequest, &req); err != nil {
+	req, err := wire.DecodeBlobRequest(raw)
+	if err != nil {
 		n.host.Blame(from, err.Error())
 		return err
 	}
-	data, err := n.entitled(atp.ID{ID: from}, req)
-	if err != nil {
-		text := []byte(err.Error())
-		return s.WriteFrame(append([]byte{blobRefused}, text[:min(len(text), maxRefusal)]...))
+	if err := n.entitled(atp.ID{ID: from}, req); err != nil {
+		return refuseBlob(s, err)
 	}
+	f, size, err := n.blobs.open(req.Blob)
+	if err != nil {
+		return refuseBlob(s, err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
 	if err := s.WriteFrame([]byte{blobHere}); err != nil {
 		return err
 	}
-	return s.WriteBlob(bytes.NewReader(data), int64(len(data)))
+	return s.WriteBlob(f, size)
 }
 
-// entitled returns the content if the task gives who a right to it: program
-// and input to whoever may accept the task or has, the result to the requester.
-func (n *Node) entitled(who atp.ID, req wire.BlobRequest) ([]byte, error) {
+func refuseBlob(s stream, why error) error {
+	text := strings.ToValidUTF8(why.Error(), "?")
+	return s.WriteFrame(append([]byte{blobRefused}, text[:min(len(text), maxRefusal)]...))
+}
+
+// entitled reports why the task gives who no right to the content. Program and
+// input are for whoever may accept the task or has, the result is for the
+// requester.
+func (n *Node) entitled(who atp.ID, req wire.BlobRequest) error {
 	r := n.chain.Load()
 	if r == nil {
-		return nil, errNotHere
+		return errNotHere
 	}
-	t, err := n.store.Task(req.Task)
-	if err != nil {
-		return nil, fmt.Errorf("task %s is not known here", req.Task)
+	t, known, err := n.knownTask(req.Task)
+	if err != nil || !known {
+		return fmt.Errorf("task %s is not known here", req.Task)
 	}
-	allowed := false
-	switch req.Blob {
-	case t.Terms.Program, t.Terms.Input:
-		allowed = mayExecute(r, t, who)
-	default:
-		allowed = t.Proof != nil && t.Proof.Result == req.Blob && who == t.Requester.ID
+	if t.Proof != nil && t.Proof.Result == req.Blob && who == t.Requester.ID {
+		return nil
 	}
-	if !allowed {
-		return nil, fmt.Errorf("task %s gives no right to %s", req.Task, req.Blob)
+	if (req.Blob == t.Terms.Program || req.Blob == t.Terms.Input) && mayExecute(r.state(), t, who) {
+		return nil
 	}
-	return n.blobs.get(req.Blob)
+	return fmt.Errorf("task %s gives no right to %s", req.Task, req.Blob)
 }
 
 // mayExecute reports whether who has accepted the task, or could.
-func mayExecute(r *running, t task.Task, who atp.ID) bool {
+func mayExecute(state chain.State, t task.Task, who atp.ID) bool {
 	switch {
 	case t.Acceptance != nil:
 		return t.Acceptance.Executor.ID == who
-	case t.Stage != task.Posted:
+	case t.Stage != task.Posted || who == t.Requester.ID:
 		return false
 	case !t.Terms.Executor.IsZero():
 		return t.Terms.Executor.ID == who
 	}
-	p, ok, err := r.state().Platform(who)
+	p, ok, err := state.Platform(who)
 	if err != nil || !ok {
 		return false
 	}
@@ -109,10 +123,14 @@ func mayExecute(r *running, t task.Task, who atp.ID) bool {
 	return offered && p.Runs(t.Terms.Runtime)
 }
 
-// fetchBlob gets content from the other party of a task, unless it is here.
-func (n *Node) fetchBlob(ctx context.Context, from atp.ID, of, blob cid.Cid) error {
-	if n.blobs.has(blob) {
-		return nil
+// fetchBlob gets content of at most limit bytes from the other party of a task,
+// unless it is here.
+func (n *Node) fetchBlob(ctx context.Context, from atp.ID, req wire.BlobRequest, limit int64) error {
+	if size, here := n.blobs.size(req.Blob); here {
+		return checkSize(size, limit)
+	}
+	if err := n.makeRoom(); err != nil {
+		return err
 	}
 	s, err := n.host.OpenTask(ctx, from.ID)
 	if err != nil {
@@ -120,11 +138,25 @@ func (n *Node) fetchBlob(ctx context.Context, from atp.ID, of, blob cid.Cid) err
 	}
 	// What was received is checked: how the stream ends does not matter.
 	defer s.Reset()
-	return n.receiveBlob(s, of, blob)
+	err = receiveBlob(n.blobs, s, req, limit)
+	switch {
+	case errors.Is(err, errOtherBlob):
+		n.host.Blame(from.ID, err.Error())
+		return fmt.Errorf("%w: %w", errLied, err)
+	case errors.Is(err, p2p.ErrTooLarge):
+		return fmt.Errorf("%w: %w", errLied, err)
+	}
+	return err
 }
 
-func (n *Node) receiveBlob(s stream, of, blob cid.Cid) error {
-	req := wire.BlobRequest{Task: of, Blob: blob}
+func checkSize(have, limit int64) error {
+	if have > limit {
+		return fmt.Errorf("%w: have %d bytes, want at most %d", errLied, have, limit)
+	}
+	return nil
+}
+
+func receiveBlob(into blobs, s stream, req wire.BlobRequest, limit int64) error {
 	raw, err := atp.Encode(&req)
 	if err != nil {
 		return err
@@ -139,30 +171,63 @@ func (n *Node) receiveBlob(s stream, of, blob cid.Cid) error {
 	case len(head) == 0 || head[0] != blobHere:
 		return fmt.Errorf("%w: %q", errRefused, head[min(1, len(head)):])
 	}
-	return n.blobs.receive(blob, func(w io.Writer) error {
-		_, err := s.ReadBlob(w, MaxBlob)
+	return into.receive(req.Blob, func(w io.Writer) error {
+		_, err := s.ReadBlob(w, min(limit, MaxBlob))
 		return err
 	})
 }
 
-// resultOf makes sure that the result of a task in which this platform is a
-// party is here, and opens it.
-func (n *Node) resultOf(ctx context.Context, t task.Task) error {
+// makeRoom keeps the content of the home within its bound.
+func (n *Node) makeRoom() error {
+	return n.blobs.trim(maxBlobs, time.Now().Add(-blobGrace), n.wantedBlobs)
+}
+
+// wantedBlobs is the content of the open tasks of this platform, those whose
+// posting is not final yet included.
+func (n *Node) wantedBlobs() (map[cid.Cid]bool, error) {
+	wanted := map[cid.Cid]bool{}
+	r := n.chain.Load()
+	if r == nil {
+		return wanted, nil
+	}
+	locals, err := n.store.Locals()
+	if err != nil {
+		return nil, err
+	}
+	for _, tx := range locals {
+		for _, op := range tx.Tx().Ops {
+			if post, ok := op.Action.(*chain.FederationTask); ok {
+				wanted[post.Terms.Program], wanted[post.Terms.Input] = true, true
+			}
+		}
+	}
+	err = r.state().EachTask(func(t task.Task) error {
+		if !r.worker.concerns(t) {
+			return nil
+		}
+		wanted[t.Terms.Program], wanted[t.Terms.Input] = true, true
+		if t.Proof != nil {
+			wanted[t.Proof.Result] = true
+		}
+		return nil
+	})
+	return wanted, err
+}
+
+// fetchResult makes sure that the result of a task of ours is here.
+func (n *Node) fetchResult(ctx context.Context, t task.Task) error {
 	if t.Proof == nil || t.Acceptance == nil {
 		return fmt.Errorf("%w: task %s has no result yet", ErrNoBlob, t.ID)
 	}
-	if t.Requester.ID != n.id() {
-		return nil
-	}
-	return n.fetchBlob(ctx, t.Acceptance.Executor.ID, t.ID, t.Proof.Result)
+	return n.fetchBlob(ctx, t.Acceptance.Executor.ID, wire.BlobRequest{Task: t.ID, Blob: t.Proof.Result}, int64(t.Proof.Size))
 }
 
 // searchedTasks is in how many of the newest tasks a result is looked for.
 const searchedTasks = 256
 
-// fetchResult gets the result with this name from whoever executed the task
+// findResult gets the result with this name from whoever executed the task
 // that it answers, which this platform has posted.
-func (n *Node) fetchResult(ctx context.Context, result cid.Cid) error {
+func (n *Node) findResult(ctx context.Context, result cid.Cid) error {
 	refs, err := n.store.Tasks("", searchedTasks)
 	if err != nil {
 		return err
@@ -175,7 +240,7 @@ func (n *Node) fetchResult(ctx context.Context, result cid.Cid) error {
 		if t.Requester.ID != n.id() || t.Proof == nil || t.Proof.Result != result {
 			continue
 		}
-		if err := n.resultOf(ctx, t); err != nil {
+		if err := n.fetchResult(ctx, t); err != nil {
 			return gone(err)
 		}
 		return nil

@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"sync"
+	"time"
 
 	"github.com/ipfs/go-cid"
-	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
@@ -19,36 +18,74 @@ import (
 	"github.com/sage-p2p/sage-p2p/task"
 )
 
-// wallet makes the transactions of the platform's own account. They get their
-// nonces one after the other: one that the mempool refuses leaves no gap.
+// wallet makes the transactions of the platform's own account, each with the
+// first nonce that is free: one that the mempool refuses, or that no block can
+// hold any more, leaves no gap for those after it to wait behind for ever.
 type wallet struct {
 	self    atp.ID
 	genesis bft.GenesisHash
 	state   func() chain.State // after the newest final block
+	current <-chan struct{}    // closed once that state can be trusted to be new
+	ended   <-chan struct{}    // closed when the loop has ended
 	sign    func([]byte) (bft.Signature, error)
 	give    func(replica.Input) bool
 
-	turn sync.Mutex // held while a transaction is made
-	next uint64     // guarded by turn: the nonce after the newest of ours
+	turn chan struct{} // holds one token while a transaction is made
 
-	mu      sync.Mutex
-	waiting map[cid.Cid]chan error // guarded by mu: verdicts of the mempool
-	took    latencies              // guarded by mu
+	mu       sync.Mutex
+	pending  map[uint64]cid.Cid           // guarded by mu: of our own that are not final, by nonce
+	kept     int                          // guarded by mu: transactions on disk that are not final, anybody's
+	waiting  map[cid.Cid]chan error       // guarded by mu: verdicts of the mempool
+	hopeless map[cid.Cid]bool             // guarded by mu: kept ones that the mempool will never take
+	dropped  map[cid.Cid]chain.VerifiedTx // guarded by mu: given up, for those who ask; at most maxDropped
+	took     latencies                    // guarded by mu
 }
 
-// submit makes a transaction with one operation and returns when it is on the
-// disk and on its way.
-func (w *wallet) submit(ctx context.Context, a chain.Action) (chain.VerifiedTx, error) {
-	w.turn.Lock()
-	defer w.turn.Unlock()
-	account, err := w.state().Account(w.self)
+// Bounds of the wallet.
+const (
+	maxLocals  = 1024 // transactions made here that wait on disk
+	maxDropped = 256
+)
+
+// Patience of the wallet.
+const (
+	// currentPatience is how long a transaction waits, after the start, for the
+	// chain here to be as new as the others'.
+	currentPatience = 10 * time.Second
+	// expiryGrace is how long after its end a transaction may still be in a
+	// block: validators refuse a block whose time is that far behind.
+	expiryGrace = 60 * atp.Second
+)
+
+func newWallet(self atp.ID, r *running, sign func([]byte) (bft.Signature, error)) *wallet {
+	return &wallet{
+		self: self, genesis: r.genesis, state: r.state, current: r.current, ended: r.ctx.Done(), sign: sign, give: r.wires.give,
+		turn: make(chan struct{}, 1), pending: map[uint64]cid.Cid{}, waiting: map[cid.Cid]chan error{},
+		hopeless: map[cid.Cid]bool{}, dropped: map[cid.Cid]chain.VerifiedTx{}, took: newLatencies(),
+	}
+}
+
+// submit makes a transaction with one operation, which no block past a time may
+// hold unless that is zero, and returns when it is on the disk and on its way.
+func (w *wallet) submit(ctx context.Context, a chain.Action, expires atp.Millis) (chain.VerifiedTx, error) {
+	if err := w.awaitCurrent(ctx); err != nil {
+		return chain.VerifiedTx{}, err
+	}
+	select {
+	case w.turn <- struct{}{}:
+		defer func() { <-w.turn }()
+	case <-ctx.Done():
+		return chain.VerifiedTx{}, ctx.Err()
+	}
+	state := w.state()
+	account, err := state.Account(w.self)
 	if err != nil {
 		return chain.VerifiedTx{}, err
 	}
-	w.next = max(w.next, account.Nonce)
+	nonce := w.free(account.Nonce)
 	tx, err := chain.SignTx(bft.ZIP215{}, w.genesis, chain.Transaction{
-		Version: chain.TxVersion, From: w.self, Nonce: w.next,
-		Fee: w.state().Params().MinFee, Ops: []chain.Op{{Action: a}},
+		Version: chain.TxVersion, From: w.self, Nonce: nonce, Expires: expires,
+		Fee: state.Params().MinFee, Ops: []chain.Op{{Action: a}},
 	}, w.sign)
 	if err != nil {
 		return chain.VerifiedTx{}, refuse(err)
@@ -56,15 +93,103 @@ func (w *wallet) submit(ctx context.Context, a chain.Action) (chain.VerifiedTx, 
 	if err := w.hand(ctx, tx); err != nil {
 		return chain.VerifiedTx{}, err
 	}
-	w.next++
 	return tx, nil
 }
 
-// resume takes over a nonce that a transaction of before the start has.
-func (w *wallet) resume(nonce uint64) {
-	w.turn.Lock()
-	defer w.turn.Unlock()
-	w.next = max(w.next, nonce+1)
+// awaitCurrent waits until the state can be trusted to be new: a nonce of an old
+// one is spent already.
+func (w *wallet) awaitCurrent(ctx context.Context) error {
+	t := time.NewTimer(currentPatience)
+	defer t.Stop()
+	select {
+	case <-w.current:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-w.ended:
+		return errStopping()
+	case <-t.C:
+		return &view.Error{
+			Code: view.CodeNotReady, Retryable: true, Hint: "see who is connected: sage-p2p validators",
+			Message: "since its start this node has not reached enough validators to know that its chain is the newest",
+		}
+	}
+}
+
+func errStopping() error {
+	return &view.Error{Code: view.CodeNotReady, Message: "the node is stopping", Hint: "try again once it runs", Retryable: true}
+}
+
+// free returns the first nonce that nothing of ours has, given the account's.
+func (w *wallet) free(next uint64) uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for nonce := range w.pending {
+		if nonce < next {
+			delete(w.pending, nonce)
+		}
+	}
+	for w.pending[next].Defined() {
+		next++
+	}
+	return next
+}
+
+// resume takes over the transactions of before the start, before the first new
+// one is made.
+func (w *wallet) resume(locals []chain.VerifiedTx) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.kept = len(locals)
+	for _, tx := range locals {
+		if tx.Tx().From == w.self {
+			w.pending[tx.Tx().Nonce] = tx.ID()
+		}
+	}
+}
+
+// sort parts the transactions that are kept here, and not final, in those that
+// no block can hold any more and the others.
+func (w *wallet) sort(locals []chain.VerifiedTx, now atp.Millis) (dead []cid.Cid, alive []chain.VerifiedTx, err error) {
+	state := w.state()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, tx := range locals {
+		account, err := state.Account(tx.Tx().From)
+		if err != nil {
+			return nil, nil, err
+		}
+		t := tx.Tx()
+		over := t.Expires != 0 && (t.Expires <= state.Tip().Time || t.Expires.Add(expiryGrace) < now)
+		if t.Nonce >= account.Nonce && !over && !w.hopeless[tx.ID()] {
+			alive = append(alive, tx)
+			continue
+		}
+		dead = append(dead, tx.ID())
+		w.drop(tx)
+	}
+	w.kept = len(alive)
+	return dead, alive, nil
+}
+
+// drop forgets a transaction that will never be final. The caller holds mu.
+func (w *wallet) drop(tx chain.VerifiedTx) {
+	delete(w.hopeless, tx.ID())
+	if nonce := tx.Tx().Nonce; tx.Tx().From == w.self && w.pending[nonce] == tx.ID() {
+		delete(w.pending, nonce)
+	}
+	if len(w.dropped) >= maxDropped {
+		clear(w.dropped)
+	}
+	w.dropped[tx.ID()] = tx
+}
+
+// gaveUp returns a transaction that was made here and given up.
+func (w *wallet) gaveUp(id cid.Cid) (chain.VerifiedTx, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	tx, ok := w.dropped[id]
+	return tx, ok
 }
 
 // about notes that a transaction made just now is part of a task.
@@ -93,26 +218,57 @@ func (w *wallet) spentOn(id cid.Cid) uint64 {
 	return w.took.spent[id]
 }
 
-// hand gives a transaction to the loop and waits for the mempool's verdict.
+// hand gives a transaction to the loop and returns the mempool's verdict. Once
+// given it is out of our hands: whatever becomes of ctx, the verdict is awaited,
+// so that nobody is told that what is on its way is not.
 func (w *wallet) hand(ctx context.Context, tx chain.VerifiedTx) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	verdict := make(chan error, 1)
-	w.mu.Lock()
-	w.waiting[tx.ID()] = verdict
-	w.mu.Unlock()
-	defer func() {
-		w.mu.Lock()
-		delete(w.waiting, tx.ID())
-		w.mu.Unlock()
-	}()
+	if err := w.expect(tx.ID(), verdict); err != nil {
+		return err
+	}
 	if !w.give(replica.Transactions{Txs: []chain.VerifiedTx{tx}, Local: true}) {
-		return &view.Error{Code: view.CodeNotReady, Message: "the node is stopping", Hint: "try again once it runs", Retryable: true}
+		return errStopping()
 	}
 	select {
 	case err := <-verdict:
-		return pooled(err)
-	case <-ctx.Done():
-		return ctx.Err()
+		return w.pooled(tx, err)
+	case <-w.ended:
+		return errStopping()
 	}
+}
+
+// expect has the verdict on a transaction told.
+func (w *wallet) expect(id cid.Cid, verdict chan error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.kept >= maxLocals:
+		return &view.Error{Code: view.CodeFull, Message: fmt.Sprintf("%d transactions made here wait already", w.kept), Hint: "try again in a few seconds", Retryable: true}
+	case w.waiting[id] != nil:
+		return &view.Error{Code: view.CodeRefused, Message: "the same transaction is being submitted already", Retryable: true}
+	}
+	w.waiting[id] = verdict
+	return nil
+}
+
+// pooled notes what the mempool made of a transaction, and returns what a user
+// reads of it.
+func (w *wallet) pooled(tx chain.VerifiedTx, err error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err == nil {
+		w.kept++
+	}
+	if no := pooled(err); no != nil {
+		return no
+	}
+	if tx.Tx().From == w.self {
+		w.pending[tx.Tx().Nonce] = tx.ID()
+	}
+	return nil
 }
 
 // verdicts hears what the mempool made of local transactions.
@@ -120,9 +276,14 @@ func (w *wallet) verdicts(list []replica.Verdict) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, v := range list {
-		if back := w.waiting[v.ID]; v.Local && back != nil {
+		if !v.Local {
+			continue
+		}
+		if back := w.waiting[v.ID]; back != nil {
 			back <- v.Err // has room for the one verdict
 			delete(w.waiting, v.ID)
+		} else if errors.Is(v.Err, mempool.ErrUnderpriced) || errors.Is(v.Err, chain.ErrInvalid) {
+			w.hopeless[v.ID] = true
 		}
 	}
 }
@@ -132,9 +293,11 @@ func pooled(err error) error {
 	switch {
 	case err == nil, errors.Is(err, mempool.ErrKnown):
 		return nil
-	case errors.Is(err, mempool.ErrFull):
+	case errors.Is(err, mempool.ErrFull), errors.Is(err, mempool.ErrAhead):
 		return &view.Error{Code: view.CodeFull, Message: err.Error(), Hint: "try again in a few seconds", Retryable: true}
-	case errors.Is(err, chain.ErrInvalid):
+	case errors.Is(err, mempool.ErrFunds):
+		return &view.Error{Code: view.CodeInsufficient, Message: err.Error(), Hint: "see what is available: sage-p2p balance"}
+	case errors.Is(err, mempool.ErrStale), errors.Is(err, mempool.ErrUnderpriced), errors.Is(err, chain.ErrInvalid):
 		return &view.Error{Code: view.CodeRefused, Message: err.Error()}
 	}
 	return refuse(err)
@@ -152,143 +315,4 @@ func refuse(err error) error {
 		return &view.Error{Code: view.CodeRefused, Message: err.Error()}
 	}
 	return err
-}
-
-// afford refuses what the account cannot pay as of the newest final block.
-func (n *Node) afford(r *running, parts ...atp.Amount) error {
-	account, err := r.state().Account(n.id())
-	if err != nil {
-		return err
-	}
-	need := atp.Amount(0)
-	for _, a := range append(parts, r.state().Params().MinFee) {
-		if need, err = need.Add(a); err != nil {
-			need = math.MaxUint64
-			break
-		}
-	}
-	if need > account.Available {
-		return &view.Error{
-			Code:    view.CodeInsufficient,
-			Message: fmt.Sprintf("%s ATP are needed, and %s ATP are available", need, account.Available),
-			Hint:    "see what is available: sage-p2p balance",
-			Height:  view.Height(r.state().Tip().Height),
-		}
-	}
-	return nil
-}
-
-// Transfer implements api.Wallet.
-func (n *Node) Transfer(ctx context.Context, to peer.ID, amount view.Amount) (view.Submission, error) {
-	r, payee, err := n.toward(to)
-	if err != nil {
-		return view.Submission{}, err
-	}
-	if err := n.afford(r, atp.Amount(amount)); err != nil {
-		return view.Submission{}, err
-	}
-	tx, err := r.wallet.submit(ctx, &chain.Transfer{To: payee, Amount: atp.Amount(amount)})
-	return view.Submission{TxID: viewCID(tx.ID())}, err
-}
-
-// CreateLock implements api.Wallet.
-func (n *Node) CreateLock(ctx context.Context, to peer.ID, amount view.Amount, deadline view.Millis) (view.Submission, error) {
-	r, payee, err := n.toward(to)
-	if err != nil {
-		return view.Submission{}, err
-	}
-	if err := n.afford(r, atp.Amount(amount)); err != nil {
-		return view.Submission{}, err
-	}
-	if now := max(nowMillis(), uint64(r.state().Tip().Time)); uint64(deadline) <= now {
-		return view.Submission{}, &view.Error{Code: view.CodeInvalid, Message: "the lock's deadline has passed already", Hint: "give a time to come, such as --until +30m"}
-	}
-	tx, err := r.wallet.submit(ctx, &chain.TransferLock{Payee: payee, Amount: atp.Amount(amount), Deadline: atp.Millis(deadline)})
-	if err != nil {
-		return view.Submission{}, err
-	}
-	id, err := chain.LockID(r.genesis, tx.Tx(), 0)
-	return view.Submission{TxID: viewCID(tx.ID()), LockID: viewCID(id)}, err
-}
-
-// toward checks that somebody can be paid.
-func (n *Node) toward(to peer.ID) (*running, atp.ID, error) {
-	r, err := n.ready()
-	if err != nil {
-		return nil, atp.ID{}, err
-	}
-	payee, err := atp.IDFromPeer(to)
-	if err != nil {
-		return nil, atp.ID{}, &view.Error{Code: view.CodeInvalid, Message: err.Error(), Hint: "give a platform's name or peer ID"}
-	}
-	if payee == n.id() {
-		return nil, atp.ID{}, &view.Error{Code: view.CodeInvalid, Message: "the payee is this platform itself", Hint: "name another platform"}
-	}
-	return r, payee, nil
-}
-
-// CommitLock implements api.Wallet.
-func (n *Node) CommitLock(ctx context.Context, lock view.CID) (view.Submission, error) {
-	return n.endLock(ctx, lock, &chain.TransferCommit{Lock: lock.Cid}, func(l atp.Lock) string {
-		if l.Payer != n.id() {
-			return "only its payer commits a lock"
-		}
-		return ""
-	})
-}
-
-// RollbackLock implements api.Wallet.
-func (n *Node) RollbackLock(ctx context.Context, lock view.CID) (view.Submission, error) {
-	return n.endLock(ctx, lock, &chain.TransferRollback{Lock: lock.Cid}, func(l atp.Lock) string {
-		if l.Payee.ID != n.id() && nowMillis() <= uint64(l.Deadline) {
-			return "before its deadline only the payee gives a lock back"
-		}
-		return ""
-	})
-}
-
-func (n *Node) endLock(ctx context.Context, id view.CID, a chain.Action, objection func(atp.Lock) string) (view.Submission, error) {
-	r, err := n.ready()
-	if err != nil {
-		return view.Submission{}, err
-	}
-	lock, open, err := r.state().Lock(id.Cid)
-	if err != nil {
-		return view.Submission{}, err
-	}
-	height := view.Height(r.state().Tip().Height)
-	switch {
-	case !open:
-		return view.Submission{}, &view.Error{
-			Code: view.CodeRefused, Message: fmt.Sprintf("lock %s is not open: it ended, or never began", id),
-			Hint: "list the open ones: sage-p2p lock list", Height: height,
-		}
-	case lock.Task:
-		return view.Submission{}, &view.Error{
-			Code: view.CodeRefused, Message: "this is a task's lock, which only its settlement ends",
-			Hint: "see it: sage-p2p task show " + id.String(), Height: height,
-		}
-	}
-	if why := objection(lock); why != "" {
-		return view.Submission{}, &view.Error{Code: view.CodeRefused, Message: why, Hint: "list the open locks: sage-p2p lock list", Height: height}
-	}
-	tx, err := r.wallet.submit(ctx, a)
-	return view.Submission{TxID: viewCID(tx.ID()), LockID: id}, err
-}
-
-// SubmitTx implements api.Wallet.
-func (n *Node) SubmitTx(ctx context.Context, encoded []byte) (view.Submission, error) {
-	r, err := n.ready()
-	if err != nil {
-		return view.Submission{}, err
-	}
-	tx, err := chain.DecodeTx(encoded)
-	if err != nil {
-		return view.Submission{}, &view.Error{Code: view.CodeInvalid, Message: err.Error(), Hint: "send one transaction in canonical DAG-CBOR"}
-	}
-	txs, err := verify(r.genesis, n.entropy, []chain.Transaction{tx})
-	if err != nil {
-		return view.Submission{}, &view.Error{Code: view.CodeInvalid, Message: err.Error(), Hint: fmt.Sprintf("sign it for the genesis %s", r.genesis)}
-	}
-	return view.Submission{TxID: viewCID(txs[0].ID())}, r.wallet.hand(ctx, txs[0])
 }

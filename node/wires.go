@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -12,22 +11,25 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
+	"github.com/sage-p2p/sage-p2p/chain"
 	"github.com/sage-p2p/sage-p2p/chain/store"
 	"github.com/sage-p2p/sage-p2p/node/replica"
-	"github.com/sage-p2p/sage-p2p/node/wire"
 	"github.com/sage-p2p/sage-p2p/p2p"
 )
 
-// txTopic is the gossip topic of transactions.
-const txTopic = "txs"
+// The gossip topics.
+const (
+	txTopic   = "txs"   // transactions, in bundles
+	headTopic = "heads" // certificates of new blocks, for observers
+)
 
 // wires joins the loop to the network. What comes in is decoded, its
 // transactions' signatures are checked, and it waits its turn at the loop; a
 // peer that sends faster than the loop takes is slowed down, and no other.
 type wires struct {
 	genesis bft.GenesisHash
+	params  chain.Params
 	host    *p2p.Host
 	store   *store.Store
 	log     *slog.Logger
@@ -35,10 +37,14 @@ type wires struct {
 	work    *errgroup.Group // of the loop: fetches under way
 
 	inputs  chan<- replica.Input
-	answers *queue[replica.Input]
-	jobs    *queue[replica.Job]
+	answers *queue[replica.Input] // to what the loop asked for, which J7 bounds
+	jobs    *queue[replica.Job]   // that the loop asked for, likewise
 	memory  *certificates
 	batch   *p2p.Batcher
+	heads   chan *bft.CommitCert // the newest that is ours to announce
+	head    func() head
+
+	present presence
 
 	mu     sync.Mutex
 	asked  map[uint64]chan<- replica.Answer // guarded by mu: questions at the loop
@@ -66,6 +72,7 @@ func (w *wires) frame(from peer.ID, frame []byte) p2p.Verdict {
 		if err != nil {
 			return p2p.Reject
 		}
+		w.meet(from)
 		w.give(replica.Received{From: bft.ID{ID: from}, Message: m})
 		return p2p.Accept
 	case frameBundle:
@@ -74,10 +81,11 @@ func (w *wires) frame(from peer.ID, frame []byte) p2p.Verdict {
 	return p2p.Reject
 }
 
-// bundle takes transactions, gossiped or sent to us alone. One bad signature
-// condemns the whole bundle: who passes it on has to check it first.
+// bundle takes transactions, gossiped or sent to us alone. One that no block of
+// this chain could hold, or a bad signature, condemns the whole bundle: who
+// passes it on has to check it first, by the same rules.
 func (w *wires) bundle(from peer.ID, raw []byte) p2p.Verdict {
-	txs, err := unbundle(raw)
+	txs, err := unbundle(raw, w.params)
 	if err != nil {
 		return p2p.Reject
 	}
@@ -100,7 +108,8 @@ func (w *wires) send(e replica.Envelope) {
 func (w *wires) post(to bft.ID, slot p2p.Slot, frame []byte) {
 	// A peer that is away gets what matters when it is back: Status says what
 	// it missed. Nothing is lost here that the protocol does not repeat.
-	if err := w.host.Send(to.ID, slot, frame); err != nil && !errors.Is(err, p2p.ErrNotConnected) {
+	err := w.host.Send(to.ID, slot, frame)
+	if err != nil && !errors.Is(err, p2p.ErrNotConnected) && !errors.Is(err, p2p.ErrNotRunning) {
 		w.log.Warn("frame not sent", "peer", to, "bytes", len(frame), "err", err)
 	}
 }
@@ -126,7 +135,8 @@ func (w *wires) gossip(g replica.Gossip) {
 // verify implements carries.
 func (w *wires) verify(j replica.Job) { w.jobs.put(j) }
 
-// judge checks signatures beside the loop until ctx ends. Several may run.
+// judge checks signatures beside the loop until ctx ends. Several may run: each
+// takes one job at a time, so that none waits behind a pile of another's.
 func (w *wires) judge(ctx context.Context) error {
 	for {
 		select {
@@ -134,14 +144,15 @@ func (w *wires) judge(ctx context.Context) error {
 			return nil
 		case <-w.jobs.ready:
 		}
-		for _, j := range w.jobs.take() {
-			v := bft.Verifier{
-				Scheme: bft.ZIP215{}, Genesis: w.genesis, Height: j.Height, Set: j.Set, Entropy: rand.Reader, Memory: w.memory,
-			}
-			m, err := v.Verify(j.Message)
+		for _, j := range w.jobs.take(1) {
+			m, err := w.verifier(j.Height, j.Set).Verify(j.Message)
 			w.answers.put(replica.Verified{Job: j, Message: m, Err: err})
 		}
 	}
+}
+
+func (w *wires) verifier(h bft.Height, set bft.ValidatorSet) bft.Verifier {
+	return bft.Verifier{Scheme: bft.ZIP215{}, Genesis: w.genesis, Height: h, Set: set, Entropy: rand.Reader, Memory: w.memory}
 }
 
 // certificates remembers those found good, for several verifiers at once.
@@ -170,148 +181,4 @@ func (c *certificates) Add(d bft.Digest) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ring.Add(d)
-}
-
-// event takes news of peers.
-func (w *wires) event(e p2p.Event) {
-	switch e := e.(type) {
-	case p2p.PeerUp:
-		w.give(replica.Connected{Peer: bft.ID{ID: e.ID}})
-	case p2p.PeerDown:
-		w.give(replica.Disconnected{Peer: bft.ID{ID: e.ID}})
-	}
-}
-
-// fetch implements carries. The replica bounds how many are under way.
-func (w *wires) fetch(f replica.Fetch) {
-	w.work.Go(func() error {
-		got, err := w.ask(w.ctx, f)
-		if err != nil {
-			w.log.Debug("fetch", "peer", f.Peer, "err", err)
-		}
-		got.Fetch = f
-		w.answers.put(got)
-		return nil
-	})
-}
-
-// ask asks a peer and checks all signatures in its reply.
-func (w *wires) ask(ctx context.Context, f replica.Fetch) (replica.Fetched, error) {
-	q := question(f.Want)
-	raw, err := atp.Encode(&q)
-	if err != nil {
-		return replica.Fetched{}, err
-	}
-	raw, err = w.host.Request(ctx, f.Peer.ID, raw, p2p.MaxResponse)
-	if err != nil {
-		return replica.Fetched{}, err
-	}
-	var got replica.Fetched
-	if err := w.unpack(raw, &got); err != nil {
-		w.host.Blame(f.Peer.ID, fmt.Sprintf("reply to a fetch: %v", err))
-		return replica.Fetched{}, err
-	}
-	return got, nil
-}
-
-func (w *wires) unpack(raw []byte, got *replica.Fetched) error {
-	var r wire.Reply
-	if err := wire.Decode(raw, wire.MaxReply, &r); err != nil {
-		return err
-	}
-	var err error
-	if got.Txs, err = verify(w.genesis, rand.Reader, r.Txs); err != nil {
-		return err
-	}
-	for _, p := range r.Blocks {
-		b, err := p.Body.Verify(bft.ZIP215{}, rand.Reader, w.genesis, p.Header)
-		if err != nil {
-			return err
-		}
-		got.Blocks = append(got.Blocks, replica.FetchedBlock{Block: b, Cert: p.Cert})
-	}
-	return nil
-}
-
-// serve answers a question of a peer: from the store what is final, from the
-// loop what only the replica holds.
-func (w *wires) serve(ctx context.Context, from peer.ID, q wire.Question) (wire.Reply, error) {
-	if q.To > 0 {
-		return w.serveRange(replica.Range{From: q.From, To: q.To})
-	}
-	var reply wire.Reply
-	want := replica.Want{}
-	if q.Block != nil {
-		if b, ok, err := w.store.Body(*q.Block); err != nil || ok {
-			return wire.Reply{Blocks: []wire.Parcel{{Header: b.Header, Body: b.Body()}}}, err
-		}
-		want.Block = *q.Block
-	}
-	want.Txs = q.Txs
-	a, err := w.consult(ctx, from, want)
-	if err != nil {
-		return wire.Reply{}, err
-	}
-	for _, tx := range a.Txs {
-		reply.Txs = append(reply.Txs, tx.Tx())
-	}
-	if a.Block != nil {
-		reply.Blocks = []wire.Parcel{{Header: a.Block.Header, Body: a.Block.Body()}}
-	}
-	return reply, nil
-}
-
-// maxServed is after how many bytes of transactions a reply takes no further block.
-const maxServed = 4 << 20
-
-// serveRange returns final blocks with their certificates, as many as fit.
-func (w *wires) serveRange(r replica.Range) (wire.Reply, error) {
-	var reply wire.Reply
-	size := 0
-	for b, err := range w.store.Blocks(r.From) {
-		if err != nil {
-			return wire.Reply{}, err
-		}
-		if b.Block.Header.Height > r.To || len(reply.Blocks) == replica.MaxRange || size > maxServed {
-			break
-		}
-		for _, tx := range b.Block.Txs {
-			size += len(tx.Bytes())
-		}
-		cert := b.Cert
-		reply.Blocks = append(reply.Blocks, wire.Parcel{Header: b.Block.Header, Body: b.Block.Body(), Cert: &cert})
-	}
-	return reply, nil
-}
-
-// consult asks the loop.
-func (w *wires) consult(ctx context.Context, from peer.ID, want replica.Want) (replica.Answer, error) {
-	id, back := w.handle.Add(1), make(chan replica.Answer, 1)
-	w.mu.Lock()
-	w.asked[id] = back
-	w.mu.Unlock()
-	defer func() {
-		w.mu.Lock()
-		delete(w.asked, id)
-		w.mu.Unlock()
-	}()
-	if !w.give(replica.Asked{From: bft.ID{ID: from}, Request: id, Want: want}) {
-		return replica.Answer{}, context.Canceled
-	}
-	select {
-	case a := <-back:
-		return a, nil
-	case <-ctx.Done():
-		return replica.Answer{}, ctx.Err()
-	}
-}
-
-// answer implements carries.
-func (w *wires) answer(a replica.Answer) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if back := w.asked[a.Request]; back != nil {
-		back <- a // has room for the one answer
-		delete(w.asked, a.Request)
-	}
 }

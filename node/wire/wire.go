@@ -13,6 +13,7 @@ import (
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/chain"
+	"github.com/sage-p2p/sage-p2p/task"
 )
 
 //go:generate go run ./gen/gen.go
@@ -70,13 +71,13 @@ type BlobRequest struct {
 // Announcement is what a platform that founds a federation tells the others,
 // again and again, until there is one.
 type Announcement struct {
-	Name      string     `cborgen:"maxlen=64"`
-	Time      atp.Millis // of its wish; the genesis takes the latest
-	Expect    uint64     // how many founders
-	Params    [32]byte   // hash of the genesis parameters that it wants
-	Draft     [32]byte   // hash of the genesis that it has signed; zero before
-	Signature bft.Signature
-	Genesis   []byte `cborgen:"maxlen=1048576"` // once complete, as JSON
+	Name      string        `cborgen:"maxlen=64"`
+	Time      atp.Millis    // of its wish
+	Expect    uint64        // how many founders
+	Params    [32]byte      // hash of the genesis parameters that it wants
+	Draft     [32]byte      // hash of the genesis that it would sign, or has signed; zero while it would sign none
+	Signature bft.Signature // under Draft; zero before
+	Genesis   []byte        `cborgen:"maxlen=1048576"` // once complete, as JSON
 }
 
 // Decode reads v from all of raw, at most limit bytes.
@@ -102,8 +103,31 @@ func DecodeQuestion(raw []byte) (Question, error) {
 	switch {
 	case asked != 1:
 		return Question{}, fmt.Errorf("%w: question for %d things, want one", ErrMalformed, asked)
-	case q.From > q.To:
+	case q.To > 0 && (q.From == 0 || q.From > q.To) || q.From > 0 && q.To == 0:
 		return Question{}, fmt.Errorf("%w: question for blocks %d to %d", ErrMalformed, q.From, q.To)
 	}
 	return q, nil
+}
+
+// DecodeBlobRequest reads a request for content.
+func DecodeBlobRequest(raw []byte) (BlobRequest, error) {
+	var r BlobRequest
+	err := Decode(raw, MaxBlobRequest, &r)
+	return r, err
+}
+
+// DecodeAnnouncement reads an announcement and checks that a genesis could be
+// made of what it says.
+func DecodeAnnouncement(raw []byte) (Announcement, error) {
+	var a Announcement
+	if err := Decode(raw, MaxAnnouncement, &a); err != nil {
+		return Announcement{}, err
+	}
+	if err := task.Name(a.Name).Check(); err != nil {
+		return Announcement{}, fmt.Errorf("%w: announcement: name: %w", ErrMalformed, err)
+	}
+	if a.Time == 0 || a.Expect == 0 || a.Expect > bft.MaxValidators {
+		return Announcement{}, fmt.Errorf("%w: announcement: have time %d and %d founders, want a time and 1 to %d", ErrMalformed, a.Time, a.Expect, bft.MaxValidators)
+	}
+	return a, nil
 }

@@ -1,0 +1,349 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/chain"
+	"github.com/sage-p2p/sage-p2p/node/api/view"
+	"github.com/sage-p2p/sage-p2p/node/wire"
+	"github.com/sage-p2p/sage-p2p/task"
+	"github.com/sage-p2p/sage-p2p/task/exec"
+)
+
+// hostTries is how often a task is executed when this machine fails at it.
+const hostTries = 3
+
+// execute takes the task through acceptance, execution and proof. What depends
+// on others, fetching and becoming final, keeps no slot from other tasks.
+func (w *worker) execute(ctx context.Context, t task.Task) error {
+	if err := w.prepare(ctx, t); err != nil {
+		return err
+	}
+	var proof *task.Proof
+	err := w.inSlot(ctx, func() (err error) {
+		t, proof, err = w.work(ctx, t.ID)
+		return err
+	})
+	if err != nil || proof == nil {
+		return err
+	}
+	return w.submit(ctx, &chain.FederationProof{Task: t.ID, Proof: *proof}, t.Deadline, func(a chain.Action) bool {
+		p, ok := a.(*chain.FederationProof)
+		return ok && p.Task == t.ID
+	})
+}
+
+// inSlot calls f when it is a task's turn to use the machine.
+func (w *worker) inSlot(ctx context.Context, f func() error) error {
+	select {
+	case w.slots <- struct{}{}:
+		defer func() { <-w.slots }()
+		return f()
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// work accepts the task if it is still to be had, and executes it if it is
+// ours. Without a proof there was nothing to do.
+func (w *worker) work(ctx context.Context, id cid.Cid) (task.Task, *task.Proof, error) {
+	t, known, err := w.n.knownTask(id) // it may have moved meanwhile
+	if err != nil || !known {
+		return t, nil, err
+	}
+	if t.Stage == task.Posted {
+		if t, err = w.accept(ctx, t); err != nil {
+			return t, nil, err
+		}
+	}
+	if t.Stage != task.Accepted || t.Acceptance.Executor.ID != w.n.id() {
+		return t, nil, nil // somebody else was first, or it ended
+	}
+	proof, done, err := w.journal.result(t.ID)
+	if err != nil || done {
+		return t, &proof, err
+	}
+	if proof, err = w.perform(ctx, t); err != nil {
+		return t, nil, err
+	}
+	proof, err = w.journal.produced(t.ID, proof)
+	return t, &proof, err
+}
+
+// accept notes the promise and accepts. It returns the task as it stands once
+// the acceptance is final.
+func (w *worker) accept(ctx context.Context, t task.Task) (task.Task, error) {
+	if err := w.suits(t); err != nil {
+		return t, err
+	}
+	if err := w.journal.promise(t); err != nil {
+		return t, err
+	}
+	if err := w.journal.prune(maxEntries, w.settled); err != nil {
+		return t, err
+	}
+	economy := w.r.state().Params().Economy
+	bond := economy.Charges(t.Terms.Price, 0).MinBond(t.Terms.Class)
+	err := w.submit(ctx, &chain.TaskAccept{Task: t.ID, Bond: bond}, t.Deadline, func(a chain.Action) bool {
+		p, ok := a.(*chain.TaskAccept)
+		return ok && p.Task == t.ID
+	})
+	if err != nil {
+		return t, err
+	}
+	now, known, err := w.n.knownTask(t.ID)
+	if err == nil && !known {
+		err = fmt.Errorf("node: task %s was accepted and is gone", t.ID)
+	}
+	return now, err
+}
+
+func (w *worker) settled(id cid.Cid) (bool, error) {
+	t, known, err := w.n.knownTask(id)
+	return known && t.Stage == task.Settled, err
+}
+
+// suits reports, as errDeclined, why this platform does not take the task.
+func (w *worker) suits(t task.Task) error {
+	decline := func(format string, args ...any) error {
+		return fmt.Errorf("%w: %w", errDeclined, fmt.Errorf(format, args...))
+	}
+	if _, err := w.n.runtimes.Runtime(string(t.Terms.Runtime)); err != nil {
+		return decline("%w", err)
+	}
+	p, registered, err := w.r.state().Platform(w.n.id())
+	if err != nil {
+		return err
+	}
+	offer, offered := p.Offer(t.Terms.Type)
+	switch {
+	case !registered || !offered:
+		return decline("not registered for tasks of type %s", t.Terms.Type)
+	case w.left(t.Deadline) <= 0:
+		return decline("its offer has ended")
+	case offer.Quote(t.Terms.Complexity, 0) > t.Terms.Price:
+		return decline("price: have %s ATP, want at least %s ATP", t.Terms.Price, offer.Quote(t.Terms.Complexity, 0))
+	case !t.Terms.Horizon.Within(p.Horizon):
+		return decline("its horizon is wider than ours")
+	case t.Terms.InputSize > exec.MaxInput:
+		return decline("input: have %d bytes, want at most %d", t.Terms.InputSize, exec.MaxInput)
+	}
+	account, err := w.r.state().Account(w.n.id())
+	if err != nil {
+		return err
+	}
+	bond := w.r.state().Params().Economy.Charges(t.Terms.Price, 0).MinBond(t.Terms.Class)
+	if account.Available < bond {
+		return decline("bond: have %s ATP available, want %s ATP", account.Available, bond)
+	}
+	return nil
+}
+
+// left is how long it is until a deadline, by our clock or by the chain's time,
+// whichever is further.
+func (w *worker) left(deadline atp.Millis) time.Duration {
+	now := max(atp.Millis(nowMillis()), w.r.state().Tip().Time)
+	if now >= deadline {
+		return 0
+	}
+	return time.Duration(deadline-now) * time.Millisecond
+}
+
+// prepare fetches program and input, before the task's deadline, and checks
+// that they can be executed: nothing is promised that is not here. For a task
+// whose result is known there is nothing to prepare.
+func (w *worker) prepare(ctx context.Context, t task.Task) error {
+	if t.Stage == task.Posted {
+		if err := w.suits(t); err != nil {
+			return err
+		}
+	} else if _, done, err := w.journal.result(t.ID); err != nil || done {
+		return err
+	}
+	until, cancel := context.WithTimeout(ctx, w.left(t.Deadline))
+	defer cancel()
+	for _, blob := range []struct {
+		id    cid.Cid
+		limit int64
+	}{{t.Terms.Program, exec.MaxProgram}, {t.Terms.Input, int64(t.Terms.InputSize)}} {
+		if err := w.obtain(until, t, blob.id, blob.limit); err != nil {
+			return err
+		}
+	}
+	if size, _ := w.n.blobs.size(t.Terms.Input); task.Size(size) != t.Terms.InputSize {
+		return fmt.Errorf("%w: input: have %d bytes, the terms say %d", errDeclined, size, t.Terms.InputSize)
+	}
+	rt, err := w.n.runtimes.Runtime(string(t.Terms.Runtime))
+	if err != nil {
+		return fmt.Errorf("%w: %w", errDeclined, err)
+	}
+	program, err := w.n.blobs.get(t.Terms.Program)
+	if err != nil {
+		return err
+	}
+	if err := rt.Check(program); err != nil {
+		return fmt.Errorf("%w: %w", errDeclined, err)
+	}
+	return nil
+}
+
+// obtain fetches content from the requester until it is here, ctx ends, or it
+// is plain that it will never be what the task says.
+func (w *worker) obtain(ctx context.Context, t task.Task, blob cid.Cid, limit int64) error {
+	for pause := retryFirst; ; pause = min(2*pause, retryMost) {
+		err := w.n.fetchBlob(ctx, t.Requester.ID, wire.BlobRequest{Task: t.ID, Blob: blob}, limit)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, errLied):
+			return fmt.Errorf("%w: %w", errDeclined, err)
+		}
+		if now, known, storeErr := w.n.knownTask(t.ID); storeErr != nil || !known || now.Stage != t.Stage {
+			return errors.Join(fmt.Errorf("%w: it moved before its content was here: %w", errDeclined, err), storeErr)
+		}
+		if !sleep(ctx, pause) {
+			return fmt.Errorf("%w: its requester did not serve it in time: %w", errDeclined, err)
+		}
+	}
+}
+
+// perform executes the task and stores its result. A machine that fails tries
+// again while there is time.
+func (w *worker) perform(ctx context.Context, t task.Task) (task.Proof, error) {
+	rt, err := w.n.runtimes.Runtime(string(t.Terms.Runtime))
+	if err != nil {
+		return task.Proof{}, err
+	}
+	program, err := w.n.blobs.get(t.Terms.Program)
+	if err != nil {
+		return task.Proof{}, err
+	}
+	input, err := w.n.blobs.get(t.Terms.Input)
+	if err != nil {
+		return task.Proof{}, err
+	}
+	for try := 1; ; try++ {
+		left := w.left(t.Deadline)
+		if left <= 0 {
+			return task.Proof{}, errors.New("node: its execution window ended before it was executed")
+		}
+		got, err := rt.Run(ctx, exec.Job{
+			Task: t.ID, Program: program, Input: input, AcceptTime: t.Acceptance.Time,
+			MemoryPages: uint32(t.Terms.Memory / task.Page), OutputLimit: exec.MaxOutput, TimeLimit: left,
+		})
+		switch {
+		case ctx.Err() != nil:
+			return task.Proof{}, ctx.Err()
+		case errors.Is(err, exec.ErrHost) && try < hostTries:
+			w.n.log.Warn("execution failed here, and is tried again", "task", t.ID, "err", err)
+		case err != nil:
+			return w.withdrawal(t.ID, err)
+		default:
+			return w.proofOf(got)
+		}
+	}
+}
+
+// withdrawal is the proof of a task that this platform could not execute: its
+// claim of nothing gives the requester the price back now, not at the deadline.
+func (w *worker) withdrawal(id cid.Cid, why error) (task.Proof, error) {
+	w.n.log.Warn("task withdrawn", "task", id, "err", why)
+	output := exec.EncodeFailed(exec.TrapCode)
+	record, err := w.n.blobs.putRecord(output)
+	if err := errors.Join(err, w.journal.fail(id, why)); err != nil {
+		return task.Proof{}, errors.Join(why, err)
+	}
+	nothing := task.PPM(0)
+	return task.Proof{Result: record, Size: task.Size(len(output)), Claim: &nothing}, nil
+}
+
+// proofOf stores a result, and names it.
+func (w *worker) proofOf(got exec.Result) (task.Proof, error) {
+	proof := task.Proof{
+		Size:   task.Size(len(got.Output)),
+		Record: task.Record{Latency: atp.Span(got.Elapsed.Milliseconds()), Iterations: 1},
+	}
+	err := w.n.makeRoom()
+	switch {
+	case err != nil:
+	case got.Failed:
+		proof.Result, err = w.n.blobs.putRecord(got.Output)
+	default:
+		proof.Result, err = w.n.blobs.putBytes(got.Output)
+	}
+	return proof, err
+}
+
+// submit makes a transaction, unless one of before a restart says the same, and
+// waits until it is final. It tries again while there is no room for it, until
+// the deadline has passed.
+func (w *worker) submit(ctx context.Context, a chain.Action, deadline atp.Millis, same func(chain.Action) bool) error {
+	tx, waits, err := w.n.ownPending(same)
+	if err != nil || waits {
+		return errors.Join(err, w.final(ctx, tx.ID()))
+	}
+	for pause := retryFirst; ; pause = min(2*pause, retryMost) {
+		tx, err := w.r.wallet.submit(ctx, a, deadline.Add(expiryGrace))
+		if err == nil {
+			return w.final(ctx, tx.ID())
+		}
+		var no *view.Error
+		if !errors.As(err, &no) || !no.Retryable || w.left(deadline) <= 0 {
+			return err
+		}
+		if !sleep(ctx, pause) {
+			return ctx.Err()
+		}
+	}
+}
+
+// ownPending returns a transaction of ours that is not final yet and does what
+// is asked for.
+func (n *Node) ownPending(does func(chain.Action) bool) (chain.VerifiedTx, bool, error) {
+	locals, err := n.store.Locals()
+	if err != nil {
+		return chain.VerifiedTx{}, false, err
+	}
+	for _, tx := range locals {
+		for _, op := range tx.Tx().Ops {
+			if tx.Tx().From == n.id() && does(op.Action) {
+				return tx, true, nil
+			}
+		}
+	}
+	return chain.VerifiedTx{}, false, nil
+}
+
+// errGivenUp reports a transaction that no block can hold any more.
+var errGivenUp = errors.New("node: transaction was in no block in time")
+
+// final waits until a transaction of ours is final, and returns why its
+// operations failed, if they did.
+func (w *worker) final(ctx context.Context, id cid.Cid) error {
+	for {
+		changed := w.n.hub.Changed()
+		_, gaveUp := w.r.wallet.gaveUp(id) // before looking: what is final has been given up too
+		tx, ok, err := w.n.finalTx(id)
+		switch {
+		case err != nil:
+			return err
+		case ok && !tx.Receipt.OK():
+			return fmt.Errorf("node: refused in block %d: %s", tx.Height, tx.Receipt.Detail)
+		case ok:
+			return nil
+		case gaveUp:
+			return fmt.Errorf("%w: %s", errGivenUp, id)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

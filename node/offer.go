@@ -1,0 +1,130 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+
+	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/chain"
+	"github.com/sage-p2p/sage-p2p/node/api/view"
+	"github.com/sage-p2p/sage-p2p/task"
+)
+
+// register publishes what this platform offers, once: its runtimes, at the
+// default prices. Changing it afterwards is the operator's (platform register).
+func (w *worker) register(ctx context.Context) error {
+	if w.n.cfg.NoWork || len(w.n.runtimes.Names()) == 0 {
+		return nil
+	}
+	if _, done, err := w.r.state().Platform(w.n.id()); err != nil || done {
+		return err
+	}
+	until := max(atp.Millis(nowMillis()), w.r.state().Tip().Time).Add(atp.Day)
+	err := w.submit(ctx, &chain.PlatformRegister{Platform: w.n.defaultPlatform()}, until, func(a chain.Action) bool {
+		_, ok := a.(*chain.PlatformRegister)
+		return ok
+	})
+	if err != nil && ctx.Err() == nil {
+		w.n.hub.alarm(fmt.Sprintf("this platform could not register, and gets no tasks: %v: try sage-p2p platform register --name ANOTHER", err))
+	}
+	return nil
+}
+
+// defaultPlatform is what a platform says of itself unless told otherwise.
+func (n *Node) defaultPlatform() task.Platform {
+	p := task.Platform{
+		Name:     task.Name(n.cfg.Name),
+		Hardware: task.Hardware{RAM: task.Size(machineRAM()), Architecture: runtime.GOARCH},
+		Horizon:  task.Horizon{Spatial: task.Global, Temporal: task.Epoch, Complexity: task.SocietyWide},
+	}
+	for _, t := range []task.Type{task.Vision, task.SensorFusion, task.Coordination, task.Consolidation} {
+		p.Offers = append(p.Offers, task.DefaultOffer(t))
+	}
+	for _, name := range n.runtimes.Names() {
+		p.Runtimes = append(p.Runtimes, task.Runtime(name))
+	}
+	return p
+}
+
+// machineRAM returns the machine's memory in bytes, or 0 where it is not told.
+func machineRAM() uint64 {
+	raw, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	var kib uint64
+	if _, err := fmt.Sscanf(string(raw), "MemTotal: %d kB", &kib); err != nil {
+		return 0
+	}
+	return kib << 10
+}
+
+// Register implements api.Wallet.
+func (n *Node) Register(ctx context.Context, reg view.Registration) (view.Submission, error) {
+	r, err := n.ready()
+	if err != nil {
+		return view.Submission{}, err
+	}
+	p, registered, err := r.state().Platform(n.id())
+	if err != nil {
+		return view.Submission{}, err
+	}
+	if !registered {
+		p = n.defaultPlatform()
+	}
+	overlay(&p, reg)
+	if err := p.Check(); err != nil {
+		return view.Submission{}, refuse(err)
+	}
+	tx, err := r.wallet.submit(ctx, &chain.PlatformRegister{Platform: p}, 0)
+	return view.Submission{TxID: viewCID(tx.ID())}, err
+}
+
+// overlay puts what a registration says over what was there.
+func overlay(p *task.Platform, reg view.Registration) {
+	if reg.Name != "" {
+		p.Name = task.Name(reg.Name)
+	}
+	if reg.Society != "" {
+		p.Society = task.Society(reg.Society)
+	}
+	if h := reg.Hardware; h != nil {
+		p.Hardware = task.Hardware{
+			RAM: task.Size(h.RAMMiB) * task.MiB, Accelerators: h.AcceleratorCores, Power: h.PowerMilliwatts, Architecture: h.Architecture,
+		}
+	}
+	if h := reg.Horizon; h != nil {
+		p.Horizon = horizonOver(p.Horizon, *h)
+	}
+	if len(reg.Offers) > 0 {
+		p.Offers = nil
+	}
+	for _, o := range reg.Offers {
+		p.Offers = append(p.Offers, task.Offer{
+			Type: task.Type(o.Type), Low: atp.Amount(o.LowUATP), Medium: atp.Amount(o.MediumUATP),
+			High: atp.Amount(o.HighUATP), Critical: atp.Amount(o.CriticalUATP),
+		})
+	}
+	if len(reg.Runtimes) > 0 {
+		p.Runtimes = nil
+	}
+	for _, rt := range reg.Runtimes {
+		p.Runtimes = append(p.Runtimes, task.Runtime(rt))
+	}
+}
+
+// horizonOver puts the dimensions that h gives over those of base.
+func horizonOver(base task.Horizon, h view.Horizon) task.Horizon {
+	if h.Spatial != "" {
+		base.Spatial = task.Spatial(h.Spatial)
+	}
+	if h.Temporal != "" {
+		base.Temporal = task.Temporal(h.Temporal)
+	}
+	if h.Complexity != "" {
+		base.Complexity = task.Scope(h.Complexity)
+	}
+	return base
+}

@@ -1,0 +1,247 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/chain"
+	"github.com/sage-p2p/sage-p2p/node/api/view"
+	"github.com/sage-p2p/sage-p2p/task"
+)
+
+// PostTask implements api.Wallet.
+func (n *Node) PostTask(ctx context.Context, t view.NewTask, executor peer.ID) (view.Submission, error) {
+	r, err := n.ready()
+	if err != nil {
+		return view.Submission{}, err
+	}
+	terms, err := n.terms(r, t)
+	if err != nil {
+		return view.Submission{}, err
+	}
+	sub := view.Submission{Executor: executor}
+	switch {
+	case executor != "":
+		terms.Executor = atp.OptionalID{ID: atp.ID{ID: executor}}
+	case t.To != view.ToOpen:
+		picked, err := n.route(r, terms)
+		if err != nil {
+			return view.Submission{}, err
+		}
+		terms.Executor = atp.OptionalID{ID: picked.id}
+		sub.Executor, sub.Routing = picked.id.ID, picked.why
+	}
+	if err := n.priceOf(r, &terms); err != nil {
+		return view.Submission{}, err
+	}
+	if err := terms.Validate(r.state().Params().Economy, r.state().Totals().Supply); err != nil {
+		return view.Submission{}, refuse(err)
+	}
+	fee := r.state().Params().Economy.Charges(terms.Price, 0).Fee
+	if err := n.afford(r, terms.Price, fee); err != nil {
+		return view.Submission{}, err
+	}
+	tx, err := r.wallet.submit(ctx, &chain.FederationTask{Terms: terms}, 0)
+	if err != nil {
+		return view.Submission{}, err
+	}
+	id, err := chain.TaskID(r.genesis, tx.Tx(), 0)
+	if err == nil {
+		r.wallet.about(tx.ID(), id)
+	}
+	sub.TxID, sub.TaskID = viewCID(tx.ID()), viewCID(id)
+	return sub, err
+}
+
+// terms fills in what a new task leaves to the defaults.
+func (n *Node) terms(r *running, t view.NewTask) (task.Terms, error) {
+	terms := r.state().Params().Economy.DefaultTerms()
+	terms.Type, terms.Runtime = task.Type(t.Type), task.Runtime(t.Runtime)
+	terms.Program, terms.Input = t.Program.Cid, t.Input.Cid
+	terms.Price, terms.Private = atp.Amount(t.PriceUATP), t.Private
+	terms.Horizon = horizonOver(terms.Horizon, t.Horizon)
+	if t.Complexity != "" {
+		terms.Complexity = task.Complexity(t.Complexity)
+	}
+	if t.MinQualityPPM != 0 {
+		terms.MinQuality = task.PPM(t.MinQualityPPM)
+	}
+	if t.Verify != "" {
+		terms.Class = task.Class(t.Verify)
+	}
+	if t.OfferWindowMS != 0 {
+		terms.OfferWindow = atp.Span(t.OfferWindowMS)
+	}
+	if t.ExecutionWindowMS != 0 {
+		terms.ExecutionWindow = atp.Span(t.ExecutionWindowMS)
+	}
+	for _, blob := range []cid.Cid{terms.Program, terms.Input} {
+		if !n.blobs.has(blob) {
+			return terms, &view.Error{
+				Code: view.CodeNotFound, Message: fmt.Sprintf("this node does not hold the content %s", blob),
+				Hint: "send the file itself with the request",
+			}
+		}
+	}
+	size, _ := n.blobs.size(terms.Input)
+	terms.InputSize = task.Size(size)
+	return terms, n.checkProgram(terms)
+}
+
+// checkProgram refuses a program that no platform could execute, before a price
+// is locked for it. Of a runtime that is not here nothing is known.
+func (n *Node) checkProgram(terms task.Terms) error {
+	rt, err := n.runtimes.Runtime(string(terms.Runtime))
+	if err != nil {
+		return nil
+	}
+	program, err := n.blobs.get(terms.Program)
+	if err != nil {
+		return err
+	}
+	if err := rt.Check(program); err != nil {
+		return &view.Error{Code: view.CodeInvalid, Message: fmt.Sprintf("no platform could execute the program: %v", err), Hint: "see what a program is: sage-p2p task submit --help"}
+	}
+	return nil
+}
+
+// priceOf fills in the executor's own quote where no price was named.
+func (n *Node) priceOf(r *running, terms *task.Terms) error {
+	if terms.Price > 0 {
+		return nil
+	}
+	p, registered, err := r.state().Platform(terms.Executor.ID)
+	if err != nil {
+		return err
+	}
+	offer, offered := p.Offer(terms.Type)
+	if !registered || !offered {
+		offer = task.DefaultOffer(terms.Type)
+	}
+	terms.Price = offer.Quote(terms.Complexity, 0)
+	return nil
+}
+
+// route picks the executor of a task.
+func (n *Node) route(r *running, terms task.Terms) (choice, error) {
+	all, err := n.candidates(r, terms.Type)
+	if err != nil {
+		return choice{}, err
+	}
+	picked, out := r.router.pick(time.Now(), terms, all)
+	if picked.id.IsZero() {
+		why := "no other platform is registered"
+		if len(out) > 0 {
+			why = reasons(out)
+		}
+		return choice{}, &view.Error{
+			Code: view.CodeRefused, Message: "no platform can take this task: " + why,
+			Hint: "see who offers what: sage-p2p platforms", Retryable: true, Height: view.Height(r.state().Tip().Height),
+		}
+	}
+	return picked, nil
+}
+
+// candidates returns the other platforms as the router sees them.
+func (n *Node) candidates(r *running, of task.Type) ([]candidate, error) {
+	state := r.state()
+	working := map[atp.ID]bool{}
+	err := state.EachTask(func(t task.Task) error {
+		if t.Stage == task.Accepted {
+			working[t.Acceptance.Executor.ID] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	trips := map[peer.ID]time.Duration{}
+	for _, p := range n.host.Peers() {
+		trips[p.ID] = max(1, p.RTT)
+	}
+	day, decay := task.DayOf(state.Tip().Time), state.Params().Economy.Decay
+	var all []candidate
+	err = state.EachPlatform(func(id atp.ID, p task.Platform) error {
+		if id == n.id() {
+			return nil
+		}
+		e, _, err := state.Evidence(task.Key{Who: id, Role: task.Executor, Type: of})
+		all = append(all, candidate{
+			id: id, platform: p, lcb: e.At(day, decay).LowerBound(), busy: working[id],
+			connected: trips[id.ID] > 0, roundTrip: trips[id.ID],
+		})
+		return err
+	})
+	return all, err
+}
+
+// Acknowledge implements api.Wallet.
+func (n *Node) Acknowledge(ctx context.Context, id view.CID, m view.Mark) (view.Submission, error) {
+	r, t, err := n.ownTask(id)
+	if err != nil {
+		return view.Submission{}, err
+	}
+	if t.Stage != task.Proven {
+		return view.Submission{}, n.wrongStage(t, "it can be judged once its result is proven, and until it is settled")
+	}
+	mark := task.S
+	switch {
+	case m.Refuse:
+		mark = 0
+	case m.QualityPPM != nil:
+		mark = task.PPM(*m.QualityPPM)
+	case t.Proof.Claim != nil:
+		mark = *t.Proof.Claim
+	}
+	tx, err := r.wallet.submit(ctx, &chain.TaskAcknowledge{Task: t.ID, Mark: mark}, 0)
+	if err == nil {
+		r.wallet.about(tx.ID(), t.ID)
+	}
+	return view.Submission{TxID: viewCID(tx.ID()), TaskID: id}, err
+}
+
+// CancelTask implements api.Wallet.
+func (n *Node) CancelTask(ctx context.Context, id view.CID) (view.Submission, error) {
+	r, t, err := n.ownTask(id)
+	if err != nil {
+		return view.Submission{}, err
+	}
+	if t.Stage != task.Posted {
+		return view.Submission{}, n.wrongStage(t, "it can be cancelled only until somebody accepts it")
+	}
+	tx, err := r.wallet.submit(ctx, &chain.TaskCancel{Task: t.ID}, 0)
+	return view.Submission{TxID: viewCID(tx.ID()), TaskID: id}, err
+}
+
+// ownTask returns a task that this platform has posted.
+func (n *Node) ownTask(id view.CID) (*running, task.Task, error) {
+	r, err := n.ready()
+	if err != nil {
+		return nil, task.Task{}, err
+	}
+	t, known, err := n.knownTask(id.Cid)
+	switch {
+	case err != nil:
+		return nil, task.Task{}, err
+	case !known:
+		return nil, task.Task{}, notFound(nil, "no task %s is known here", id)
+	case t.Requester.ID != n.id():
+		return nil, task.Task{}, &view.Error{
+			Code: view.CodeRefused, Message: "this platform did not post the task",
+			Hint: "ask its requester, whom sage-p2p task show names",
+		}
+	}
+	return r, t, nil
+}
+
+func (n *Node) wrongStage(t task.Task, when string) error {
+	return &view.Error{
+		Code: view.CodeRefused, Message: fmt.Sprintf("the task is %s: %s", t.Stage, when),
+		Hint: "see it: sage-p2p task show " + t.ID.String(),
+	}
+}

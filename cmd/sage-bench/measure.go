@@ -1,0 +1,254 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Result is what was measured of one federation. A phase that was not asked for
+// is absent.
+type Result struct {
+	Validators int     `json:"validators"`
+	Formed     span    `json:"formed_ns"` // from the first process to all having met all
+	Lone       *Lone   `json:"lone,omitempty"`
+	Idle       *Idle   `json:"idle,omitempty"`
+	Load       *Loaded `json:"load,omitempty"`
+	Task       *Task   `json:"task,omitempty"`
+}
+
+// Lone is one transfer at a time.
+type Lone struct{ Summary }
+
+// Idle is a federation that nobody uses, per process. There is no count of
+// consensus messages: the calls bound them from above.
+type Idle struct {
+	Span      span    `json:"span_ns"`
+	CPU       float64 `json:"cpu_cores"` // mean
+	BusiestMS float64 `json:"busiest_cpu_ms"`
+	Calls     float64 `json:"calls_per_second"` // read and write
+	Wrote     float64 `json:"wrote_bytes_per_second"`
+	Blocks    int     `json:"blocks"`
+}
+
+// Loaded is a federation under load. Figures per process are means.
+type Loaded struct {
+	Summary
+	Before     *Summary `json:"before_kill,omitempty"`
+	After      *Summary `json:"after_kill,omitempty"`
+	Gap        span     `json:"longest_gap_ns"` // in which nothing became final
+	Blocks     float64  `json:"blocks_per_second"`
+	PerBlock   float64  `json:"transfers_per_block"`
+	CPU        float64  `json:"cpu_us_per_transfer_and_process"`
+	Bench      float64  `json:"cpu_us_per_transfer_of_bench"`
+	RSS        uint64   `json:"rss_bytes"` // at the end
+	LargestRSS uint64   `json:"largest_rss_bytes"`
+	Wrote      float64  `json:"wrote_bytes_per_transfer_and_process"` // by write calls: see README
+	Read       float64  `json:"read_bytes_per_transfer_and_process"`
+	Refusals   int64    `json:"refusals"` // "full", each tried again
+	Unfinished int      `json:"unfinished"`
+	Lost       uint64   `json:"lost_events"`
+	Starved    bool     `json:"starved"` // fewer transfers were signed than could be sent
+}
+
+// measure runs every phase that is asked for on a new federation of n.
+func measure(ctx context.Context, o Options, n int, progress io.Writer) (r Result, err error) {
+	say := func(format string, args ...any) {
+		fmt.Fprintf(progress, "%d validators: "+format+"\n", append([]any{n}, args...)...)
+	}
+	if o.CPUProfile != "" {
+		if err := os.MkdirAll(o.CPUProfile, 0o700); err != nil {
+			return r, err
+		}
+	}
+	accounts := newAccounts(o.Seed, 1+o.accounts())
+	began := time.Now()
+	f, err := found(ctx, o, n, accounts)
+	if f != nil {
+		defer func() { err = errors.Join(err, f.end()) }()
+	}
+	if err != nil {
+		return r, err
+	}
+	r = Result{Validators: n, Formed: time.Since(began)}
+	say("all have met all after %v; signing", r.Formed.Round(time.Millisecond))
+	b := &bench{Options: o, federation: f, alone: accounts[:1], accounts: accounts[1:], tower: newTower()}
+	if err := errors.Join(signTransfers(f.genesis, b.alone, o.loneShare()), signTransfers(f.genesis, b.accounts, o.share())); err != nil {
+		return r, err
+	}
+	for _, v := range f.all[:min(o.Entries, n)] {
+		b.entrances = append(b.entrances, newEntrance(v))
+	}
+	watching, stop := context.WithCancel(ctx)
+	g, watching := errgroup.WithContext(watching)
+	for i, e := range b.entrances {
+		g.Go(func() error { return b.tower.watch(watching, e.validator, i == 0) })
+	}
+	err = b.phases(watching, &r, say)
+	stop()
+	return r, errors.Join(g.Wait(), err)
+}
+
+// bench is one federation with what is needed to load it.
+type bench struct {
+	Options
+	*federation
+	alone     []*account // sends one transfer at a time
+	accounts  []*account // make the load
+	entrances []*entrance
+	tower     *tower
+}
+
+func (b *bench) phases(ctx context.Context, r *Result, say func(string, ...any)) (err error) {
+	if b.Lone > 0 {
+		say("one transfer at a time for %v", b.Lone)
+		if r.Lone, err = b.lone(ctx); err != nil {
+			return err
+		}
+	}
+	if b.Idle > 0 {
+		say("nothing for %v", b.Idle)
+		if r.Idle, err = b.idle(ctx); err != nil {
+			return err
+		}
+	}
+	if b.Load > 0 {
+		say("load for %v", b.Load)
+		if r.Load, err = b.loaded(ctx); err != nil {
+			return err
+		}
+	}
+	if b.Options.Task {
+		say("a task")
+		if r.Task, err = b.task(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lone sends one transfer at a time.
+func (b *bench) lone(ctx context.Context) (*Lone, error) {
+	began := time.Now()
+	l := &load{tower: b.tower, entrances: b.entrances, accounts: b.alone}
+	if err := l.run(ctx, b.Lone); err != nil {
+		return nil, err
+	}
+	return &Lone{summarize(b.tower.drain().landed, began, time.Now())}, nil
+}
+
+// idle looks on while nothing is sent.
+func (b *bench) idle(ctx context.Context) (*Idle, error) {
+	if err := pause(ctx, time.Second); err != nil { // for what the phase before left
+		return nil, err
+	}
+	b.tower.drain()
+	began := time.Now()
+	before, err := usages(b.all)
+	if err != nil {
+		return nil, err
+	}
+	if err := pause(ctx, b.Idle); err != nil {
+		return nil, err
+	}
+	after, err := usages(b.all)
+	if err != nil {
+		return nil, err
+	}
+	seconds := time.Since(began).Seconds()
+	per := 1 / seconds / float64(len(b.all))
+	r := &Idle{Span: time.Since(began), Blocks: len(b.tower.drain().blocks)}
+	for v, u := range after {
+		used := u.cpu - before[v].cpu
+		r.CPU += used.Seconds() * per
+		r.BusiestMS = max(r.BusiestMS, used.Seconds()*1000)
+		r.Calls += float64(u.calls-before[v].calls) * per
+		r.Wrote += float64(u.wrote-before[v].wrote) * per
+	}
+	return r, nil
+}
+
+// loaded sends as much as was asked for.
+func (b *bench) loaded(ctx context.Context) (*Loaded, error) {
+	entrances, victim := b.entrances, (*validator)(nil)
+	if b.Kill { // one that no client talks to
+		victim = b.all[len(b.all)-1]
+		entrances = entrances[:min(len(entrances), len(b.all)-1)]
+	}
+	l := &load{tower: b.tower, entrances: entrances, accounts: b.accounts, rate: b.Rate}
+	before, err := usages(b.all)
+	if err != nil {
+		return nil, err
+	}
+	own, err := usageOf(os.Getpid())
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	middle := began.Add((b.Warmup + b.Load) / 2)
+	g, running := errgroup.WithContext(ctx)
+	g.Go(func() error { return l.run(running, b.Load) })
+	if victim != nil {
+		g.Go(func() error {
+			if err := pause(running, time.Until(middle)); err != nil {
+				return err
+			}
+			middle = time.Now()
+			victim.kill()
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	r := b.seen(b.tower.drain(), began, middle)
+	r.Refusals, r.Starved = l.refusals.Load(), l.starved.Load()
+	ownAfter, err := usageOf(os.Getpid())
+	if err != nil {
+		return nil, err
+	}
+	r.Bench = perTransfer(float64((ownAfter.cpu - own.cpu).Microseconds()), l.sent.Load())
+	return r, b.spent(r, before, l.sent.Load())
+}
+
+// seen makes figures of what became final.
+func (b *bench) seen(all log, began, middle time.Time) *Loaded {
+	from, to := began.Add(b.Warmup), began.Add(b.Load)
+	r := &Loaded{
+		Summary: summarize(all.landed, from, to), Gap: longestGap(all.landed, from, to),
+		Unfinished: all.unfinished, Lost: all.lost,
+	}
+	if b.Kill {
+		first, second := summarize(all.landed, from, middle), summarize(all.landed, middle, to)
+		r.Before, r.After = &first, &second
+	}
+	if blocks := between(all.blocks, from, to); blocks > 0 {
+		r.Blocks = float64(blocks) / to.Sub(from).Seconds()
+		r.PerBlock = float64(r.Final) / float64(blocks)
+	}
+	return r
+}
+
+// spent adds what the processes that lived through the load have used.
+func (b *bench) spent(r *Loaded, before map[*validator]usage, sent int64) error {
+	alive := b.alive()
+	after, err := usages(alive)
+	if err != nil {
+		return err
+	}
+	for v, u := range after {
+		r.CPU += perTransfer(float64((u.cpu-before[v].cpu).Microseconds()), sent) / float64(len(alive))
+		r.Wrote += perTransfer(float64(u.wrote-before[v].wrote), sent) / float64(len(alive))
+		r.Read += perTransfer(float64(u.read-before[v].read), sent) / float64(len(alive))
+		r.RSS += u.rss / uint64(len(alive))
+		r.LargestRSS = max(r.LargestRSS, u.rss)
+	}
+	return nil
+}
+
+func perTransfer(amount float64, transfers int64) float64 { return amount / float64(max(1, transfers)) }

@@ -29,6 +29,8 @@ func status(c view.Code) int {
 		return http.StatusGone
 	case view.CodeTooLarge:
 		return http.StatusRequestEntityTooLarge
+	case view.CodeMisdirected:
+		return http.StatusMisdirectedRequest
 	case view.CodeUnsupported:
 		return http.StatusUnprocessableEntity
 	case view.CodeFull, view.CodeNotReady:

@@ -17,4 +17,6 @@
 //	H4  GET and HEAD change nothing.
 //	H5  no answer may be framed, sniffed or run: CSP and nosniff on all of them.
 //	H6  headers, bodies, times and the number of requests at once are bounded.
+//	H7  a request that names a home is answered by no other home's node. A node
+//	    that was killed leaves its address behind, where another may listen now.
 package api

@@ -10,7 +10,7 @@ import (
 	"github.com/sage-p2p/sage-p2p/node/api/view"
 )
 
-// handler is everything between the socket and the routes: H1 to H6.
+// handler is everything between the socket and the routes: H1 to H7.
 func (s *Server) handler() http.Handler {
 	mux := s.routes()
 	origin := http.NewCrossOriginProtection()
@@ -41,6 +41,14 @@ func (s *Server) handler() http.Handler {
 				Code:    view.CodeForbidden,
 				Message: "the request was made to a host name that is not this node's",
 				Hint:    "use " + s.URL(),
+			})
+			return
+		}
+		if mark := r.Header.Get(view.HomeHeader); mark != "" && mark != view.HomeMark(s.token) {
+			s.fail(w, r, &view.Error{
+				Code:    view.CodeMisdirected,
+				Message: "another home's node is at " + s.URL(),
+				Hint:    "the one that you mean is not running: start it with: sage-p2p up",
 			})
 			return
 		}

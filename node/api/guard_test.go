@@ -234,3 +234,18 @@ func TestLargeHeadersAndSlowRequestsAreCut(t *testing.T) {
 		}
 	})
 }
+
+func TestAnotherHomesRequestsAreNotAnswered(t *testing.T) {
+	s := serve(t, nil)
+	other := header(view.HomeHeader, view.HomeMark(strings.Repeat("0", 64)))
+	resp, body := s.ask("GET", "/api/v1/status", "", other)
+	s.wantError(resp, body, http.StatusMisdirectedRequest, view.CodeMisdirected)
+	resp, body = s.ask("POST", "/api/v1/transfers", `{"to":"beta","amount_uatp":1}`, other)
+	s.wantError(resp, body, http.StatusMisdirectedRequest, view.CodeMisdirected)
+	if n := s.node.Txs(); n != 0 {
+		t.Errorf("%d transactions were made for another home", n)
+	}
+	if resp, body := s.ask("GET", "/api/v1/status", "", header(view.HomeHeader, view.HomeMark(s.token))); resp.StatusCode != http.StatusOK {
+		t.Errorf("its own home: %d %s, want 200", resp.StatusCode, body)
+	}
+}

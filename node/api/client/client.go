@@ -44,6 +44,7 @@ const maxAnswer = 64 << 20
 type Client struct {
 	base  string // http://host:port
 	token string // "" where there is none: reads work, writes are refused
+	home  string // mark of the home whose node is meant; "" is any
 	http  *http.Client
 }
 
@@ -67,25 +68,29 @@ func New(base, token string) (*Client, error) {
 }
 
 // Open returns a client of the node in home. An empty base means the address
-// that the running node wrote there, else the default. A home without a token
-// gives a client that can only read.
+// that the running node wrote there; should another node have that address by
+// now, it is not spoken to. A home without a token gives a client that can
+// only read.
 func Open(home, base string) (*Client, error) {
 	token, err := view.ReadToken(home)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	if base == "" {
-		b, err := os.ReadFile(filepath.Join(home, view.AddrFile))
-		switch {
-		case err == nil:
-			base = strings.TrimSpace(string(b))
-		case errors.Is(err, fs.ErrNotExist):
-			base = "http://" + view.DefaultAddr
-		default:
-			return nil, fmt.Errorf("client: find the node of this home: %w", err)
-		}
+	if base != "" {
+		return New(base, token)
 	}
-	return New(base, token)
+	b, err := os.ReadFile(filepath.Join(home, view.AddrFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w in %s", ErrUnreachable, home)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("client: find the node of this home: %w", err)
+	}
+	c, err := New(strings.TrimSpace(string(b)), token)
+	if err == nil && token != "" {
+		c.home = view.HomeMark(token)
+	}
+	return c, err
 }
 
 // URL returns the address of the node's API.
@@ -146,6 +151,9 @@ func (c *Client) do(ctx context.Context, method, path, contentType string, body 
 	if method != http.MethodGet && c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
+	if c.home != "" {
+		req.Header.Set(view.HomeHeader, c.home)
+	}
 	resp, err := c.http.Do(req)
 	switch {
 	case err == nil:
@@ -163,6 +171,9 @@ func (c *Client) do(ctx context.Context, method, path, contentType string, body 
 	var f view.Failure
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&f); err != nil || f.Error == nil {
 		return nil, fmt.Errorf("%w: HTTP status %s", errForeign, resp.Status)
+	}
+	if f.Error.Code == view.CodeMisdirected {
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, f.Error)
 	}
 	return nil, f.Error
 }

@@ -278,3 +278,29 @@ func TestOnlyPlainAddressesAreTaken(t *testing.T) {
 		}
 	}
 }
+
+// A node that was killed leaves its address behind. Whoever has it now is not
+// taken for it.
+func TestAnotherHomesNodeIsNotSpokenTo(t *testing.T) {
+	n, c := open(t)
+	home := t.TempDir()
+	if _, err := client.Open(home, ""); !errors.Is(err, client.ErrUnreachable) {
+		t.Errorf("Open of a home without a node = %v, want ErrUnreachable", err)
+	}
+	for name, text := range map[string]string{view.AddrFile: c.URL() + "\n", view.TokenFile: strings.Repeat("0", 64)} {
+		if err := os.WriteFile(filepath.Join(home, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stale, err := client.Open(home, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stale.Close()
+	if st, err := stale.Status(t.Context()); !errors.Is(err, client.ErrUnreachable) {
+		t.Errorf("Status = %+v, %v, want ErrUnreachable", st, err)
+	}
+	if _, err := stale.Transfer(t.Context(), view.Transfer{To: "beta", AmountUATP: 1}); !errors.Is(err, client.ErrUnreachable) || n.Txs() != 0 {
+		t.Errorf("Transfer = %v with %d transactions, want ErrUnreachable", err, n.Txs())
+	}
+}

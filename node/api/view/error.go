@@ -15,6 +15,7 @@ const (
 	CodeUnsafe       Code = "unsafe"       // 409: refused for safety (signer, key)
 	CodeGone         Code = "gone"         // 410: known, but its bytes are not here any more
 	CodeTooLarge     Code = "too_large"    // 413
+	CodeMisdirected  Code = "misdirected"  // 421: meant for the node of another home
 	CodeUnsupported  Code = "unsupported"  // 422: not in this version
 	CodeFull         Code = "full"         // 503 with Retry-After
 	CodeNotReady     Code = "not_ready"    // 503 with Retry-After: forming or syncing

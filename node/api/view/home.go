@@ -1,6 +1,7 @@
 package view
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"os"
@@ -16,6 +17,17 @@ const (
 
 // DefaultAddr is where a node serves unless told otherwise.
 const DefaultAddr = "127.0.0.1:7423"
+
+// HomeHeader is the header of a request that is meant for the node of one home
+// and no other. Its value is the home's [HomeMark].
+const HomeHeader = "Sage-Home"
+
+// HomeMark tells the homes of a machine apart without giving away the token
+// from which it is made.
+func HomeMark(token string) string {
+	sum := sha256.Sum256([]byte("sage/home/1" + token))
+	return hex.EncodeToString(sum[:8])
+}
 
 // TokenBytes is the length of a token, which is written in hexadecimal.
 const TokenBytes = 32

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -107,6 +108,26 @@ func (s *Server) account(ctx context.Context, text string) (peer.ID, error) {
 		return "", err
 	}
 	return peer.Decode(id)
+}
+
+// payee finds the account that is to be paid. Nearly every ID with a slip in it
+// is the ID of nobody, and what nobody has is lost: so an account that no block
+// has touched is paid only if the request says that it may be new.
+func (s *Server) payee(ctx context.Context, text string, mayBeNew bool) (peer.ID, error) {
+	id, err := s.account(ctx, text)
+	if err != nil || mayBeNew {
+		return id, err
+	}
+	_, err = s.node.Account(ctx, id)
+	var no *view.Error
+	if errors.As(err, &no) && no.Code == view.CodeNotFound {
+		return "", &view.Error{
+			Code: view.CodeNotFound, Height: no.Height,
+			Message: fmt.Sprintf("no block has ever touched the account %s", id),
+			Hint:    "compare the ID with its owner's; if it is right, and new, say so with --new",
+		}
+	}
+	return id, err
 }
 
 // namedPeer is a peer ID with its name, if it has one.

@@ -313,3 +313,33 @@ func TestTheTokenIsMadeOnceAndKept(t *testing.T) {
 		})
 	}
 }
+
+// A slip in an ID makes the ID of nobody, and what nobody has is lost.
+func TestANewAccountIsPaidOnlyIfItIsSaidToBeNew(t *testing.T) {
+	s := serve(t, nil)
+	for path, body := range map[string]string{
+		"/api/v1/transfers": `{"to":"` + apitest.ID("stranger").String() + `","amount_uatp":1`,
+		"/api/v1/locks":     `{"to":"` + apitest.ID("another").String() + `","amount_uatp":1,"deadline_ms":1800000000000`,
+	} {
+		before := s.node.Txs()
+		resp, text := s.ask("POST", path, body+"}")
+		if e := s.wantError(resp, text, http.StatusNotFound, view.CodeNotFound); !strings.Contains(e.Hint, "--new") {
+			t.Errorf("POST %s: hint %q", path, e.Hint)
+		}
+		if n := s.node.Txs(); n != before {
+			t.Errorf("POST %s made %d transactions", path, n-before)
+		}
+		if resp, text := s.ask("POST", path, body+`,"new":true}`); resp.StatusCode != http.StatusAccepted {
+			t.Errorf("POST %s, new: %d %s, want 202", path, resp.StatusCode, text)
+		}
+	}
+}
+
+func TestNobodyExecutesTheirOwnTask(t *testing.T) {
+	s := serve(t, nil)
+	_, err := s.executor(t.Context(), &view.NewTask{To: "alpha"})
+	var no *view.Error
+	if !errors.As(err, &no) || no.Code != view.CodeInvalid {
+		t.Errorf("executor = %v, want %s", err, view.CodeInvalid)
+	}
+}

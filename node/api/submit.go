@@ -79,7 +79,7 @@ func (s *Server) postTransfer(w http.ResponseWriter, r *http.Request) (view.Subm
 	if ask.AmountUATP == 0 {
 		return view.Submission{}, invalid("amount_uatp is missing or 0")
 	}
-	to, err := s.account(r.Context(), ask.To)
+	to, err := s.payee(r.Context(), ask.To, ask.New)
 	if err != nil {
 		return view.Submission{}, err
 	}
@@ -94,7 +94,7 @@ func (s *Server) postLock(w http.ResponseWriter, r *http.Request) (view.Submissi
 	if ask.AmountUATP == 0 || ask.DeadlineMS == 0 {
 		return view.Submission{}, invalid("amount_uatp and deadline_ms must both be given")
 	}
-	to, err := s.account(r.Context(), ask.To)
+	to, err := s.payee(r.Context(), ask.To, ask.New)
 	if err != nil {
 		return view.Submission{}, err
 	}

@@ -138,9 +138,16 @@ func (s *Server) executor(ctx context.Context, t *view.NewTask) (peer.ID, error)
 		return "", nil
 	case view.ToAuto, view.ToOpen:
 		return "", nil
-	default:
-		return s.account(ctx, t.To)
 	}
+	executor, err := s.account(ctx, t.To)
+	if err != nil {
+		return "", err
+	}
+	self, err := s.node.Status(ctx)
+	if err == nil && executor == self.PeerID {
+		err = &view.Error{Code: view.CodeInvalid, Message: "the executor is this platform itself", Hint: "name another platform, or let the router pick with --to auto"}
+	}
+	return executor, err
 }
 
 // getTx answers at once, or when what wait= names has come.

@@ -26,6 +26,14 @@ func (n *Node) canPay(amount view.Amount) error {
 	return nil
 }
 
+// touch returns the account of id, a new one if there is none. mu is held.
+func (n *Node) touch(id peer.ID) *view.Account {
+	if n.accounts[id] == nil {
+		n.accounts[id] = &view.Account{PeerID: id, Reputation: []view.Reputation{}}
+	}
+	return n.accounts[id]
+}
+
 // Transfer implements api.Wallet.
 func (n *Node) Transfer(_ context.Context, to peer.ID, amount view.Amount) (view.Submission, error) {
 	n.mu.Lock()
@@ -34,11 +42,8 @@ func (n *Node) Transfer(_ context.Context, to peer.ID, amount view.Amount) (view
 		return view.Submission{}, err
 	}
 	return view.Submission{TxID: n.submit("ATP_TRANSFER", func() error {
-		if n.accounts[to] == nil {
-			n.accounts[to] = &view.Account{PeerID: to, Reputation: []view.Reputation{}}
-		}
 		n.accounts[ID(n.Self)].AvailableUATP -= amount
-		n.accounts[to].AvailableUATP += amount
+		n.touch(to).AvailableUATP += amount
 		return nil
 	})}, nil
 }
@@ -56,7 +61,7 @@ func (n *Node) CreateLock(_ context.Context, to peer.ID, amount view.Amount, dea
 		own.AvailableUATP -= amount
 		own.LockedUATP += amount
 		n.locks = append(n.locks, view.Lock{
-			ID: id, Payer: ID(n.Self), PayerName: n.Self, Payee: to, PayeeName: n.accounts[to].Name, AmountUATP: amount, DeadlineMS: deadline,
+			ID: id, Payer: ID(n.Self), PayerName: n.Self, Payee: to, PayeeName: n.touch(to).Name, AmountUATP: amount, DeadlineMS: deadline,
 		})
 		return nil
 	})

@@ -6,6 +6,7 @@ import "github.com/libp2p/go-libp2p/core/peer"
 type Transfer struct {
 	To         string `json:"to"` // name, agent@platform, peer ID or an unambiguous part of one
 	AmountUATP Amount `json:"amount_uatp"`
+	New        bool   `json:"new,omitempty"` // the payee may be an account that no block has ever touched
 }
 
 // NewLock asks for a two-phase payment from the node's account.
@@ -13,6 +14,7 @@ type NewLock struct {
 	To         string `json:"to"`
 	AmountUATP Amount `json:"amount_uatp"`
 	DeadlineMS Millis `json:"deadline_ms"`
+	New        bool   `json:"new,omitempty"` // as of a Transfer
 }
 
 // Registration asks to register, or to register anew, the node's platform.

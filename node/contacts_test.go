@@ -1,0 +1,126 @@
+package node
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/sage-p2p/sage-p2p/bft"
+	"github.com/sage-p2p/sage-p2p/node/wire"
+)
+
+func anybody(peer.ID) bool { return true }
+
+func someone(i int) peer.ID { return newActor(fmt.Sprintf("contact %d", i)).ID().ID }
+
+func says(about peer.ID, ports ...int) wire.Contact {
+	c := wire.Contact{ID: bft.ID{ID: about}}
+	for _, p := range ports {
+		c.Addrs = append(c.Addrs, fmt.Sprintf("/ip4/10.0.0.1/tcp/%d", p))
+	}
+	return c
+}
+
+// of returns the known addresses of one, without what is alike in all.
+func (c *contacts) of(id peer.ID, ownWord bool) (ports []string) {
+	for _, info := range c.list(ownWord) {
+		if info.ID != id {
+			continue
+		}
+		for _, a := range info.Addrs {
+			ports = append(ports, strings.TrimPrefix(a.String(), "/ip4/10.0.0.1/tcp/"))
+		}
+	}
+	return ports
+}
+
+func TestAPlatformsOwnWordComesFirst(t *testing.T) {
+	c := newContacts()
+	v, other := someone(1), someone(2)
+	c.heard(other, []wire.Contact{says(v, 1)}, anybody)
+	c.heard(v, []wire.Contact{says(v, 7, 8)}, anybody)
+	if got, want := c.of(v, false), []string{"7", "8", "1"}; !slices.Equal(got, want) {
+		t.Errorf("known: %v, want %v", got, want)
+	}
+	if got, want := c.of(v, true), []string{"7", "8"}; !slices.Equal(got, want) {
+		t.Errorf("passed on: %v, want %v: hearsay ends here", got, want)
+	}
+	c.heard(v, []wire.Contact{says(v, 9)}, anybody)
+	if got, want := c.of(v, true), []string{"9"}; !slices.Equal(got, want) {
+		t.Errorf("after it has moved: %v, want %v", got, want)
+	}
+}
+
+func TestALieAboutAPlatformDoesNotKeepOutTheTruth(t *testing.T) {
+	c := newContacts()
+	v, liar, honest := someone(1), someone(2), someone(3)
+	c.heard(liar, []wire.Contact{says(v, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16)}, anybody)
+	c.heard(honest, []wire.Contact{says(v, 1000)}, anybody)
+	for range 10 {
+		c.heard(liar, []wire.Contact{says(v, 1, 2, 3, 4, 5, 6)}, anybody)
+	}
+	got := c.of(v, false)
+	if !slices.Contains(got, "1000") || len(got) > maxHearsay+1 {
+		t.Errorf("known: %v, want 1000 among at most %d", got, maxHearsay+1)
+	}
+}
+
+func TestContactsAreBounded(t *testing.T) {
+	c := newContacts()
+	liar := someone(-1)
+	var crowd []wire.Contact
+	for i := range 2 * maxContacts {
+		crowd = append(crowd, says(someone(i), 1))
+	}
+	c.heard(liar, crowd, anybody)
+	if got := len(c.list(false)); got != maxContacts {
+		t.Errorf("%d platforms, want %d", got, maxContacts)
+	}
+	late := someone(-2)
+	c.heard(late, []wire.Contact{says(late, 5)}, anybody)
+	if got := c.of(late, true); !slices.Equal(got, []string{"5"}) {
+		t.Errorf("one who speaks for itself is known at %v, want a place among rumours", got)
+	}
+	if got := len(c.list(false)); got != maxContacts {
+		t.Errorf("%d platforms, want %d", got, maxContacts)
+	}
+	for i := range 10 {
+		c.heard(someone(1000+i), []wire.Contact{says(late, 100+i, 200+i, 300+i, 400+i, 500+i)}, anybody)
+	}
+	if got := len(c.of(late, false)); got > maxContactAddrs {
+		t.Errorf("%d addresses of one, want at most %d", got, maxContactAddrs)
+	}
+}
+
+func TestOnlyWhoMattersIsRemembered(t *testing.T) {
+	c := newContacts()
+	v, stranger := someone(1), someone(2)
+	onlyV := func(id peer.ID) bool { return id == v }
+	c.heard(stranger, []wire.Contact{says(stranger, 1), says(v, 2)}, onlyV)
+	if c.of(stranger, false) != nil || c.of(v, false) == nil {
+		t.Errorf("known: %v, want the validator alone", c.list(false))
+	}
+	c.heard(stranger, []wire.Contact{says(stranger, 1)}, anybody)
+	c.forget(onlyV)
+	if c.of(stranger, false) != nil || c.of(v, false) == nil {
+		t.Errorf("after forget: %v, want the validator alone", c.list(false))
+	}
+}
+
+func TestAddressesThatAreNoneAreLeftOut(t *testing.T) {
+	id := someone(1)
+	got := parseAddrs([]string{
+		"/ip4/10.0.0.1/tcp/2", "", "10.0.0.1:3", "/ip4/300.0.0.1/tcp/1", "/ip4/10.0.0.1/tcp/1",
+		"/ip4/10.0.0.1/tcp/1/p2p/" + id.String(), "/dns/" + strings.Repeat("a", maxAddrText) + "/tcp/1",
+	})
+	var texts []string
+	for _, a := range got {
+		texts = append(texts, a.String())
+	}
+	if want := []string{"/ip4/10.0.0.1/tcp/1", "/ip4/10.0.0.1/tcp/2"}; !slices.Equal(texts, want) {
+		t.Errorf("parseAddrs = %v, want %v", texts, want)
+	}
+}

@@ -1,0 +1,172 @@
+package wire
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/ipfs/go-cid"
+	"github.com/multiformats/go-multihash"
+
+	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/bft"
+)
+
+func someCID(t testing.TB, codec uint64, name string) cid.Cid {
+	t.Helper()
+	sum := sha256.Sum256([]byte(name))
+	mh, err := multihash.Encode(sum[:], multihash.SHA2_256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cid.NewCidV1(codec, mh)
+}
+
+func encoded(t testing.TB, v atp.Value) []byte {
+	t.Helper()
+	raw, err := atp.Encode(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+func TestAQuestionAsksForOneThing(t *testing.T) {
+	block, tx := someCID(t, cid.DagCBOR, "block"), someCID(t, cid.DagCBOR, "tx")
+	for _, tt := range []struct {
+		name string
+		q    Question
+		ok   bool
+	}{
+		{"nothing", Question{}, false},
+		{"transactions", Question{Txs: []cid.Cid{tx}}, true},
+		{"a block", Question{Block: &block}, true},
+		{"a range", Question{From: 3, To: 5}, true},
+		{"one height", Question{From: 3, To: 3}, true},
+		{"the founding", Question{Founding: true}, true},
+		{"the genesis", Question{Genesis: true}, true},
+		{"peers", Question{Peers: true}, true},
+		{"two things", Question{Peers: true, Genesis: true}, false},
+		{"a block and transactions", Question{Block: &block, Txs: []cid.Cid{tx}}, false},
+		{"a range backwards", Question{From: 5, To: 3}, false},
+		{"a range from height 0", Question{To: 3}, false},
+		{"a range without an end", Question{From: 3}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := DecodeQuestion(encoded(t, &tt.q))
+			if (err == nil) != tt.ok || err != nil && !errors.Is(err, ErrMalformed) {
+				t.Errorf("DecodeQuestion: %v, want it taken: %v", err, tt.ok)
+			}
+		})
+	}
+}
+
+func TestAnAnnouncementSaysWhatAGenesisNeeds(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*Announcement)
+		ok     bool
+	}{
+		{"as it should be", func(*Announcement) {}, true},
+		{"no name", func(a *Announcement) { a.Name = "" }, false},
+		{"a name for a terminal to obey", func(a *Announcement) { a.Name = "x\x1b[2J" }, false},
+		{"a name too long", func(a *Announcement) { a.Name = strings.Repeat("a", 33) }, false},
+		{"no time", func(a *Announcement) { a.Time = 0 }, false},
+		{"nobody expected", func(a *Announcement) { a.Expect = 0 }, false},
+		{"too many expected", func(a *Announcement) { a.Expect = bft.MaxValidators + 1 }, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := Announcement{Name: "alpha", Time: 1, Expect: 4}
+			tt.change(&a)
+			_, err := DecodeAnnouncement(encoded(t, &a))
+			if (err == nil) != tt.ok || err != nil && !errors.Is(err, ErrMalformed) {
+				t.Errorf("DecodeAnnouncement: %v, want it taken: %v", err, tt.ok)
+			}
+		})
+	}
+}
+
+func TestTheLargestAnnouncementFits(t *testing.T) {
+	a := Announcement{Name: strings.Repeat("a", 32), Time: 1 << 62, Expect: bft.MaxValidators, Genesis: make([]byte, 1<<20)}
+	if _, err := DecodeAnnouncement(encoded(t, &a)); err != nil {
+		t.Error(err)
+	}
+	r := Reply{Data: encoded(t, &a)}
+	var got Reply
+	if err := Decode(encoded(t, &r), MaxReply, &got); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWhatFollowsAValueIsRefused(t *testing.T) {
+	r := BlobRequest{Task: someCID(t, cid.DagCBOR, "task"), Blob: someCID(t, cid.Raw, "blob")}
+	raw := encoded(t, &r)
+	if len(raw) > MaxBlobRequest {
+		t.Errorf("a request of %d bytes, and the bound is %d", len(raw), MaxBlobRequest)
+	}
+	if got, err := DecodeBlobRequest(raw); err != nil || got != r {
+		t.Errorf("DecodeBlobRequest = %v, %v", got, err)
+	}
+	if _, err := DecodeBlobRequest(append(raw, 0)); !errors.Is(err, ErrMalformed) {
+		t.Errorf("with a byte more: %v, want ErrMalformed", err)
+	}
+}
+
+// same fails if what was read from raw is not written as raw again.
+func same(t *testing.T, raw []byte, v atp.Value) {
+	t.Helper()
+	again, err := atp.Encode(v)
+	if err != nil || !bytes.Equal(again, raw) {
+		t.Errorf("%x was read, and is written as %x, %v", raw, again, err)
+	}
+}
+
+func FuzzDecodeQuestion(f *testing.F) {
+	block := someCID(f, cid.DagCBOR, "block")
+	for _, q := range []Question{{Block: &block}, {Txs: []cid.Cid{block, block}}, {From: 1, To: 32}, {Founding: true}, {Genesis: true}, {Peers: true}} {
+		f.Add(encoded(f, &q))
+	}
+	f.Add([]byte{0x87})
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if q, err := DecodeQuestion(raw); err == nil {
+			same(t, raw, &q)
+		}
+	})
+}
+
+func FuzzDecodeReply(f *testing.F) {
+	id := bft.IDFromKey([32]byte{1})
+	for _, r := range []Reply{
+		{}, {Data: []byte("genesis")}, {Peers: []Contact{{ID: id, Addrs: []string{"/ip4/127.0.0.1/tcp/1"}}}},
+	} {
+		f.Add(encoded(f, &r))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var r Reply
+		if err := Decode(raw, MaxReply, &r); err == nil {
+			same(t, raw, &r)
+		}
+	})
+}
+
+func FuzzDecodeAnnouncement(f *testing.F) {
+	a := Announcement{Name: "alpha", Time: 1, Expect: 4, Draft: [32]byte{2}, Signature: bft.Signature{3}, Genesis: []byte("{}")}
+	f.Add(encoded(f, &a))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if a, err := DecodeAnnouncement(raw); err == nil {
+			same(t, raw, &a)
+		}
+	})
+}
+
+func FuzzBlobRequest(f *testing.F) {
+	r := BlobRequest{Task: someCID(f, cid.DagCBOR, "task"), Blob: someCID(f, cid.Raw, "blob")}
+	f.Add(encoded(f, &r))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if r, err := DecodeBlobRequest(raw); err == nil {
+			same(t, raw, &r)
+		}
+	})
+}

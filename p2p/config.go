@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path"
 	"unicode"
 	"unicode/utf8"
 
@@ -87,6 +88,8 @@ type Config struct {
 	Name      string                // the platform's name, for people
 	Agent     string                // the software and its version, for people
 	Bootstrap []peer.AddrInfo       // dialled at once, and again whenever lost
+	MDNS      bool                  // finds peers on the LAN, and lets them find us
+	MDNSSkip  []string              // patterns, as of path.Match, of interfaces left alone; nil is DefaultMDNSSkip
 	Limits    Limits                // EdgeLimits or ServerLimits
 }
 
@@ -123,6 +126,11 @@ func (c Config) Validate() error {
 	for _, b := range c.Bootstrap {
 		if b.ID.Validate() != nil || len(b.Addrs) == 0 {
 			bad("bootstrap: have %s, want an address and a peer ID", b)
+		}
+	}
+	for _, p := range c.MDNSSkip {
+		if _, err := path.Match(p, ""); err != nil {
+			bad("mdns: skip %q: %w", p, err)
 		}
 	}
 	return errors.Join(append(errs, c.Limits.validate())...)

@@ -3,6 +3,7 @@ package p2p
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -32,7 +33,8 @@ type wanted struct {
 	addrs     []multiaddr.Multiaddr
 	bootstrap bool
 	kept      bool
-	reserved  int // addrs[:reserved] are in the resource manager's allowlist
+	found     *finding // nil unless heard on the LAN lately
+	reserved  int      // addrs[:reserved] are in the resource manager's allowlist
 	attempts  int
 	lastError string
 	stop      context.CancelFunc // ends pursue, which runs unless nil
@@ -41,6 +43,9 @@ type wanted struct {
 
 // maxAddrs is how many addresses are remembered of a wanted peer, the newest.
 const maxAddrs = 32
+
+// errFull is why a peer of the LAN that nobody asked for is not dialled.
+var errFull = errors.New("p2p: enough connections")
 
 // keepTag marks protected peers in the connection manager.
 const keepTag = "kept"
@@ -63,7 +68,8 @@ func (h *Host) Keep(p peer.AddrInfo) {
 	}
 }
 
-// Release ends Keep. A peer of Config.Bootstrap is still dialled.
+// Release ends Keep. A peer of Config.Bootstrap, or found on the LAN, is still
+// dialled.
 func (h *Host) Release(id peer.ID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -78,24 +84,34 @@ func (h *Host) Release(id peer.ID) {
 	if h.sessions[id] == nil {
 		delete(h.outboxes, id)
 	}
-	if !w.bootstrap {
-		delete(h.wanted, id)
-		if w.stop != nil {
-			w.stop()
-		}
+	h.abandon(w)
+}
+
+// abandon ends the pursuit of a peer, unless there is a reason for it left. The
+// caller holds mu.
+func (h *Host) abandon(w *wanted) {
+	if w.kept || w.bootstrap || w.found != nil {
+		return
+	}
+	delete(h.wanted, w.id)
+	if w.stop != nil {
+		w.stop()
 	}
 }
 
-// Wanted returns the peers that the host keeps trying to reach, by ID.
+// Wanted returns the peers that the host keeps trying to reach, by ID, but for
+// those that it has only found: see [Host.Discovery].
 func (h *Host) Wanted() []Wanted {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	ws := make([]Wanted, 0, len(h.wanted))
 	for _, w := range h.wanted {
-		ws = append(ws, Wanted{
-			ID: w.id, Addrs: slices.Clone(w.addrs), Bootstrap: w.bootstrap,
-			Connected: h.sessions[w.id] != nil, Attempts: w.attempts, LastError: w.lastError,
-		})
+		if w.kept || w.bootstrap {
+			ws = append(ws, Wanted{
+				ID: w.id, Addrs: slices.Clone(w.addrs), Bootstrap: w.bootstrap,
+				Connected: h.sessions[w.id] != nil, Attempts: w.attempts, LastError: w.lastError,
+			})
+		}
 	}
 	slices.SortFunc(ws, func(a, b Wanted) int { return cmp.Compare(a.ID, b.ID) })
 	return ws
@@ -160,16 +176,21 @@ func (h *Host) pursueAll() {
 		if w.kept {
 			h.reserve(w)
 		}
-		if w.stop != nil || w.id == h.id {
-			continue
-		}
-		ctx, stop := context.WithCancel(context.Background())
-		w.stop = stop
-		h.work.start(func(host context.Context) {
-			defer context.AfterFunc(host, stop)()
-			h.pursue(ctx, w)
-		})
+		h.chase(w)
 	}
+}
+
+// chase starts the pursuit of a wanted peer unless it runs. The caller holds mu.
+func (h *Host) chase(w *wanted) {
+	if w.stop != nil || w.id == h.id {
+		return
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	w.stop = stop
+	h.work.start(func(host context.Context) {
+		defer context.AfterFunc(host, stop)()
+		h.pursue(ctx, w)
+	})
 }
 
 // reserve keeps room for a peer: its connections are not closed to make room for
@@ -262,13 +283,22 @@ func (h *Host) dial(ctx context.Context, w *wanted) {
 		return
 	}
 	h.mu.Lock()
-	addrs := slices.Clone(w.addrs)
+	addrs, near, only := slices.Clone(w.addrs), w.found.live(time.Now()), !w.kept && !w.bootstrap
+	full := len(h.sessions) >= h.cfg.Limits.Connections*3/4
 	h.mu.Unlock()
+	if only && full { // it would only be closed again
+		h.noteDial(w, errFull)
+		return
+	}
+	if only && h.lanDials.Wait(ctx) != nil {
+		return
+	}
 	h.count.dials.Add(1)
 	if s, ok := h.node.Network().(interface{ Backoff() *swarm.DialBackoff }); ok {
 		s.Backoff().Clear(w.id)
 	}
 	h.node.Peerstore().AddAddrs(w.id, addrs, peerstore.PermanentAddrTTL)
+	h.node.Peerstore().AddAddrs(w.id, near, announceTTL)
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.Limits.Dial)
 	defer cancel()
 	err := h.node.Connect(network.WithAllowLimitedConn(ctx, "wanted"), peer.AddrInfo{ID: w.id})

@@ -27,6 +27,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 )
 
 // The protocols of this package.
@@ -58,7 +59,9 @@ type Host struct {
 	work    group
 	node    host.Host // set once, before ready is closed
 	gossip  *gossip
+	lan     *discovery // nil without mDNS
 
+	lanDials                              *rate.Limiter // to peers that are only found
 	fetchesIn, tasksIn, tasksOut, readers *quota
 
 	mu       sync.Mutex
@@ -66,7 +69,8 @@ type Host struct {
 	links    map[network.Conn]*link // guarded by mu: every open connection
 	sessions map[peer.ID]*session   // guarded by mu: peers with a finished hello
 	outboxes map[peer.ID]*outbox    // guarded by mu: of sessions and of wanted peers
-	wanted   map[peer.ID]*wanted    // guarded by mu: peers to stay connected with
+	wanted   map[peer.ID]*wanted    // guarded by mu: peers to be connected with
+	crowded  uint64                 // guarded by mu: announcements without room
 	conduct  recent[peer.ID, *conduct]
 	refusals recent[peer.ID, *Refusal]
 }
@@ -92,6 +96,7 @@ func New(cfg Config, opts ...Option) (*Host, error) {
 		ready:     make(chan struct{}),
 		genesis:   cfg.Genesis,
 		gossip:    newGossip(cfg.Limits),
+		lanDials:  rate.NewLimiter(foundDialRate, foundDialRate),
 		fetchesIn: newQuota(cfg.Limits.FetchesPerPeer+spareStreams, cfg.Limits.Fetches),
 		tasksIn:   newQuota(cfg.Limits.TasksPerPeer+spareStreams, cfg.Limits.Tasks),
 		tasksOut:  newQuota(cfg.Limits.TasksPerPeer, cfg.Limits.Tasks),
@@ -106,6 +111,9 @@ func New(cfg Config, opts ...Option) (*Host, error) {
 	for _, o := range opts {
 		o(h)
 	}
+	if cfg.MDNS {
+		h.lan = newDiscovery(cfg, h.id, h, h.log)
+	}
 	for _, b := range cfg.Bootstrap {
 		h.want(b).bootstrap = true
 	}
@@ -119,20 +127,16 @@ func (h *Host) ID() peer.ID { return h.id }
 func (h *Host) Ready() <-chan struct{} { return h.ready }
 
 // Addrs are the addresses at which the host listens, ports filled in, with
-// /p2p/ID at the end. It is empty before Ready. A new network interface appears
-// after up to a minute, as libp2p caches them.
+// /p2p/ID at the end. It is empty before Ready. Other than libp2p's own list, it
+// knows the network interfaces of this moment, not of the last minute.
 func (h *Host) Addrs() []multiaddr.Multiaddr {
 	if !h.isReady() {
 		return nil
 	}
-	addrs, err := h.node.Network().InterfaceListenAddresses()
+	addrs, err := manet.ResolveUnspecifiedAddresses(h.listens(), nil)
 	if err != nil {
 		return nil
 	}
-	addrs = slices.DeleteFunc(addrs, func(a multiaddr.Multiaddr) bool { // the relay client's, without a relay
-		_, err := a.ValueForProtocol(multiaddr.P_CIRCUIT)
-		return err == nil
-	})
 	return withID(h.id, addrs)
 }
 
@@ -174,6 +178,9 @@ func (h *Host) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return h.mail.run(ctx) })
 	g.Go(func() error { return h.measure(ctx) })
+	if h.lan != nil {
+		g.Go(func() error { return h.lan.run(ctx) })
+	}
 	h.pursueAll()
 	return g.Wait()
 }

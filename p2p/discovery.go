@@ -29,7 +29,7 @@ import (
 const (
 	nicPoll       = time.Second      // between looks at the interfaces
 	announceEvery = 20 * time.Second // five are lost in a row before a peer is forgotten
-	answerGap     = time.Second      // between announcements on a lane (RFC 6762, 6)
+	answerGap     = time.Second      // between answers on a lane (RFC 6762, 6)
 	laneRetryMin  = time.Second      // before a lane that failed is opened again; doubled each time
 	laneRetryMax  = 30 * time.Second
 	maxPacket     = 9000 // RFC 6762, 17

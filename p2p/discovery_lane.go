@@ -95,6 +95,7 @@ func (l *lane) operate(ctx context.Context) error {
 // speak announces, asks and answers until ctx ends, and says goodbye.
 func (l *lane) speak(ctx context.Context, p port) {
 	begun := time.Now()
+	var answered time.Time
 	failures := 0
 	for asked := 0; ctx.Err() == nil; {
 		ok := true
@@ -117,7 +118,8 @@ func (l *lane) speak(ctx context.Context, p port) {
 		select {
 		case <-timer.C:
 		case <-l.asked:
-			pause(ctx, time.Until(said.Add(answerGap)))
+			pause(ctx, time.Until(answered.Add(answerGap)))
+			answered = time.Now()
 		case <-ctx.Done():
 		}
 		timer.Stop()

@@ -23,7 +23,7 @@ func arrange(app *cli.App, args []string) []string {
 			plain = append(plain, rest...)
 			break
 		}
-		if !strings.HasPrefix(arg, "-") || arg == "-" {
+		if !strings.HasPrefix(arg, "-") || arg == "-" || isNumber(arg) {
 			if c := find(commands, arg); c != nil && len(plain) == 0 {
 				command = append(command, arg)
 				commands, flags = c.Subcommands, c.Flags
@@ -38,15 +38,27 @@ func arrange(app *cli.App, args []string) []string {
 			into, f = &global, g
 		}
 		*into = append(*into, arg)
-		if takesValue(f) && !strings.Contains(arg, "=") && len(rest) > 0 {
-			*into = append(*into, rest[0])
-			rest = rest[1:]
+		if !takesValue(f) || strings.Contains(arg, "=") {
+			continue
 		}
+		if len(rest) == 0 { // it must stay last, for the parser to miss its value
+			if into == &global {
+				return slices.Concat(args[:1], global)
+			}
+			return slices.Concat(args[:1], global, command, local)
+		}
+		*into = append(*into, rest[0])
+		rest = rest[1:]
 	}
 	if slices.ContainsFunc(plain, func(a string) bool { return strings.HasPrefix(a, "-") && a != "-" }) {
 		local = append(local, "--")
 	}
 	return slices.Concat(args[:1], global, command, local, plain)
+}
+
+// isNumber reports whether arg is a negative number rather than a flag.
+func isNumber(arg string) bool {
+	return len(arg) > 1 && (arg[1] == '.' || arg[1] >= '0' && arg[1] <= '9')
 }
 
 func find(commands []*cli.Command, name string) *cli.Command {

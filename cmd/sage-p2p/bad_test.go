@@ -17,10 +17,19 @@ import (
 	"github.com/sage-p2p/sage-p2p/task/exec"
 )
 
+// emptyProgram is the smallest module that may be sent: a memory, and a _start
+// that does nothing.
+const emptyProgram = "\x00asm\x01\x00\x00\x00" +
+	"\x01\x04\x01\x60\x00\x00" + // a type: no parameters, no results
+	"\x03\x02\x01\x00" + // a function of this type
+	"\x05\x03\x01\x00\x01" + // a memory of one page
+	"\x07\x13\x02\x06_start\x00\x00\x06memory\x02\x00" +
+	"\x0a\x04\x01\x02\x00\x0b" // its body: end
+
 // files makes what bad commands point at, and returns its folder.
 func files(t *testing.T) string {
 	dir := t.TempDir()
-	for name, content := range map[string]string{"prog.wasm": "\x00asm\x01\x00\x00\x00", "script.sh": "#!/bin/sh\n", "input": "pixels"} {
+	for name, content := range map[string]string{"prog.wasm": emptyProgram, "garbage.wasm": "\x00asm\x01\x00\x00\x00garbage", "script.sh": "#!/bin/sh\n", "input": "pixels"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -54,7 +63,11 @@ func TestBadCommandsChangeNothing(t *testing.T) {
 		{"an exponent", []string{"transfer", "beta", "1e3"}, exitUsage, `"1e3"`},
 		{"a comma", []string{"transfer", "beta", "1,5"}, exitUsage, `"1,5"`},
 		{"a negative amount", []string{"transfer", "beta", "--", "-5"}, exitUsage, `"-5"`},
-		{"a sign that looks like a flag", []string{"transfer", "beta", "-5"}, exitUsage, "-5"},
+		{"a sign that looks like a flag", []string{"transfer", "beta", "-5"}, exitUsage, `no amount of ATP: have "-5"`},
+		{"an ID with a slip in it", []string{"transfer", apitest.ID("stranger").String(), "1"}, exitFailed, "--new"},
+		{"an unknown state", []string{"task", "list", "--state", "lost"}, exitUsage, `"lost"`},
+		{"a number that is none", []string{"task", "list", "--limit", "many"}, exitUsage, `--limit cannot be "many"`},
+		{"a task for oneself", submit(append(good, "--to", "alpha")...), exitUsage, "this platform itself"},
 		{"no number", []string{"transfer", "beta", "much"}, exitUsage, `"much"`},
 		{"nothing", []string{"transfer", "beta", "0"}, exitUsage, "0 ATP"},
 		{"more than there is in the world", []string{"transfer", "beta", "99999999999999999999"}, exitUsage, "99999999999999999999"},
@@ -66,17 +79,18 @@ func TestBadCommandsChangeNothing(t *testing.T) {
 		{"too many arguments", []string{"transfer", "beta", "1", "2"}, exitUsage, `"2"`},
 		{"an unknown command", []string{"transfre", "beta", "1"}, exitUsage, "transfre"},
 		{"an unknown subcommand", []string{"lock", "open"}, exitUsage, "open"},
-		{"an unknown flag", []string{"transfer", "beta", "1", "--fee", "2"}, exitUsage, "fee"},
-		{"a flag without its value", []string{"lock", "create", "beta", "1", "--until"}, exitUsage, "until"},
+		{"an unknown flag", []string{"transfer", "beta", "1", "--fee", "2"}, exitUsage, "no flag --fee"},
+		{"a flag without its value", []string{"lock", "create", "beta", "1", "--until"}, exitUsage, "--until needs a value"},
 		{"a lock without an end", []string{"lock", "create", "beta", "1"}, exitUsage, "until"},
 		{"a lock that has ended", []string{"lock", "create", "beta", "1", "--until", "2001-01-01T00:00:00Z"}, exitUsage, "past"},
 		{"a lock until never", []string{"lock", "create", "beta", "1", "--until", "tomorrow"}, exitUsage, "tomorrow"},
-		{"a lock that is none", []string{"lock", "commit", "xyz"}, exitFailed, "xyz"},
+		{"a lock that is none", []string{"lock", "commit", "xyz"}, exitUsage, "xyz"},
 		{"a height that is none", []string{"block", "99"}, exitFailed, "no final block 99"},
 		{"a task that is none", []string{"task", "show", "abcdefgh"}, exitFailed, "abcdefgh"},
 		{"an API that is none", []string{"--api", "127.0.0.1:1", "status"}, exitUsage, "http://127.0.0.1:7423"},
 		{"an API that does not answer", []string{"--api", "http://127.0.0.1:1", "status"}, exitUnreachable, "no node answers"},
 		{"a task without a type", []string{"task", "submit", "--program", "edges", "--input", "-"}, exitUsage, "type"},
+		{"a program that is garbage", submit("--program", at("garbage.wasm"), "--input", at("input")), exitFailed, "would run nowhere"},
 		{"a missing program", submit("--program", at("none"), "--input", at("input")), exitFailed, "no such file"},
 		{"a program that is not WASM", submit("--program", at("script.sh"), "--input", at("input")), exitFailed, "not a WASM module"},
 		{"a program that is too large", submit("--program", at("large"), "--input", at("input")), exitFailed, "more than"},
@@ -154,7 +168,7 @@ func TestStoppingToWaitUndoesNothing(t *testing.T) {
 			}
 			s := d.runCtx(ctx, tt.args...)
 			id := apitest.CID("tx 0").String()
-			if s.code != tt.code || !strings.Contains(s.err, "stopped waiting") || !strings.Contains(s.err, "sage-p2p tx "+id) {
+			if s.code != tt.code || !strings.Contains(s.err, "stopped waiting") || !strings.Contains(s.err, "sage-p2p --home "+d.home+" tx "+id) {
 				t.Errorf("said %+v", s)
 			}
 			d.node.Release()
@@ -183,7 +197,9 @@ func TestFlagsMayStandAnywhere(t *testing.T) {
 		"--api http://x task list --limit 5 --mine": "--api http://x task list --limit 5 --mine",
 		"task submit --input - --type vision":       "task submit --input - --type vision",
 		"transfer -- thor -5":                       "transfer -- thor -5",
-		"transfer thor 5 --timeout":                 "transfer --timeout thor 5",
+		"transfer thor 5 --timeout":                 "transfer --timeout",
+		"transfer thor 5 --home":                    "--home",
+		"transfer thor -5":                          "transfer -- thor -5",
 		"tx status":                                 "tx status",
 		"--help":                                    "--help",
 		"":                                          "",

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 
@@ -60,7 +62,28 @@ func usageFromFlags(c *cli.Context, err error, _ bool) error {
 	if c.Command != nil && c.Command.Name != "" && c.Command.Name != name {
 		name = c.Command.HelpName
 	}
-	return usagef("%v", err).hint("see the flags with: %s --help", name)
+	return usagef("%s", flagError(err.Error())).hint("see the flags with: %s --help", name)
+}
+
+// The errors of the flag parser, as far as they are known.
+var (
+	unknownFlag = regexp.MustCompile(`^flag provided but not defined: -+(.*)$`)
+	emptyFlag   = regexp.MustCompile(`^flag needs an argument: -+(.*)$`)
+	wrongFlag   = regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag )?-+([^ :]*): .*$`)
+)
+
+// flagError says in our words what the flag parser says.
+func flagError(text string) string {
+	for pattern, ours := range map[*regexp.Regexp]string{
+		unknownFlag: "there is no flag --$1",
+		emptyFlag:   "--$1 needs a value",
+		wrongFlag:   "--$2 cannot be $1: want what the help shows, such as 90s for a time, or a whole number",
+	} {
+		if pattern.MatchString(text) {
+			return pattern.ReplaceAllString(text, ours)
+		}
+	}
+	return text
 }
 
 // exitCode classifies err.
@@ -78,6 +101,8 @@ func exitCode(err error) int {
 		return exitTimeout
 	case errors.Is(err, client.ErrUnreachable):
 		return exitUnreachable
+	case errors.As(err, &no) && no.Code == view.CodeInvalid:
+		return exitUsage
 	default:
 		return exitFailed
 	}
@@ -103,13 +128,29 @@ func (p program) explain(err error, asJSON bool) {
 			return
 		}
 	}
-	fmt.Fprintf(p.err, "sage-p2p: %s\n", e.Message)
+	fmt.Fprintf(p.err, "sage-p2p: %s\n", reason(e.Message))
 	if e.Height > 0 {
 		fmt.Fprintf(p.err, "  judged at height %d\n", e.Height)
 	}
 	if e.Hint != "" {
-		fmt.Fprintf(p.err, "  %s\n", e.Hint)
+		fmt.Fprintf(p.err, "  %s\n", p.typed(e.Hint))
 	}
+}
+
+// prefix is where in the program an error comes from, which tells a user nothing.
+var prefix = regexp.MustCompile(`^(?:atp|bft|chain|client|config|mempool|node|p2p|signer|store|task): (?:refused: )?`)
+
+// reason is what an error says to a user: in one line, without its way there.
+func reason(text string) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		for prefix.MatchString(line) {
+			line = prefix.ReplaceAllString(line, "")
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "; ")
 }
 
 // shown is err as the API would say it.
@@ -120,6 +161,10 @@ func shown(err error) *view.Error {
 		missing *fs.PathError
 	)
 	switch {
+	case errors.As(err, &no) && no.Code == view.CodeUnauthorized:
+		told := *no
+		told.Hint = "only the owner of a node may tell it to: name the folder of your own node with --home"
+		return &told
 	case errors.As(err, &no):
 		return no
 	case errors.As(err, &refused):
@@ -127,7 +172,7 @@ func shown(err error) *view.Error {
 	case errors.Is(err, client.ErrUnreachable):
 		return &view.Error{
 			Code: "unreachable", Message: strings.TrimPrefix(err.Error(), "client: "), Retryable: true,
-			Hint: "start a node with: sage-p2p up; or name a running one's folder with --home, or its address with --api",
+			Hint: "start one with: sage-p2p up; or name the folder of one that runs with --home, or its address with --api",
 		}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &view.Error{Code: view.CodeTimeout, Message: "the node did not answer in time", Retryable: true}
@@ -137,6 +182,8 @@ func shown(err error) *view.Error {
 		return &view.Error{Code: view.CodeUnsafe, Message: err.Error(), Hint: "one home is for one node: name another folder with --home"}
 	case isUnsafe(err):
 		return &view.Error{Code: view.CodeUnsafe, Message: err.Error()}
+	case errors.Is(err, syscall.EADDRINUSE):
+		return &view.Error{Code: "failed", Message: err.Error(), Hint: "choose another port, or 0 for any free one"}
 	case errors.As(err, &missing):
 		return &view.Error{Code: view.CodeInvalid, Message: fmt.Sprintf("%s: %v", missing.Path, missing.Err)}
 	default:

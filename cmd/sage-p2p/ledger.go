@@ -14,6 +14,11 @@ import (
 // submitPatience is how long a command waits for its transaction by default.
 const submitPatience = 30 * time.Second
 
+// newFlag allows a payee that nobody has heard of, which a slip in an ID makes.
+func newFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "new", Usage: "the payee may be an ID that no block has touched yet"}
+}
+
 func (p program) balance() *cli.Command {
 	return &cli.Command{
 		Name: "balance", ArgsUsage: "[ACCOUNT]", Usage: "what an account has (default: this node's)",
@@ -95,14 +100,14 @@ func change(m view.Movement) string {
 func (p program) transfer() *cli.Command {
 	return &cli.Command{
 		Name: "transfer", ArgsUsage: "TO AMOUNT", Usage: "pay AMOUNT (ATP) from this node's account",
-		Flags: []cli.Flag{waitFlag(submitPatience)},
+		Flags: []cli.Flag{newFlag(), waitFlag(submitPatience)},
 		Action: p.speaks(2, 2, func(s *session) error {
 			to := s.Args().Get(0)
 			a, err := amount(s.Args().Get(1))
 			if err != nil {
 				return err
 			}
-			sub, err := s.node.Transfer(s.Context.Context, view.Transfer{To: to, AmountUATP: a})
+			sub, err := s.node.Transfer(s.Context.Context, view.Transfer{To: to, AmountUATP: a, New: s.Bool("new")})
 			if err != nil {
 				return err
 			}
@@ -144,6 +149,7 @@ func (p program) lock() *cli.Command {
 				Name: "create", ArgsUsage: "TO AMOUNT --until T", Usage: "lock AMOUNT (ATP) for TO",
 				Flags: []cli.Flag{
 					&cli.StringFlag{Name: "until", Usage: "`T` when it ends: +30m, or 2026-12-31T12:00:00Z (required)"},
+					newFlag(),
 					waitFlag(submitPatience),
 				},
 				Action: p.speaks(2, 2, (*session).createLock),
@@ -186,7 +192,7 @@ func (s *session) createLock() error {
 	if err != nil {
 		return err
 	}
-	sub, err := s.node.CreateLock(s.Context.Context, view.NewLock{To: s.Args().Get(0), AmountUATP: a, DeadlineMS: until})
+	sub, err := s.node.CreateLock(s.Context.Context, view.NewLock{To: s.Args().Get(0), AmountUATP: a, DeadlineMS: until, New: s.Bool("new")})
 	if err != nil {
 		return err
 	}
@@ -196,7 +202,7 @@ func (s *session) createLock() error {
 	return s.show(sub, func(w io.Writer) {
 		fmt.Fprintf(w, "locked %s for %s until %s: ", coins(a), s.Args().Get(0), clock(until))
 		outcome(w, sub.Tx)
-		fmt.Fprintf(w, "pay it with: sage-p2p lock commit %s\n", sub.LockID)
+		fmt.Fprintf(w, "pay it with: %s\n", s.command("lock commit "+sub.LockID.String()))
 	})
 }
 

@@ -18,7 +18,7 @@ func main() {
 	exec.ChildMain() // does not return in the process that runs one program of a task
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	p := program{in: os.Stdin, out: os.Stdout, err: os.Stderr, now: time.Now}
+	p := program{in: os.Stdin, out: os.Stdout, err: os.Stderr, now: time.Now, asks: isTerminal(os.Stdin)}
 	os.Exit(p.run(ctx, os.Args))
 }
 
@@ -27,10 +27,23 @@ type program struct {
 	in       io.Reader
 	out, err io.Writer
 	now      func() time.Time
+	asks     bool   // somebody sits at in, and can be asked
+	call     string // how this program was called, for commands that it proposes
+}
+
+// isTerminal reports whether f is a device that a person types at.
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err == nil && !os.SameFile(info, null)
 }
 
 // run does what args say and returns the exit code.
 func (p program) run(ctx context.Context, args []string) int {
+	p.call = callOf(args)
 	app := p.app()
 	err := app.RunContext(ctx, arrange(app, args))
 	if err == nil {
@@ -63,10 +76,10 @@ func (p program) app() *cli.App {
 		OnUsageError:   usageFromFlags,
 		Action:         noCommand,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "home", Usage: "`DIR` with key, chain and settings", EnvVars: []string{"SAGE_HOME"}, Value: defaultHome()},
-			&cli.StringFlag{Name: "api", Usage: "`URL` of the node's API (default: that of the node running in --home)", EnvVars: []string{"SAGE_API"}},
+			&cli.StringFlag{Name: "home", Usage: "`DIR` with a node's key, chain and settings", EnvVars: []string{"SAGE_HOME"}, Value: defaultHome()},
+			&cli.StringFlag{Name: "api", Usage: "`URL` of a node's API", DefaultText: "of the node in --home", EnvVars: []string{"SAGE_API"}},
 			&cli.BoolFlag{Name: "json", Usage: "print JSON"},
-			&cli.StringFlag{Name: "log-level", Usage: "debug, info, warn or error", Value: "info", EnvVars: []string{"SAGE_LOG_LEVEL"}},
+			&cli.StringFlag{Name: "log-level", Usage: "what up tells of its work: debug, info, warn or error", Value: "warn", EnvVars: []string{"SAGE_LOG_LEVEL"}},
 			&cli.StringFlag{Name: "log-format", Usage: "text or json", Value: "text", EnvVars: []string{"SAGE_LOG_FORMAT"}},
 		},
 	}
@@ -74,6 +87,7 @@ func (p program) app() *cli.App {
 		app.Commands = append(app.Commands, group...)
 	}
 	prepare(app.Commands)
+	app.CustomAppHelpTemplate = appHelp(app)
 	return app
 }
 
@@ -85,6 +99,7 @@ func prepare(commands []*cli.Command) {
 		if len(c.Subcommands) > 0 {
 			c.Action = noCommand
 		}
+		c.CustomHelpTemplate = commandHelp(c)
 		prepare(c.Subcommands)
 	}
 }
@@ -92,7 +107,7 @@ func prepare(commands []*cli.Command) {
 // noCommand answers a name that is no command, and the absence of one.
 func noCommand(c *cli.Context) error {
 	if name := c.Args().First(); name != "" {
-		return usagef("there is no command %q", name).hint("see what there is with: %s --help", c.App.Name)
+		return usagef("there is no command %q", name).hint("see what there is with: %s --help", c.Command.HelpName)
 	}
 	return cli.ShowSubcommandHelp(c)
 }

@@ -42,6 +42,7 @@ type desk struct {
 	node *apitest.Node
 	home string
 	in   string
+	asks bool // somebody sits at in
 }
 
 // sit serves a node until the test ends.
@@ -79,13 +80,17 @@ func (d *desk) run(args ...string) said { return d.runCtx(d.t.Context(), args...
 
 func (d *desk) runCtx(ctx context.Context, args ...string) said {
 	now := func() time.Time { return time.UnixMilli(int64(apitest.Start)).Add(30 * time.Second) }
-	return command(ctx, d.home, now, d.in, args...)
+	return commandOf(ctx, program{in: strings.NewReader(d.in), asks: d.asks, now: now}, d.home, args...)
 }
 
 // command runs a command in this process.
 func command(ctx context.Context, home string, now func() time.Time, in string, args ...string) said {
+	return commandOf(ctx, program{in: strings.NewReader(in), now: now}, home, args...)
+}
+
+func commandOf(ctx context.Context, p program, home string, args ...string) said {
 	var out, errs bytes.Buffer
-	p := program{in: strings.NewReader(in), out: &out, err: &errs, now: now}
+	p.out, p.err = &out, &errs
 	code := p.run(ctx, append([]string{"sage-p2p", "--home", home}, args...))
 	return said{code, out.String(), errs.String()}
 }

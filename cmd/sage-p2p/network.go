@@ -26,11 +26,14 @@ func (p program) status() *cli.Command {
 }
 
 func (p program) printStatus(w io.Writer, st view.Status) {
-	role := "observer"
-	if st.Validator {
-		role = "validator"
+	role := "observer of"
+	switch {
+	case st.Mode == view.ModeForming:
+		role = "forming"
+	case st.Validator:
+		role = "validator of"
 	}
-	fmt.Fprintf(w, "%s · %s · %s of %q\n", clean(st.Name), short(st.PeerID.String()), role, clean(st.Network))
+	fmt.Fprintf(w, "%s · %s · %s %q\n", clean(st.Name), short(st.PeerID.String()), role, clean(st.Network))
 	doing := ""
 	switch {
 	case st.Waiting != "":

@@ -35,7 +35,7 @@ func (p program) speaks(least, most int, do func(*session) error) cli.ActionFunc
 		if err := checkURL(c.String("api")); err != nil {
 			return err
 		}
-		node, err := client.Open(c.String("home"), c.String("api"))
+		node, err := open(c)
 		if err != nil {
 			return err
 		}
@@ -44,24 +44,42 @@ func (p program) speaks(least, most int, do func(*session) error) cli.ActionFunc
 	}
 }
 
+// open finds the node that is meant. Without --home and --api that may also be
+// one of another user of this machine, at the default address.
+func open(c *cli.Context) (*client.Client, error) {
+	node, err := client.Open(c.String("home"), c.String("api"))
+	if errors.Is(err, client.ErrUnreachable) && !c.IsSet("home") {
+		return client.Open(c.String("home"), "http://"+view.DefaultAddr)
+	}
+	return node, err
+}
+
 // countArgs checks that a command has its arguments.
 func countArgs(c *cli.Context, least, most int) error {
 	n := c.NArg()
 	if n >= least && n <= most {
 		return nil
 	}
+	name := strings.TrimPrefix(c.Command.HelpName, c.App.Name+" ")
 	usage := strings.TrimSpace(c.Command.HelpName + " " + c.Command.ArgsUsage)
 	if n < least {
-		return usagef("%s needs more than %d of its arguments", c.Command.HelpName, n).hint("usage: %s", usage)
+		return usagef("%s takes %s, and %d of these %s given", name, c.Command.ArgsUsage, n, areOrIs(n)).hint("usage: %s", usage)
 	}
-	return usagef("%s does not know what to do with %q", c.Command.HelpName, c.Args().Get(most)).hint("usage: %s", usage)
+	return usagef("%s does not know what to do with %q", name, c.Args().Get(most)).hint("usage: %s", usage)
+}
+
+func areOrIs(n int) string {
+	if n == 1 {
+		return "is"
+	}
+	return "are"
 }
 
 // needs checks that a command has the flags that it cannot do without.
 func needs(c *cli.Context, flags ...string) error {
 	for _, name := range flags {
 		if c.String(name) == "" {
-			return usagef("%s needs --%s", c.Command.HelpName, name).hint("see its flags with: %s --help", c.Command.HelpName)
+			return usagef("%s needs --%s", strings.TrimPrefix(c.Command.HelpName, c.App.Name+" "), name).hint("see its flags with: %s --help", c.Command.HelpName)
 		}
 	}
 	return nil
@@ -158,7 +176,7 @@ func (s *session) finish(sub *view.Submission) error {
 	case tx.State == view.TxExpired:
 		return failedf("transaction %s expired before any block took it: nothing happened", short(tx.ID.String())).hint("submit it again")
 	case !tx.OK:
-		return &view.Error{Code: view.CodeRefused, Message: "refused: " + tx.Error, Hint: tx.Hint, Height: tx.Height}
+		return &view.Error{Code: view.CodeRefused, Message: "refused: " + reason(tx.Error), Hint: tx.Hint, Height: tx.Height}
 	default:
 		return nil
 	}
@@ -177,7 +195,7 @@ func outcome(w io.Writer, tx *view.Tx) {
 func amount(text string) (view.Amount, error) {
 	a, err := atp.ParseAmount(text)
 	if err != nil {
-		return 0, usagef("%s", strings.TrimPrefix(err.Error(), "atp: "))
+		return 0, usagef("that is no amount of ATP: %s", strings.TrimPrefix(err.Error(), "atp: refused: invalid amount: "))
 	}
 	if a == 0 {
 		return 0, usagef("an amount of 0 ATP moves nothing")

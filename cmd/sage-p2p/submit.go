@@ -36,8 +36,8 @@ func (p program) taskSubmit() *cli.Command {
 			&cli.DurationFlag{Name: "deadline", Usage: "time for the work", DefaultText: "5m"},
 			&cli.DurationFlag{Name: "offer", Usage: "time to accept it", DefaultText: "1m"},
 			&cli.BoolFlag{Name: "private", Usage: "only the two parties ever see input and result"},
-			&cli.BoolFlag{Name: "wait", Usage: "wait until the task is settled"},
-			&cli.BoolFlag{Name: "accept", Usage: "acknowledge the result as soon as it is here (waits)"},
+			&cli.BoolFlag{Name: "wait", Usage: "wait until the task is settled; at a terminal, ask what to answer"},
+			&cli.BoolFlag{Name: "accept", Usage: "accept the result, whatever it is, as soon as it is here (waits)"},
 			&cli.StringFlag{Name: "out", Usage: "`FILE` for the result (waits)"},
 			waitFlag(taskPatience),
 		},
@@ -76,10 +76,10 @@ func (s *session) submitTask() error {
 	if !s.Bool("wait") && !s.Bool("accept") && s.String("out") == "" {
 		return s.show(sub, func(w io.Writer) {
 			outcome(w, sub.Tx)
-			fmt.Fprintf(w, "follow it with: sage-p2p task wait %s\n", short(sub.TaskID.String()))
+			fmt.Fprintf(w, "follow it with: %s\n", s.command("task wait "+short(sub.TaskID.String())))
 		})
 	}
-	done, err := s.followTask(sub.TaskID.String(), s.takeResult())
+	done, err := s.followTask(sub.TaskID.String())
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (s *session) submitTask() error {
 	if err := s.show(sub, func(io.Writer) {}); err != nil {
 		return err
 	}
-	if done.Settlement != view.SettledCommit {
+	if done.State == view.TaskSettled && done.Settlement != view.SettledCommit {
 		return failedf("the task ended in %s", stateOf(done)).hint("see why with: sage-p2p task show %s", sub.TaskID)
 	}
 	return nil
@@ -97,30 +97,6 @@ func printPosted(w io.Writer, sub view.Submission) {
 	fmt.Fprintf(w, "task %s\n", sub.TaskID)
 	if sub.Routing != "" {
 		fmt.Fprintf(w, "routed to %s\n", clean(sub.Routing))
-	}
-}
-
-// takeResult saves and accepts a task's result, as asked for, when it comes.
-func (s *session) takeResult() func(view.Task) error {
-	saved := s.String("out") == ""
-	return func(t view.Task) error {
-		if t.Result.IsZero() {
-			return nil
-		}
-		if !saved {
-			if err := s.saveResult(t.ID.String(), s.String("out")); err != nil {
-				return err
-			}
-			saved = true
-		}
-		if t.State != view.TaskProven || !s.Bool("accept") {
-			return nil
-		}
-		sub, err := s.node.Acknowledge(s.Context.Context, t.ID.String(), view.Mark{})
-		if err != nil {
-			return err
-		}
-		return s.finish(&sub)
 	}
 }
 
@@ -192,13 +168,20 @@ func checkProgram(f *os.File, runtime string) error {
 	case !info.Mode().IsRegular():
 		return failedf("the program %s is not a file", f.Name())
 	case info.Size() > exec.MaxProgram:
-		return failedf("the program %s has %d bytes, more than the %d that a program may have", f.Name(), info.Size(), exec.MaxProgram)
+		return failedf("the program %s has %d bytes, more than the %d that a program may have", f.Name(), info.Size(), exec.MaxProgram).
+			hint("make it smaller, with -ldflags=-s for a Go program; what it works on belongs into --input")
 	case runtime != "wasm":
 		return nil
 	}
-	magic := make([]byte, 4)
-	if _, err := f.ReadAt(magic, 0); err != nil || string(magic) != "\x00asm" {
-		return failedf("the program %s is not a WASM module", f.Name()).hint("compile it with: GOOS=wasip1 GOARCH=wasm go build -o prog.wasm .")
+	program := make([]byte, info.Size())
+	if _, err := f.ReadAt(program, 0); err != nil {
+		return noFile("program", f.Name(), err)
+	}
+	const remedy = "compile it with: GOOS=wasip1 GOARCH=wasm go build -o prog.wasm ."
+	if err := (*exec.WASM)(nil).Check(program); errors.Is(err, exec.ErrNotWASM) {
+		return failedf("the program %s is not a WASM module", f.Name()).hint(remedy)
+	} else if err != nil {
+		return failedf("the program %s would run nowhere: %v", f.Name(), strings.TrimPrefix(err.Error(), "exec: ")).hint(remedy)
 	}
 	return nil
 }
@@ -211,15 +194,16 @@ func (s *session) openInput() (io.ReadCloser, error) {
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, noFile("input", name, err)
+		return nil, noFile("input", name, err).hint("give a file, or - for standard input")
 	}
 	info, err := f.Stat()
 	switch {
 	case err != nil:
 	case info.IsDir():
-		err = failedf("the input %s is a folder", name)
+		err = failedf("the input %s is a folder", name).hint("pack it into one file, such as a tar archive that the program reads")
 	case info.Size() > exec.MaxInput:
-		err = failedf("the input %s has %d bytes, more than the %d that an input may have", name, info.Size(), exec.MaxInput)
+		err = failedf("the input %s has %d bytes, more than the %d that an input may have", name, info.Size(), exec.MaxInput).
+			hint("split it over several tasks")
 	default:
 		return f, nil
 	}

@@ -109,3 +109,49 @@ func TestSharesAreReadExactly(t *testing.T) {
 		}
 	}
 }
+
+// Who sits at a terminal is asked what to answer.
+func TestATerminalIsAsked(t *testing.T) {
+	for name, tt := range map[string]struct {
+		typed string
+		code  int
+		says  string
+		ends  view.TaskState
+	}{
+		"yes":         {"y\n", exitDone, "COMMIT (acknowledged)", view.TaskSettled},
+		"no":          {"no\n", exitFailed, "ROLLBACK (refused)", view.TaskSettled},
+		"later":       {"later\n", exitDone, "task refuse", view.TaskProven},
+		"nothing":     {"", exitDone, "task refuse", view.TaskProven},
+		"a slip, yes": {"j\ny\n", exitDone, "COMMIT (acknowledged)", view.TaskSettled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := sit(t)
+			prove(t, d, "edges")
+			dir := files(t)
+			d.asks, d.in = true, tt.typed
+			s := d.run("task", "submit", "--type", "vision", "--program", filepath.Join(dir, "prog.wasm"), "--input", filepath.Join(dir, "input"), "--wait")
+			if s.code != tt.code || !strings.Contains(s.out, "accept this result? [y/n/later]") || !strings.Contains(s.out, tt.says) {
+				t.Errorf("submit = %d, want %d and %q\n%s%s", s.code, tt.code, tt.says, s.out, s.err)
+			}
+			if task, _ := d.node.Task(t.Context(), apitest.CID("task 0")); task.State != tt.ends {
+				t.Errorf("the task is %s, want %s", task.State, tt.ends)
+			}
+		})
+	}
+}
+
+// Where nobody can be asked, the wait says what to do.
+func TestAWaitWithoutATerminalSaysHowToAnswer(t *testing.T) {
+	d := sit(t)
+	prove(t, d, "edges")
+	dir := files(t)
+	s := d.run("task", "submit", "--type", "vision", "--program", filepath.Join(dir, "prog.wasm"), "--input", filepath.Join(dir, "input"), "--wait", "--timeout", "300ms")
+	for _, want := range []string{"sage-p2p --home " + d.home + " task acknowledge", "task refuse", "counts as accepted"} {
+		if !strings.Contains(s.out, want) {
+			t.Errorf("output lacks %q:\n%s", want, s.out)
+		}
+	}
+	if s.code != exitTimeout {
+		t.Errorf("exit code %d, want %d", s.code, exitTimeout)
+	}
+}

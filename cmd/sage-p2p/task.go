@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -177,50 +176,13 @@ func (p program) taskWait() *cli.Command {
 		Name: "wait", ArgsUsage: "TASK", Usage: "wait until a task is settled, saying how it goes",
 		Flags: []cli.Flag{waitFlag(taskPatience)},
 		Action: p.speaks(1, 1, func(s *session) error {
-			t, err := s.followTask(s.Args().First(), nil)
+			t, err := s.followTask(s.Args().First())
 			if err != nil {
 				return err
 			}
 			return s.show(t, func(io.Writer) {})
 		}),
 	}
-}
-
-// followTask waits until a task is settled. It says each state on the way, and
-// calls at, if there is one, with each.
-func (s *session) followTask(task string, at func(view.Task) error) (view.Task, error) {
-	ctx, cancel := context.WithTimeout(s.Context.Context, s.Duration("timeout"))
-	defer cancel()
-	t, err := s.node.Task(ctx, task)
-	for ; err == nil; t, err = s.node.WaitTask(ctx, t.ID.String(), t.State) {
-		s.sayState(t)
-		if at != nil {
-			if err := at(t); err != nil {
-				return t, err
-			}
-		}
-		if t.State == view.TaskSettled {
-			return t, nil
-		}
-	}
-	if ctx.Err() != nil {
-		code := exitTimeout
-		if s.Context.Context.Err() != nil {
-			code = exitFailed
-		}
-		stopped := &refusal{code: code, message: "stopped waiting for the task to be settled"}
-		return t, stopped.hint("it goes on without you; see it with: sage-p2p task show %s", task)
-	}
-	return t, err
-}
-
-// sayState prints what a task does now and what it waits for. With --json
-// only the end is printed.
-func (s *session) sayState(t view.Task) {
-	if s.Bool("json") {
-		return
-	}
-	fmt.Fprintf(s.out, "%s\n", progress(t))
 }
 
 // progress is one line on where a task stands.
@@ -234,9 +196,7 @@ func progress(t view.Task) string {
 	case view.TaskAccepted:
 		return fmt.Sprintf("task %s: accepted by %s, who bonds %s; waiting for the result", name, executorOf(t), coins(t.BondUATP))
 	case view.TaskProven:
-		return fmt.Sprintf("task %s: the result is here, %d bytes; waiting for the requester's answer\n"+
-			"  accept: sage-p2p task acknowledge %s\n  refuse: sage-p2p task refuse %s\n  silence until %s accepts it",
-			name, t.ResultSize, name, name, clock(t.DeadlineMS))
+		return fmt.Sprintf("task %s: done, the result has %d bytes; waiting for the answer of %s", name, t.ResultSize, who(t.RequesterName, t.Requester))
 	case view.TaskSettled:
 		return fmt.Sprintf("task %s: %s, quality %s", name, stateOf(t), quality(t.QualityPPM))
 	default:

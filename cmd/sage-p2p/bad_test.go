@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
@@ -229,4 +230,46 @@ func TestEveryCommandHasUsageAndNoDoubleMeaning(t *testing.T) {
 		}
 	}
 	check("sage-p2p", app.Commands)
+}
+
+// Help fits a terminal of 80 columns, and says what all commands share.
+func TestHelpFitsATerminal(t *testing.T) {
+	var check func(path []string, commands []*cli.Command)
+	check = func(path []string, commands []*cli.Command) {
+		s := command(t.Context(), t.TempDir(), time.Now, "", append(slices.Clone(path), "--help")...)
+		name := strings.Join(append([]string{"sage-p2p"}, path...), " ")
+		if s.code != exitDone || !strings.Contains(s.out, "usage: "+name) || !strings.Contains(s.out, "--json") {
+			t.Errorf("%s --help = %d\n%s%s", name, s.code, s.out, s.err)
+		}
+		for line := range strings.Lines(s.out) {
+			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > helpWidth {
+				t.Errorf("%s: %d columns: %s", name, n, line)
+			}
+		}
+		for _, c := range commands {
+			check(append(slices.Clone(path), c.Name), c.Subcommands)
+		}
+	}
+	check(nil, (program{}).app().Commands)
+}
+
+// What is proposed can be copied: it names the same program and home.
+func TestProposedCommandsCanBeCopied(t *testing.T) {
+	for call, want := range map[string]string{
+		"sage-p2p status":                           "sage-p2p",
+		"./sage-p2p --home /tmp/alpha status":       "./sage-p2p --home /tmp/alpha",
+		"sage-p2p balance --home=/tmp/alpha --json": "sage-p2p --home /tmp/alpha",
+		"sage-p2p --api http://127.0.0.1:1 tx x":    "sage-p2p --api http://127.0.0.1:1",
+		"/tmp/go-build12/b001/exe/sage-p2p status":  "go run ./cmd/sage-p2p",
+		"sage-p2p --home /it's status":              `sage-p2p --home '/it'\''s'`,
+		"sage-p2p status --home":                    "sage-p2p --home ''",
+	} {
+		if got := callOf(strings.Fields(call)); got != want {
+			t.Errorf("callOf(%q) = %q, want %q", call, got, want)
+		}
+	}
+	p := program{call: "./sage-p2p --home /x"}
+	if got, want := p.typed("see it: sage-p2p status; or sage-p2p up"), "see it: ./sage-p2p --home /x status; or ./sage-p2p --home /x up"; got != want {
+		t.Errorf("typed = %q, want %q", got, want)
+	}
 }

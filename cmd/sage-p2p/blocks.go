@@ -77,7 +77,7 @@ func result(tx view.Tx) string {
 	case tx.State != view.TxFinal:
 		return string(tx.State)
 	case !tx.OK:
-		return "refused: " + clean(tx.Error)
+		return "refused: " + clean(reason(tx.Error))
 	default:
 		return "done"
 	}

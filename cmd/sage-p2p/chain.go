@@ -63,17 +63,12 @@ type checked struct {
 // checkHome executes the chain in a home again. It writes nothing but what the
 // store writes to be opened.
 func (p program) checkHome(ctx context.Context, home string) (report checked, err error) {
-	file := filepath.Join(home, "genesis.json")
-	raw, err := os.ReadFile(file)
+	genesis, err := readGenesis(filepath.Join(home, genesisFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return checked{}, failedf("there is no chain in %s: it has no genesis.json", home).hint("name the folder of a node with --home")
+		return checked{}, failedf("there is no chain in %s: it has no %s", home, genesisFile).hint("name the folder of a node with --home")
 	}
 	if err != nil {
 		return checked{}, err
-	}
-	genesis, err := chain.ParseGenesis(raw)
-	if err != nil {
-		return checked{}, failedf("%s: %v", file, err).hint("take the file from another founder of the network")
 	}
 	dir := filepath.Join(home, "store")
 	if _, err := os.Stat(dir); err != nil {
@@ -148,11 +143,11 @@ func begin(s *store.Store, g chain.Genesis) (*check, error) {
 	have, err := s.Genesis()
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return nil, failedf("the store is empty: the node never began its chain")
+		return nil, failedf("the store is empty: the node never began its chain").hint("start it once with: sage-p2p up")
 	case err != nil:
 		return nil, err
 	case have != hash:
-		return nil, failedf("the store is of another chain than genesis.json: %s, not %s", have, hash)
+		return nil, failedf("the store is of another chain than %s: %s, not %s", genesisFile, have, hash).hint("put back the one that belongs here")
 	}
 	state, nodes, err := g.State()
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -33,7 +34,7 @@ func (p program) demo() *cli.Command {
 			if err != nil {
 				return err
 			}
-			d := &demo{out: p.out, dir: dir, began: time.Now()}
+			d := &demo{out: p.out, call: p.call, dir: dir, began: time.Now()}
 			if c.Bool("json") {
 				d.out = io.Discard
 			}
@@ -51,6 +52,7 @@ func (p program) demo() *cli.Command {
 // demo is the stage: four platforms and what they work on.
 type demo struct {
 	out       io.Writer
+	call      string // how this program was called
 	dir       string
 	began     time.Time
 	platforms []*actor
@@ -141,12 +143,14 @@ func (d *demo) end(keep bool) error {
 	if keep {
 		d.say("The four go on running. Talk to them, and end them, with:")
 		for _, a := range d.platforms {
-			fmt.Fprintf(d.out, "  sage-p2p --home %s status   # %s\n", a.home, a.name)
+			fmt.Fprintf(d.out, "  %s --home %s status   # %s\n", d.call, a.home, a.name)
 		}
+		kill := "  kill"
 		for _, a := range d.platforms {
-			fmt.Fprintf(d.out, "  kill %d   # %s\n", a.cmd.Process.Pid, a.name)
+			kill += " " + strconv.Itoa(a.cmd.Process.Pid)
 			a.node.Close()
 		}
+		fmt.Fprintln(d.out, kill)
 		return nil
 	}
 	for _, a := range d.platforms {

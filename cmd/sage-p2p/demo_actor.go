@@ -43,7 +43,7 @@ func (a *actor) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.cmd = exec.Command(self, append([]string{"--home", a.home, "up", "--name", a.name}, a.args...)...)
+	a.cmd = exec.Command(self, append([]string{"--home", a.home, "--log-level", "info", "up", "--name", a.name}, a.args...)...)
 	a.cmd.Stdout, a.cmd.Stderr = log, log
 	a.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C at the terminal is ours, to end them in order
 	if err := a.cmd.Start(); err != nil {

@@ -118,62 +118,6 @@ func (d *demo) bringItBack(ctx context.Context) error {
 	return nil
 }
 
-// commitTwice pays a lock, and tries to pay it again from everywhere.
-func (d *demo) commitTwice(ctx context.Context) error {
-	alpha, gamma := d.platforms[0], d.platforms[2]
-	before, err := d.books(ctx)
-	if err != nil {
-		return err
-	}
-	st, err := alpha.node.Status(ctx)
-	if err != nil {
-		return err
-	}
-	lock, err := alpha.node.CreateLock(ctx, view.NewLock{To: gamma.name, AmountUATP: demoLock, DeadlineMS: st.FinalTimeMS + 600_000})
-	if _, err := alpha.final(ctx, lock, err); err != nil {
-		return err
-	}
-	first, err := alpha.node.CommitLock(ctx, lock.LockID.String())
-	if _, err := alpha.final(ctx, first, err); err != nil {
-		return err
-	}
-	if _, err := d.agree(ctx, d.platforms); err != nil {
-		return err
-	}
-	var reason string
-	for _, a := range d.platforms {
-		if reason, err = refusedBy(ctx, a, lock.LockID); err != nil {
-			return err
-		}
-	}
-	after, err := d.books(ctx)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(moved(before, after, alpha.name, -int64(demoLock)), moved(before, after, gamma.name, int64(demoLock))); err != nil {
-		return err
-	}
-	d.say("alpha locks %s for gamma and commits. A second commit is refused by all four: %s. gamma was paid once.", coins(demoLock), reason)
-	return nil
-}
-
-// refusedBy checks that a platform cannot commit a lock, before or in a block.
-func refusedBy(ctx context.Context, a *actor, lock view.CID) (reason string, err error) {
-	sub, err := a.node.CommitLock(ctx, lock.String())
-	var no *view.Error
-	if errors.As(err, &no) {
-		return no.Message, nil
-	}
-	if err != nil {
-		return "", err
-	}
-	tx, err := a.node.WaitTx(ctx, sub.TxID)
-	if err == nil && tx.OK {
-		err = fmt.Errorf("%s committed the lock %s a second time", a.name, lock)
-	}
-	return tx.Error, err
-}
-
 // compare ends with one table of what must be equal.
 func (d *demo) compare(ctx context.Context) error {
 	if _, err := d.agree(ctx, d.platforms); err != nil {

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -67,10 +70,16 @@ func (p program) runNode(c *cli.Context) error {
 	}
 	n, err := node.New(cfg, node.WithLogger(log), node.WithRuntimes(runtimes),
 		node.WithPresence(func(a node.Presence) {
-			p.announce(c, log, newListening(a), func(w io.Writer) { printListening(w, cfg.Name, a) })
+			p.announce(c, log, newListening(a), func(w io.Writer) {
+				printListening(w, cfg.Name, a)
+				printAwaited(w, cfg)
+			})
 		}),
 		node.WithFederation(func(f node.Federation) {
-			p.announce(c, log, newJoined(f), func(w io.Writer) { printJoined(w, f) })
+			p.announce(c, log, newJoined(f), func(w io.Writer) {
+				printJoined(w, f)
+				fmt.Fprintf(w, "it runs; see how with: %s; Ctrl-C ends it\n", p.command("status"))
+			})
 		}))
 	if err != nil {
 		return err
@@ -96,24 +105,50 @@ func nodeConfig(c *cli.Context) (node.Config, error) {
 	return cfg, nil
 }
 
-// checkGenesis refuses a genesis file that no federation can have, before a
-// key is made for it.
+// checkGenesis refuses a genesis that no federation can have, before a key is
+// made for it and before others hear of this platform.
 func checkGenesis(cfg node.Config) error {
+	if _, err := readGenesis(filepath.Join(cfg.Home, genesisFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	if cfg.GenesisFile == "" {
 		return nil
 	}
-	raw, err := os.ReadFile(cfg.GenesisFile)
-	if err != nil {
-		return failedf("the genesis %q cannot be read: %v", cfg.GenesisFile, cause(err))
+	g, err := readGenesis(cfg.GenesisFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return noFile("genesis", cfg.GenesisFile, err).hint("it is the file %s in the home of any platform of the federation", genesisFile)
 	}
-	g, err := chain.ParseGenesis(raw)
 	if err != nil {
-		return failedf("the genesis %q cannot be used: %v", cfg.GenesisFile, err).hint("get it anew from a platform of the federation")
+		return err
 	}
 	if g.Network != cfg.Network {
 		return failedf("the genesis %q is of the network %q, not of %q", cfg.GenesisFile, g.Network, cfg.Network).hint("start with --network %s", g.Network)
 	}
 	return nil
+}
+
+// genesisFile is the name of the genesis in a home.
+const genesisFile = "genesis.json"
+
+// readGenesis reads a genesis. That there is no such file is fs.ErrNotExist.
+func readGenesis(file string) (chain.Genesis, error) {
+	raw, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return chain.Genesis{}, err
+	}
+	if err != nil {
+		return chain.Genesis{}, noFile("genesis", file, err)
+	}
+	g, err := chain.ParseGenesis(raw)
+	if err != nil {
+		why, more, _ := strings.Cut(err.Error(), "\n") // of a forged one no founder's signature holds
+		if n := strings.Count(more, "\n") + 1; more != "" {
+			why = fmt.Sprintf("%s (and %d more)", why, n)
+		}
+		return chain.Genesis{}, failedf("the genesis %q cannot be used: %s", file, reason(why)).
+			hint("put the file %s of another platform of the federation in its place", genesisFile)
+	}
+	return g, nil
 }
 
 // logger writes to w what is at least of a level.
@@ -160,6 +195,18 @@ func printListening(w io.Writer, name string, a node.Presence) {
 	fmt.Fprintln(w, "others reach it with --bootstrap")
 	for _, addr := range a.Listen {
 		fmt.Fprintf(w, "  %s\n", addr)
+	}
+}
+
+// printAwaited says what the platform does next, if it has no federation yet.
+func printAwaited(w io.Writer, cfg node.Config) {
+	_, err := os.Stat(filepath.Join(cfg.Home, genesisFile))
+	switch {
+	case err == nil || cfg.GenesisFile != "":
+	case cfg.Expect > 1:
+		fmt.Fprintf(w, "waiting for %s to found %q with\n", plural(cfg.Expect-1, "other platform", "other platforms"), clean(cfg.Network))
+	case cfg.Expect == 0 && len(cfg.Bootstrap) > 0:
+		fmt.Fprintln(w, "waiting for a bootstrap platform to answer")
 	}
 }
 

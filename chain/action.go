@@ -15,8 +15,8 @@ type Transfer struct {
 	Amount atp.Amount `json:"amount_uatp"`
 }
 
-// TransferLock sets an amount aside for a payee until a deadline,
-// ATP_TRANSFER_LOCK. The lock's ID is [LockID].
+// TransferLock sets an amount, of at least [Params.MinLock], aside for a payee
+// until a deadline, ATP_TRANSFER_LOCK. The lock's ID is [LockID].
 type TransferLock struct {
 	Payee    atp.ID     `json:"payee"`
 	Amount   atp.Amount `json:"amount_uatp"`

@@ -2,6 +2,7 @@ package chain
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -100,7 +101,7 @@ func TestATransactionSpoilsABlockFor(t *testing.T) {
 		{"an operation too many", func(p *Params) { p.Limits.Ops = 3 }, func(w *world) []VerifiedTx {
 			return []VerifiedTx{w.tx(1, pay(w), pay(w)), w.tx(2, pay(w), pay(w)), w.tx(0, pay(w))}
 		}, 2, ErrLimit},
-		{"a byte too many in all", func(p *Params) { p.Limits.BodyBytes = 400 }, func(w *world) []VerifiedTx {
+		{"a byte too many in all", func(p *Params) { p.Limits.BodyBytes, p.Limits.TxBytes = 400, 400 }, func(w *world) []VerifiedTx {
 			return []VerifiedTx{w.tx(1, pay(w)), w.tx(2, pay(w)), w.tx(0, pay(w))}
 		}, 2, ErrLimit},
 		{"a byte too many in one", func(p *Params) { p.Limits.TxBytes = 180 }, func(w *world) []VerifiedTx {
@@ -133,7 +134,7 @@ func TestAFailedTransactionCostsNonceAndFeeAndNothingElse(t *testing.T) {
 	r := w.only(w.block(w.signed(1, Transaction{Fee: 7},
 		&Transfer{To: w.keys[2].id, Amount: 5},
 		&PlatformRegister{Platform: registration("founder-1")},
-		&TransferLock{Payee: w.keys[2].id, Amount: 1, Deadline: epoch + 9_000},
+		&TransferLock{Payee: w.keys[2].id, Amount: 1_000, Deadline: epoch + 9_000},
 		&Transfer{To: w.keys[2].id, Amount: 2_000 * atp.ATP},
 		&Transfer{To: w.keys[2].id, Amount: 5})))
 	if r.OK() || r.Code != CodeInsufficient || r.Op != 3 || r.Detail == "" {
@@ -224,11 +225,13 @@ func TestLocksAreRefused(t *testing.T) {
 		want Code
 	}{
 		{"of nothing", TransferLock{w.keys[2].id, 0, epoch + 60_000}, CodeAmount},
+		{"of dust", TransferLock{w.keys[2].id, 999, epoch + 60_000}, CodeAmount},
+		{"of the least", TransferLock{w.keys[2].id, 1_000, epoch + 60_000}, CodeOK},
 		{"of more than there is", TransferLock{w.keys[2].id, 1_001 * atp.ATP, epoch + 60_000}, CodeInsufficient},
-		{"for oneself", TransferLock{w.keys[1].id, 1, epoch + 60_000}, CodePayee},
-		{"until the past", TransferLock{w.keys[2].id, 1, epoch}, CodeTooLate},
-		{"for ever", TransferLock{w.keys[2].id, 1, ^atp.Millis(0)}, CodeDeadline},
-		{"a year and longer", TransferLock{w.keys[2].id, 1, w.state.Tip().Time.Add(year + 60_000)}, CodeDeadline},
+		{"for oneself", TransferLock{w.keys[1].id, 1_000, epoch + 60_000}, CodePayee},
+		{"until the past", TransferLock{w.keys[2].id, 1_000, epoch}, CodeTooLate},
+		{"for ever", TransferLock{w.keys[2].id, 1_000, ^atp.Millis(0)}, CodeDeadline},
+		{"a year and longer", TransferLock{w.keys[2].id, 1_000, w.state.Tip().Time.Add(year + 60_000)}, CodeDeadline},
 	} {
 		if r := w.only(w.block(w.tx(1, &tt.lock))); r.Code != tt.want {
 			t.Errorf("%s: %v, want %v: %s", tt.name, r.Code, tt.want, r.Detail)
@@ -275,14 +278,24 @@ func TestRegistration(t *testing.T) {
 	}
 }
 
-func TestTheGrantEndsWithThePool(t *testing.T) {
-	w := newWorld(t, 1, func(g *Genesis) { g.Pool = 1_500 * atp.ATP })
-	w.keys = append(w.keys, newKey("a"), newKey("b"), newKey("c"))
-	for i, want := range []atp.Amount{1_000, 500, 0} {
-		w.block(w.tx(1+i, &PlatformRegister{Platform: registration(task.Name("joined-" + string(rune('a'+i))))}))
-		if got := w.available(1 + i); got != want*atp.ATP {
-			t.Errorf("newcomer %d has %s ATP, want %d", i, got, want)
-		}
+// TestTheGrantShrinksWithThePool has keys join one after the other, each
+// granted the same until that is more than a 500th of the pool: whoever comes
+// late, after however many, still gets something.
+func TestTheGrantShrinksWithThePool(t *testing.T) {
+	const early, late = 3, 400
+	w := newWorld(t, 1, func(g *Genesis) { g.Pool = 500_900 * atp.ATP })
+	var granted []atp.Amount
+	for i := range early + late {
+		w.keys = append(w.keys, newKey(fmt.Sprint("newcomer ", i)))
+		w.block(w.tx(1+i, &PlatformRegister{Platform: registration(task.Name(fmt.Sprint("joined-", i)))}))
+		granted = append(granted, w.available(1+i))
+	}
+	// 500,900, then 499,900, then 498,900.2 ATP are in the pool.
+	if diff := cmp.Diff([]atp.Amount{1_000_000_000, 999_800_000, 997_800_400}, granted[:early]); diff != "" {
+		t.Errorf("the first newcomers: want -, got +\n%s", diff)
+	}
+	if last := granted[early+late-1]; last < 400*atp.ATP {
+		t.Errorf("after %d newcomers one is granted %s ATP, want something to begin with", early+late-1, last)
 	}
 }
 

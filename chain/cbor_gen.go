@@ -3072,7 +3072,7 @@ func (t *Allocation) UnmarshalCBOR(r io.Reader) (err error) {
 	return nil
 }
 
-var lengthBufParams = []byte{136}
+var lengthBufParams = []byte{137}
 
 func (t *Params) MarshalCBOR(w io.Writer) error {
 	if t == nil {
@@ -3113,6 +3113,12 @@ func (t *Params) MarshalCBOR(w io.Writer) error {
 	// t.ValidatorBond (atp.Amount) (uint64)
 
 	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.ValidatorBond)); err != nil {
+		return err
+	}
+
+	// t.MinLock (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.MinLock)); err != nil {
 		return err
 	}
 
@@ -3159,7 +3165,7 @@ func (t *Params) UnmarshalCBOR(r io.Reader) (err error) {
 		return fmt.Errorf("cbor input should be of type array")
 	}
 
-	if extra != 8 {
+	if extra != 9 {
 		return fmt.Errorf("cbor input had wrong number of fields")
 	}
 
@@ -3213,6 +3219,20 @@ func (t *Params) UnmarshalCBOR(r io.Reader) (err error) {
 			return fmt.Errorf("wrong type for uint64 field")
 		}
 		t.ValidatorBond = atp.Amount(extra)
+
+	}
+	// t.MinLock (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.MinLock = atp.Amount(extra)
 
 	}
 	// t.MaxLock (atp.Span) (uint64)

@@ -26,6 +26,10 @@
 // A transaction is named by the CID of what is signed ([Transaction.ID]); a
 // block commits to the signed forms ([VerifiedTx.Address]). The parent of the
 // first block is the genesis; there is no block of height 0.
+//
+// Other than the design has it: as many deadlines fire in a block as it has
+// operations, or they could be made faster than they fire; a lock has a least
+// amount; and the grant to those who join is at most a 500th of the pool.
 package chain
 
 //go:generate go run -tags cborgen ./gen/gen.go

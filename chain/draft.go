@@ -209,7 +209,7 @@ func (d *draft) register(id atp.ID, record task.Platform) (atp.Amount, error) {
 	if err := d.platforms.set(accountKey(id), now); err != nil || known {
 		return 0, err
 	}
-	grant := min(d.constants.Params.JoinGrant, d.root.Totals.Pool)
+	grant := d.constants.Params.Grant(d.root.Totals.Pool)
 	if grant == 0 {
 		return 0, nil
 	}

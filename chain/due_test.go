@@ -135,12 +135,16 @@ func TestManyDeadlinesInOneMillisecond(t *testing.T) {
 }
 
 func TestWhatIsDueBeyondTheLimitIsCarriedOver(t *testing.T) {
-	w := newWorld(t, 3, func(g *Genesis) { g.Params.Limits.Due = 10 })
-	var locks []Action
-	for range 25 {
-		locks = append(locks, &TransferLock{Payee: w.keys[1].id, Amount: atp.ATP, Deadline: epoch + 5_000})
+	w := newWorld(t, 3, func(g *Genesis) {
+		g.Params.Limits.Ops, g.Params.Limits.Due = 10, 10
+	})
+	for _, n := range []int{10, 10, 5} { // in three blocks, all for the same moment
+		var locks []Action
+		for range n {
+			locks = append(locks, &TransferLock{Payee: w.keys[1].id, Amount: atp.ATP, Deadline: epoch + 5_000})
+		}
+		w.blockAfter(1, w.tx(2, locks...))
 	}
-	w.block(w.tx(2, locks...))
 	early := TransferLock{Payee: w.keys[1].id, Amount: atp.ATP, Deadline: epoch + 3_000}
 	w.block(w.tx(2, &early))
 	if at, ok, err := w.state.NextDue(); err != nil || !ok || at != epoch+3_000 {
@@ -159,7 +163,7 @@ func TestWhatIsDueBeyondTheLimitIsCarriedOver(t *testing.T) {
 			}
 		}
 		if i == 0 {
-			id, err := LockID(w.state.Genesis(), Transaction{From: w.keys[2].id, Nonce: 1, Ops: []Op{{&early}}}, 0)
+			id, err := LockID(w.state.Genesis(), Transaction{From: w.keys[2].id, Nonce: 3, Ops: []Op{{&early}}}, 0)
 			must(t, err)
 			if r.Receipts[0].Subject != id {
 				t.Error("the oldest deadline did not fire first")
@@ -174,9 +178,73 @@ func TestWhatIsDueBeyondTheLimitIsCarriedOver(t *testing.T) {
 	}
 }
 
+// TestALockComesBackWhileOthersAreMadeAsFastAsBlocksHold has one account open
+// as many locks as blocks hold, each as short as it may be: what another has
+// locked for longer still comes back at its time.
+func TestALockComesBackWhileOthersAreMadeAsFastAsBlocksHold(t *testing.T) {
+	w := newWorld(t, 3, func(g *Genesis) {
+		g.Params.Limits = Limits{BodyBytes: 1 << 20, TxBytes: 64 << 10, Txs: 100, Ops: 100, Due: 100}
+	})
+	honest := w.tx(1, &TransferLock{Payee: w.keys[2].id, Amount: atp.ATP, Deadline: w.state.Tip().Time + 10_000})
+	id, err := LockID(w.state.Genesis(), honest.Tx(), 0)
+	must(t, err)
+	w.block(honest)
+	for block := 1; block <= 12; block++ {
+		var short []Action
+		for range 100 {
+			short = append(short, &TransferLock{Payee: w.keys[2].id, Amount: w.state.Params().MinLock, Deadline: w.state.Tip().Time + 1_001})
+		}
+		if r := w.block(w.tx(0, short...)).Receipts[0]; !r.OK() {
+			t.Fatal(r.Detail)
+		}
+	}
+	if _, open, err := w.state.Lock(id); err != nil || open {
+		t.Errorf("the lock is still open %d ms after its deadline: %v", w.state.Tip().Time-epoch-10_000, err)
+	}
+}
+
+// TestAnOperationMakesAtMostOneDeadline is what lets Due = Ops keep up.
+func TestAnOperationMakesAtMostOneDeadline(t *testing.T) {
+	w, id := hired(t)
+	one := func(by int, a Action, want int) {
+		t.Helper()
+		h := w.header(atp.Second)
+		h.Height, h.Parent = w.state.Tip().Height+1, w.state.Tip().ID
+		e, err := begin(w.state, h)
+		must(t, err)
+		must(t, e.include(w.tx(by, a)))
+		w.nonce[w.keys[by].id]--
+		if r := e.receipts[0]; !r.OK() {
+			t.Fatalf("%s: %s", a.Kind(), r.Detail)
+		}
+		made := 0
+		for _, present := range e.due.pending {
+			if present {
+				made++
+			}
+		}
+		if made != want {
+			t.Errorf("%s makes %d deadlines, want %d", a.Kind(), made, want)
+		}
+		w.does(by, a)
+	}
+	lock := w.tx(1, &TransferLock{Payee: w.keys[2].id, Amount: atp.ATP, Deadline: w.state.Tip().Time + 60_000})
+	w.nonce[w.keys[1].id]--
+	lockID, err := LockID(w.state.Genesis(), lock.Tx(), 0)
+	must(t, err)
+	one(1, lock.Tx().Ops[0].Action, 1)
+	one(2, &TransferRollback{Lock: lockID}, 0)
+	one(0, &FederationTask{Terms: terms(atp.ATP)}, 1)
+	one(0, &Transfer{To: w.keys[1].id, Amount: 1}, 0)
+	one(3, &PlatformRegister{Platform: registration("founder-3")}, 0)
+	one(2, &TaskAccept{Task: id, Bond: 5 * atp.ATP}, 1)
+	one(2, proof(id), 1)
+	one(1, &TaskAcknowledge{Task: id, Mark: 1_000_000}, 0)
+}
+
 func TestADeadlineFiresInTheFirstBlockWhoseParentIsPastIt(t *testing.T) {
 	w := newWorld(t, 3)
-	w.block(w.tx(2, &TransferLock{Payee: w.keys[1].id, Amount: 1, Deadline: epoch + 2_345}))
+	w.block(w.tx(2, &TransferLock{Payee: w.keys[1].id, Amount: 1_000, Deadline: epoch + 2_345}))
 	for _, step := range []struct {
 		after atp.Span
 		fired int

@@ -110,6 +110,7 @@ func TestEveryFieldIsPartOfTheIdentity(t *testing.T) {
 		"min fee":     func(g *Genesis) { g.Params.MinFee++ },
 		"grant":       func(g *Genesis) { g.Params.JoinGrant++ },
 		"bond":        func(g *Genesis) { g.Params.ValidatorBond++ },
+		"min lock":    func(g *Genesis) { g.Params.MinLock++ },
 		"max lock":    func(g *Genesis) { g.Params.MaxLock++ },
 		"heartbeat":   func(g *Genesis) { g.Params.Heartbeat++ },
 		"limits":      func(g *Genesis) { g.Params.Limits.Due++ },
@@ -144,6 +145,8 @@ func TestAGenesisReportsEveryProblem(t *testing.T) {
 		{"too much", func(g *Genesis) { g.Pool = atp.MaxAmount }, []string{"supply"}},
 		{"params", func(g *Genesis) { g.Params = Params{} }, []string{"admission", "max lock", "limit on body bytes", "limit on due", "economy"}},
 		{"limits above all bounds", func(g *Genesis) { g.Params.Limits.Txs = 1 << 40 }, []string{"limit on transactions"}},
+		{"deadlines that are made faster than they fire", func(g *Genesis) { g.Params.Limits.Due = 3_999 }, []string{"limit on due: have 3999, want at least the 4000 operations"}},
+		{"transactions that no block can hold", func(g *Genesis) { g.Params.Limits.BodyBytes = 500 }, []string{"limit on transaction bytes: have 65536, want at most the 500 body bytes"}},
 		{"a grant under vote", func(g *Genesis) { g.Params.Admission = AdmitVote }, []string{"join grant"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

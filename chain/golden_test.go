@@ -47,7 +47,7 @@ func TestGolden(t *testing.T) {
 	}
 	genesis := w.state.Genesis()
 	play(1_000, w.tx(2, &PlatformRegister{Platform: registration("founder-2")}), w.signed(1, Transaction{Fee: 9}, &Transfer{To: w.keys[2].id, Amount: 5}))
-	lock := w.tx(1, &TransferLock{Payee: w.keys[2].id, Amount: 7, Deadline: epoch + 20_000})
+	lock := w.tx(1, &TransferLock{Payee: w.keys[2].id, Amount: 7_000, Deadline: epoch + 20_000})
 	post := w.tx(1, &FederationTask{Terms: terms(50 * atp.ATP)})
 	play(1_000, lock, post)
 	lockID, err := LockID(genesis, lock.Tx(), 0)

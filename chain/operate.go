@@ -77,6 +77,9 @@ func (e *execution) ledger() atp.Ledger { return atp.Ledger{State: e.draft} }
 func (e *execution) book() task.Book    { return task.Book{State: e.draft} }
 
 func (e *execution) openLock(tx Transaction, index int, a *TransferLock) ([]Event, error) {
+	if least := e.constants.Params.MinLock; a.Amount < least {
+		return nil, fmt.Errorf("%w: of a lock: have %s ATP, want at least %s ATP", atp.ErrAmount, a.Amount, least)
+	}
 	if latest := e.header.Time.Add(e.constants.Params.MaxLock); a.Deadline > latest {
 		return nil, fmt.Errorf("%w: have %d, want at most %d", ErrDeadline, a.Deadline, latest)
 	}

@@ -20,11 +20,17 @@ const (
 )
 
 // Params is what a genesis fixes for good.
+//
+// MinLock bounds how many locks, each with a deadline that wants a block, what
+// one has can be spread over: what it sets aside it has once. It is not a
+// price. Where fees are zero, whoever holds anything can still keep a
+// federation that would rest awake, if only by sending transactions.
 type Params struct {
 	Admission     Admission    `json:"admission" cborgen:"maxlen=8"`
 	MinFee        atp.Amount   `json:"min_fee_uatp"`        // of a transaction
-	JoinGrant     atp.Amount   `json:"join_grant_uatp"`     // from the pool, once, to a platform that registers; under auto
+	JoinGrant     atp.Amount   `json:"join_grant_uatp"`     // see [Params.Grant]
 	ValidatorBond atp.Amount   `json:"validator_bond_uatp"` // set aside of what a validator has
+	MinLock       atp.Amount   `json:"min_lock_uatp"`       // least amount of a lock outside tasks
 	MaxLock       atp.Span     `json:"max_lock_ms"`         // how far ahead a lock's deadline may be
 	Heartbeat     atp.Span     `json:"heartbeat_ms"`        // a block at least this often; 0 is off
 	Limits        Limits       `json:"limits"`
@@ -37,7 +43,7 @@ type Limits struct {
 	TxBytes   uint64 `json:"tx_bytes"`   // one of them
 	Txs       uint64 `json:"txs"`
 	Ops       uint64 `json:"ops"` // of all its transactions
-	Due       uint64 `json:"due"` // deadlines that fire; the rest is carried over
+	Due       uint64 `json:"due"` // deadlines that fire, at least Ops; the rest is carried over
 }
 
 // DefaultParams returns the parameters of a federation that does not say
@@ -47,8 +53,9 @@ func DefaultParams(admission Admission) Params {
 		Admission:     admission,
 		JoinGrant:     1_000 * atp.ATP,
 		ValidatorBond: 100 * atp.ATP,
+		MinLock:       1_000,
 		MaxLock:       366 * atp.Day,
-		Limits:        Limits{BodyBytes: 1 << 20, TxBytes: 64 << 10, Txs: 2_000, Ops: 4_000, Due: 1_000},
+		Limits:        Limits{BodyBytes: 1 << 20, TxBytes: 64 << 10, Txs: 2_000, Ops: 4_000, Due: 4_000},
 		Economy:       task.DefaultEconomy(),
 	}
 	if admission == AdmitVote {
@@ -56,6 +63,15 @@ func DefaultParams(admission Admission) Params {
 	}
 	return p
 }
+
+// poolPart is the part of the pool that one grant may be: a 500th.
+const poolPart = 500
+
+// Grant returns what a platform is granted that registers for the first time,
+// under [AdmitAuto]: JoinGrant, but no more than a 500th of the pool. Keys cost
+// nothing, so somebody may register any number; the pool then shrinks ever
+// slower, and whoever comes after still gets something.
+func (p Params) Grant(pool atp.Amount) atp.Amount { return min(p.JoinGrant, pool/poolPart) }
 
 // Validate reports every problem, not only the first.
 func (p Params) Validate() error {
@@ -90,6 +106,15 @@ func (l Limits) validate() (errs []error) {
 		if bound.have == 0 || bound.have > bound.max {
 			errs = append(errs, fmt.Errorf("limit on %s: have %d, want 1 to %d", bound.name, bound.have, bound.max))
 		}
+	}
+	if l.TxBytes > l.BodyBytes {
+		// It would wait for ever, and look like work to do.
+		errs = append(errs, fmt.Errorf("limit on transaction bytes: have %d, want at most the %d body bytes", l.TxBytes, l.BodyBytes))
+	}
+	if l.Due < l.Ops {
+		// An operation makes at most one deadline. If they could be made faster
+		// than they fire, they would pile up, and those of others with them.
+		errs = append(errs, fmt.Errorf("limit on due: have %d, want at least the %d operations", l.Due, l.Ops))
 	}
 	return errs
 }

@@ -24,7 +24,7 @@ func newPlayer(t *testing.T, admission Admission) *player {
 	w := newWorld(t, 3, func(g *Genesis) {
 		g.Params = DefaultParams(admission)
 		g.Params.MinFee = 0
-		g.Params.Limits = Limits{BodyBytes: 4_000, TxBytes: 2_000, Txs: 8, Ops: 12, Due: 3}
+		g.Params.Limits = Limits{BodyBytes: 4_000, TxBytes: 2_000, Txs: 8, Ops: 12, Due: 12}
 		g.Pool = 1_500 * atp.ATP
 	})
 	w.keys = append(w.keys, newKey("newcomer"), newKey("pauper"))
@@ -119,7 +119,7 @@ func TestRandomBlocks(t *testing.T) {
 			must(t, err)
 			r := p.blockAfter(after, txs...)
 			blocks = append(blocks, b)
-			if len(r.Receipts) < len(b.Txs) || len(r.Receipts) > len(b.Txs)+3 {
+			if len(r.Receipts) < len(b.Txs) || len(r.Receipts) > len(b.Txs)+12 {
 				rt.Fatalf("%d receipts for %d transactions", len(r.Receipts), len(b.Txs))
 			}
 			checkRefused(t, p, before, b, r)

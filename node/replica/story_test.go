@@ -267,7 +267,7 @@ func TestADeadlineBringsTwoBlocks(t *testing.T) {
 	f.quiet()
 	tx := chain.Transaction{
 		Version: chain.TxVersion, From: atp.ID(f.members[0].id),
-		Ops: []chain.Op{{Action: &chain.TransferLock{Payee: atp.ID(f.members[1].id), Amount: 7, Deadline: f.now.Add(5 * atp.Second)}}},
+		Ops: []chain.Op{{Action: &chain.TransferLock{Payee: atp.ID(f.members[1].id), Amount: 7_000, Deadline: f.now.Add(5 * atp.Second)}}},
 	}
 	lock, err := chain.SignTx(bft.InsecureSimulation{}, f.genesis.Genesis(), tx, func(message []byte) (bft.Signature, error) {
 		return bft.InsecureSimulation{}.Sign(f.members[0].id, message), nil

@@ -111,7 +111,7 @@ func (c *client) action() chain.Action {
 		return &chain.Transfer{To: other, Amount: amount}
 	case n < 7:
 		deadline := c.sim.World.Now().Add(c.sim.World.Between(1_000, 20_000))
-		return &chain.TransferLock{Payee: other, Amount: amount, Deadline: deadline}
+		return &chain.TransferLock{Payee: other, Amount: 1_000 * amount, Deadline: deadline}
 	}
 	i := r.IntN(len(c.locks))
 	lock := c.locks[i]

@@ -23,7 +23,10 @@ type Result struct {
 }
 
 // Lone is one transfer at a time.
-type Lone struct{ Summary }
+type Lone struct {
+	Summary
+	CPU float64 `json:"cpu_us_per_transfer_and_process"`
+}
 
 // Idle is a federation that nobody uses, per process. There is no count of
 // consensus messages: the calls bound them from above.
@@ -134,12 +137,21 @@ func (b *bench) phases(ctx context.Context, r *Result, say func(string, ...any))
 
 // lone sends one transfer at a time.
 func (b *bench) lone(ctx context.Context) (*Lone, error) {
+	before, err := usages(b.all)
+	if err != nil {
+		return nil, err
+	}
 	began := time.Now()
 	l := &load{tower: b.tower, entrances: b.entrances, accounts: b.alone}
 	if err := l.run(ctx, b.Lone); err != nil {
 		return nil, err
 	}
-	return &Lone{summarize(b.tower.drain().landed, began, time.Now())}, nil
+	r := &Lone{Summary: summarize(b.tower.drain().landed, began, time.Now())}
+	after, err := usages(b.all)
+	for v, u := range after {
+		r.CPU += perTransfer(float64((u.cpu-before[v].cpu).Microseconds()), l.sent.Load()) / float64(len(after))
+	}
+	return r, err
 }
 
 // idle looks on while nothing is sent.

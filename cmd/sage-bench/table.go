@@ -43,11 +43,11 @@ func (r Report) each(b *strings.Builder, title, head string, row func(Result) st
 }
 
 func (r Report) printSpeed(b *strings.Builder) {
-	r.each(b, "One transfer at a time, submit to final", "    count      p50      p99      max", func(x Result) string {
+	r.each(b, "One transfer at a time, submit to final", "    count      p50      p99      max  CPU µs/tx and process", func(x Result) string {
 		if x.Lone == nil {
 			return ""
 		}
-		return fmt.Sprintf("%9d %s %s %s", x.Lone.Final, ms(x.Lone.P50), ms(x.Lone.P99), ms(x.Lone.Max))
+		return fmt.Sprintf("%9d %s %s %s %10.0f", x.Lone.Final, ms(x.Lone.P50), ms(x.Lone.P99), ms(x.Lone.Max), x.Lone.CPU)
 	})
 	mode := fmt.Sprintf("%d under way at once (closed loop)", r.Options.Inflight)
 	if r.Options.Rate > 0 {

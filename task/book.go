@@ -28,7 +28,7 @@ const (
 type who uint8
 
 const (
-	anyEligible who = iota // whom the terms name; if nobody, the first who is eligible
+	anyEligible who = iota // whom the terms name; if nobody, the first; registered for the work
 	theRequester
 	theExecutor
 	nobody // the state machine itself, once the stage's deadline has passed
@@ -88,14 +88,20 @@ type Book struct{ State State }
 
 func (b Book) ledger() atp.Ledger { return atp.Ledger{State: b.State} }
 
-// Post locks price and fee and offers the task.
+// Post locks price and fee and offers the task. An executor that the terms name
+// must be registered for the work, now and when it accepts.
 func (b Book) Post(p Posting, at atp.Clock) ([]Event, error) {
 	economy := b.State.Economy()
 	if err := p.Terms.Validate(economy, b.State.Totals().Supply); err != nil {
 		return nil, err
 	}
-	if p.Terms.Executor.ID == p.Requester {
-		return nil, fmt.Errorf("%w: executor: have the requester itself, want another", ErrTerms)
+	if named := p.Terms.Executor; !named.IsZero() {
+		if named.ID == p.Requester {
+			return nil, fmt.Errorf("%w: executor: have the requester itself, want another", ErrTerms)
+		}
+		if _, err := b.worker(p.Terms, named.ID); err != nil {
+			return nil, err
+		}
 	}
 	id, err := p.ID()
 	if err != nil {
@@ -260,26 +266,34 @@ func (t Task) legal(op Op, by atp.ID, at atp.Clock) (move, error) {
 
 // eligible refuses one who may not accept the task.
 func (b Book) eligible(t Task, by atp.ID) error {
-	if named := t.Terms.Executor; !named.IsZero() {
-		if by != named.ID {
-			return fmt.Errorf("%w: the task is offered to %s alone", atp.ErrNotYours, named)
-		}
-		return nil
+	named := t.Terms.Executor
+	if !named.IsZero() && by != named.ID {
+		return fmt.Errorf("%w: the task is offered to %s alone", atp.ErrNotYours, named)
 	}
-	member, err := b.State.Member(by)
+	member, err := b.worker(t.Terms, by)
 	if err != nil {
-		return fmt.Errorf("task: member %s: %w", by, err)
+		return err
 	}
-	_, takes := member.Platform.Offer(t.Terms.Type)
-	switch {
-	case !member.Registered || !takes:
-		return fmt.Errorf("%w: %s is not registered for type %s", ErrExecutor, by, t.Terms.Type)
-	case !member.Platform.Runs(t.Terms.Runtime):
-		return fmt.Errorf("%w: %s is not registered for runtime %s", ErrExecutor, by, t.Terms.Runtime)
-	case by == t.Requester.ID || member.Society == t.Requester.Society:
+	if named.IsZero() && (by == t.Requester.ID || member.Society == t.Requester.Society) {
 		return fmt.Errorf("%w: %s is of the requester's society %s", ErrExecutor, by, member.Society)
 	}
 	return nil
+}
+
+// worker returns a member, unless it is not registered for the work.
+func (b Book) worker(t Terms, id atp.ID) (Member, error) {
+	member, err := b.State.Member(id)
+	if err != nil {
+		return Member{}, fmt.Errorf("task: member %s: %w", id, err)
+	}
+	_, takes := member.Platform.Offer(t.Type)
+	switch {
+	case !member.Registered || !takes:
+		return Member{}, fmt.Errorf("%w: %s is not registered for type %s", ErrExecutor, id, t.Type)
+	case !member.Platform.Runs(t.Runtime):
+		return Member{}, fmt.Errorf("%w: %s is not registered for runtime %s", ErrExecutor, id, t.Runtime)
+	}
+	return member, nil
 }
 
 func (b Book) party(id atp.ID) (Party, error) {

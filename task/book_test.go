@@ -198,7 +198,7 @@ func TestWhoMayAccept(t *testing.T) {
 		{"open: not without the type", func(t *task.Terms) { t.Type = task.LLMInference }, bob, task.ErrExecutor},
 		{"open: not without the runtime", func(t *task.Terms) { t.Runtime = "openai" }, bob, task.ErrExecutor},
 		{"named: the one", named(bob), bob, nil},
-		{"named: the one, though not registered", named(dora), dora, nil},
+		{"named: one whose society was never admitted", named(eve), eve, nil},
 		{"named: not another of its society", named(bob), carl, atp.ErrNotYours},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -223,6 +223,41 @@ func TestWhoMayAccept(t *testing.T) {
 		_, err := w.book.Accept(idOf(p), bob, 100*atp.ATP, w.clock())
 		refuses(t, w, before, err, task.ErrExecutor)
 	})
+}
+
+// TestANamedExecutorIsRegisteredForTheWork refuses one who is not when the task
+// is posted, and again when it is accepted: between unregistered keys, dust
+// prices for invented types would leave records of evidence for good.
+func TestANamedExecutorIsRegisteredForTheWork(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		lose func(*task.Member)
+	}{
+		{"registered", func(m *task.Member) { m.Registered = false }},
+		{"for the type", func(m *task.Member) { m.Platform.Offers = nil }},
+		{"for the runtime", func(m *task.Member) { m.Platform.Runtimes = nil }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			p := w.posting(alice, terms())
+			p.Terms.Executor.ID = bob
+			registered := w.m.members[bob]
+			other := registered
+			tt.lose(&other)
+
+			w.m.members[bob] = other
+			before := w.m.clone()
+			_, err := w.book.Post(p, w.clock())
+			refuses(t, w, before, err, task.ErrExecutor)
+
+			w.m.members[bob] = registered
+			must(t)(w.book.Post(p, w.clock()))
+			w.m.members[bob] = other // a platform may register anew
+			before = w.m.clone()
+			_, err = w.book.Accept(idOf(p), bob, 100*atp.ATP, w.clock())
+			refuses(t, w, before, err, task.ErrExecutor)
+		})
+	}
 }
 
 func TestARequesterThatMovedToAnotherSocietyStillCannotTakeItsOwnTask(t *testing.T) {

@@ -42,9 +42,12 @@ type entry struct {
 
 // judge reckons what the path does to the reputations of the parties. It does
 // nothing between parties of one society, nor on the word of one that was
-// never admitted.
+// never admitted. Dust, which would be forgotten at once, weighs nothing.
 func (b Book) judge(t Task, path Path, mark *PPM, day Day) ([]judgement, error) {
 	w := atp.MulDiv(Weight(t.Terms.Price), b.State.Economy().Unaudited, S)
+	if w < faded {
+		w = 0
+	}
 	var judgements []judgement
 	for _, f := range t.findings(path, mark, w) {
 		self, other, typ := t.Requester, t.Acceptance.Executor, Type("")
@@ -93,15 +96,15 @@ func (b Book) weigh(f finding, key Key, counterpart Society, day Day) (judgement
 	}}, nil
 }
 
-// read returns the evidence under a key as of a day. What a counterpart once
-// gave is forgotten when it has decayed away.
+// read returns the evidence under a key as of a day. What has decayed away is
+// forgotten.
 func (b Book) read(key Key, day Day) (entry, error) {
 	stored, existed, err := b.State.Evidence(key)
 	if err != nil {
 		return entry{}, fmt.Errorf("task: evidence %s: %w", key, err)
 	}
 	now := stored.At(day, b.State.Economy().Decay)
-	if key.Counterpart != "" && now.Day > stored.Day && plus(now.For, now.Against) < faded {
+	if plus(now.For, now.Against) < faded {
 		now.For, now.Against = 0, 0
 	}
 	return entry{key, now, existed}, nil

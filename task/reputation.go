@@ -68,8 +68,8 @@ type Evidence struct {
 	Day     Day // up to which it has decayed
 }
 
-// faded is what decays away for good: evidence below it is forgotten, so that
-// records of old acquaintances do not pile up.
+// faded is what decays away for good: evidence below it is forgotten when it is
+// touched, and no task adds less, so that records do not pile up.
 const faded PPM = 1_000
 
 // At returns the evidence as of day d, with the share decay left each day,

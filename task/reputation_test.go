@@ -211,39 +211,54 @@ func TestEvidenceDecaysAsIfDaily(t *testing.T) {
 }
 
 // TestFadedAcquaintancesAreForgotten settles again after a year: what one
-// society once said is gone from the pair, and what is left of it still counts
-// in all. One that has nothing new to say leaves the state.
+// society once said is gone from the pair, and what is left of all that was
+// said still counts in all.
 func TestFadedAcquaintancesAreForgotten(t *testing.T) {
 	w := newWorld(t)
-	w.run(t, alice, bob, 50*atp.ATP, w.commits(alice, bob))
-	fresh := w.known(t, asRequester).For
+	member := w.m.members[eve]
+	member.Admitted = true
+	w.m.members[eve] = member
+	for range 6 {
+		w.run(t, alice, bob, 50*atp.ATP, w.commits(alice, bob))
+		w.run(t, alice, eve, 50*atp.ATP, w.commits(alice, eve))
+	}
+	const fresh = 499_999
 	w.now = w.now.Add(365 * atp.Day)
 	w.run(t, alice, bob, 50*atp.ATP, w.commits(alice, bob))
 	pair, total := w.known(t, with(asRequester, "b-team")), w.known(t, asRequester)
 	if pair.For != fresh || total.For <= fresh {
 		t.Errorf("pair has %d, in all %d, want %d and a little more", pair.For, total.For, fresh)
 	}
-	w.now = w.now.Add(365 * atp.Day)
-	w.m.economy.Unaudited = 0
-	w.run(t, alice, bob, 50*atp.ATP, w.commits(alice, bob))
-	if _, ok := w.m.values["evidence/"+with(asRequester, "b-team").String()]; ok {
-		t.Error("the pair is still in the state, want it deleted")
+}
+
+// TestDustLeavesNoEvidence settles tasks that weigh less than what is
+// forgotten: however many there are, they make no record and move nothing.
+func TestDustLeavesNoEvidence(t *testing.T) {
+	const dust, least = 200, 201 // µATP: the weight, unaudited, is 999 and 1,002 ppm
+	w := newWorld(t)
+	for range 3 {
+		if got := changes(w.run(t, alice, bob, dust, w.commits(alice, bob))); len(got) > 0 {
+			t.Errorf("dust moved %+v", got)
+		}
 	}
-	if got := w.known(t, asRequester); got.For == 0 || got.For >= total.For {
-		t.Errorf("in all: have %+v, want what is left of %+v", got, total)
+	if got := w.m.keys("evidence"); len(got) > 0 {
+		t.Errorf("dust left %v", got)
+	}
+	w.run(t, alice, bob, least, w.commits(alice, bob))
+	if got := w.m.keys("evidence"); len(got) != 4 {
+		t.Errorf("the least that counts left %v, want a record of each party in all and of each pair", got)
 	}
 }
 
-// TestSmallTasksDoNotEscapeTheCap settles tasks whose evidence is below what
-// is forgotten: on one day they still add up.
-func TestSmallTasksDoNotEscapeTheCap(t *testing.T) {
+// TestFadedEvidenceIsForgottenInAll settles a task worth no evidence long after
+// another: nothing of either stays.
+func TestFadedEvidenceIsForgottenInAll(t *testing.T) {
 	w := newWorld(t)
-	one := atp.Amount(1)
-	for range 3 {
-		w.run(t, alice, bob, one, w.commits(alice, bob))
-	}
-	if got, want := w.known(t, with(asRequester, "b-team")).For, 3*(task.Weight(one)*3/10); got != want {
-		t.Errorf("have %d, want %d", got, want)
+	w.run(t, alice, bob, 50*atp.ATP, w.commits(alice, bob))
+	w.now = w.now.Add(365 * atp.Day)
+	w.run(t, alice, bob, 1, w.commits(alice, bob))
+	if got := w.m.keys("evidence"); len(got) > 0 {
+		t.Errorf("left after a year: %v", got)
 	}
 }
 

@@ -9,6 +9,10 @@
 // themselves. The arithmetic of the other classes is here and tested; posting
 // in them is refused with [ErrClass].
 //
+// Other than the design has it: a named executor too must be registered for the
+// task's type and runtime, a private task names its executor, and a task that
+// weighs less than 1,000 ppm is no evidence.
+//
 // All arithmetic is in integers: parts per million ([PPM]) and µATP.
 package task
 

@@ -148,7 +148,7 @@ type Terms struct {
 	Checker         *cid.Cid       `json:"checker"` // raw; in class checker, nowhere else
 	OfferWindow     atp.Span       `json:"offer_window_ms"`
 	ExecutionWindow atp.Span       `json:"execution_window_ms"`
-	Private         bool           `json:"private"`
+	Private         bool           `json:"private"` // for the executor named, nobody else's eyes
 }
 
 // Posting is a task as it is posted: terms, and where they stand in the chain.
@@ -207,6 +207,8 @@ func (t Terms) Check() error {
 		return fmt.Errorf("%w: price: have 0, want at least %s ATP", ErrTerms, atp.Amount(1))
 	case t.Private && t.Class != Mutual:
 		return fmt.Errorf("%w: a private task is of class %s: have %s, whose witnesses would read it", ErrTerms, Mutual, t.Class)
+	case t.Private && t.Executor.IsZero():
+		return fmt.Errorf("%w: a private task names its executor: have none, and all who are registered could read it", ErrTerms)
 	}
 	return nil
 }

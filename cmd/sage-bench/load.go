@@ -43,7 +43,7 @@ func (e *entrance) submit(ctx context.Context, t transfer) error {
 	req.Header.Set("Authorization", "Bearer "+e.token)
 	resp, err := e.http.Do(req)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", e.name, err)
 	}
 	defer func() { _ = resp.Body.Close() }() // it was only read
 	if resp.StatusCode < 300 {

@@ -41,7 +41,7 @@ func (b *bench) task(ctx context.Context) (*Task, error) {
 		return nil, err
 	}
 	sub, err := requester.PostTask(ctx, view.NewTask{
-		Type: kind, Runtime: "wasm", To: view.ToAuto, PriceUATP: 10 * atp.ATP, Verify: "mutual",
+		Type: kind, Runtime: "wasm", To: view.ToAuto, PriceUATP: 50 * atp.ATP, Verify: "mutual",
 	}, bytes.NewReader(program), bytes.NewReader(picture))
 	if err != nil {
 		return nil, err

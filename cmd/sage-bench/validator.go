@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime/pprof"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -100,6 +101,7 @@ type validator struct {
 
 	cmd      *exec.Cmd
 	stdin    io.Closer
+	killed   atomic.Bool   // by us
 	gone     chan struct{} // closed when the process has ended
 	reaper   errgroup.Group
 	presence node.Presence
@@ -155,6 +157,7 @@ func (v *validator) pid() int { return v.cmd.Process.Pid }
 
 // kill is kill -9.
 func (v *validator) kill() {
+	v.killed.Store(true)
 	_ = v.cmd.Process.Kill() // fails only if it has ended
 	<-v.gone
 }

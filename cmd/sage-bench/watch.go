@@ -94,7 +94,7 @@ func (t *tower) watch(ctx context.Context, v *validator, countBlocks bool) error
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return ignoreEnd(ctx, err)
+		return ignoreEnd(ctx, v, err)
 	}
 	defer func() { _ = resp.Body.Close() }() // it was only read
 	if resp.StatusCode != http.StatusOK {
@@ -110,25 +110,26 @@ func (t *tower) watch(ctx context.Context, v *validator, countBlocks bool) error
 		case "id":
 			seq, err := strconv.ParseUint(string(value), 10, 64)
 			if err != nil {
-				return fmt.Errorf("%w of %s: %w", errStream, v.name, err)
+				return ignoreEnd(ctx, v, err)
 			}
 			t.missed(last, seq)
 			last = seq
 		case "data":
 			if err := t.heard(value, now, countBlocks); err != nil {
-				return fmt.Errorf("%w of %s: %w", errStream, v.name, err)
+				return ignoreEnd(ctx, v, err)
 			}
 		}
 	}
-	return ignoreEnd(ctx, lines.Err())
+	return ignoreEnd(ctx, v, lines.Err())
 }
 
-// ignoreEnd is err, unless we ended the stream ourselves.
-func ignoreEnd(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+// ignoreEnd is err, unless we ended the stream or the validator ourselves. Such
+// an end may come within a line.
+func ignoreEnd(ctx context.Context, v *validator, err error) error {
+	if err == nil || ctx.Err() != nil || v.killed.Load() {
 		return nil
 	}
-	return err
+	return fmt.Errorf("%w of %s: %w", errStream, v.name, err)
 }
 
 // missed counts the events between two that arrived: the stream is unfiltered,

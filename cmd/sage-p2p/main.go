@@ -18,7 +18,7 @@ func main() {
 	exec.ChildMain() // does not return in the process that runs one program of a task
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	p := program{in: os.Stdin, out: os.Stdout, err: os.Stderr, now: time.Now, asks: isTerminal(os.Stdin)}
+	p := program{in: os.Stdin, out: os.Stdout, err: os.Stderr, now: time.Now, asks: isTerminal(os.Stdin), screen: isTerminal(os.Stdout)}
 	os.Exit(p.run(ctx, os.Args))
 }
 
@@ -28,10 +28,11 @@ type program struct {
 	out, err io.Writer
 	now      func() time.Time
 	asks     bool   // somebody sits at in, and can be asked
+	screen   bool   // out is a terminal
 	call     string // how this program was called, for commands that it proposes
 }
 
-// isTerminal reports whether f is a device that a person types at.
+// isTerminal reports whether f is a device that a person sits at.
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
 	if err != nil || info.Mode()&os.ModeCharDevice == 0 {

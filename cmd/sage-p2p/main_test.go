@@ -43,6 +43,8 @@ type desk struct {
 	home string
 	in   string
 	asks bool // somebody sits at in
+
+	screen bool // and looks at what is printed
 }
 
 // sit serves a node until the test ends.
@@ -80,7 +82,7 @@ func (d *desk) run(args ...string) said { return d.runCtx(d.t.Context(), args...
 
 func (d *desk) runCtx(ctx context.Context, args ...string) said {
 	now := func() time.Time { return time.UnixMilli(int64(apitest.Start)).Add(30 * time.Second) }
-	return commandOf(ctx, program{in: strings.NewReader(d.in), asks: d.asks, now: now}, d.home, args...)
+	return commandOf(ctx, program{in: strings.NewReader(d.in), asks: d.asks, screen: d.screen, now: now}, d.home, args...)
 }
 
 // command runs a command in this process.

@@ -97,6 +97,24 @@ func TestAFailedDownloadLeavesNothing(t *testing.T) {
 	}
 }
 
+// A result is another machine's bytes: a terminal never gets them as they are.
+func TestAResultIsNotPrintedOnATerminal(t *testing.T) {
+	d := sit(t)
+	blob, err := d.node.PutBlob(t.Context(), strings.NewReader("\x1b[2J"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := apitest.CID("a task")
+	d.node.SetTask(view.Task{ID: id, State: view.TaskSettled, Result: blob.CID, ResultSize: blob.Size})
+	if out := d.ok("task", "result", id.String()); out != "\x1b[2J" {
+		t.Errorf("into a pipe goes %q", out)
+	}
+	d.screen = true
+	if s := d.run("task", "result", id.String()); s.code != exitUnsafe || s.out != "" || !strings.Contains(s.err, "--out") {
+		t.Errorf("on a terminal: %+v", s)
+	}
+}
+
 func TestSharesAreReadExactly(t *testing.T) {
 	for text, want := range map[string]view.PPM{"0": 0, "1": 1_000_000, "0.85": 850_000, "0.000001": 1, "1.0": 1_000_000} {
 		if got, err := parseShare("--quality", text); err != nil || got != want {

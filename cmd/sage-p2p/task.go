@@ -107,7 +107,7 @@ func printTask(w io.Writer, t view.Task) {
 		judged = share(*t.QualityPPM)
 	}
 	agreement := ""
-	if t.State == view.TaskSettled {
+	if t.State == view.TaskSettled && t.ConsensusMS > 0 { // of what this platform itself waited for
 		agreement = fmt.Sprintf("%d ms of agreement, %d.%02d %% of the task", t.ConsensusMS, t.ConsensusSharePPM/10_000, t.ConsensusSharePPM%10_000/100)
 	}
 	facts(w,
@@ -209,6 +209,10 @@ func (p program) taskResult() *cli.Command {
 		Name: "result", ArgsUsage: "TASK", Usage: "write a task's result",
 		Flags: []cli.Flag{&cli.StringFlag{Name: "out", Usage: "`FILE` to write (default: standard output)"}},
 		Action: p.speaks(1, 1, func(s *session) error {
+			if s.String("out") == "" && s.screen {
+				no := &refusal{code: exitUnsafe, message: "a result is the bytes of another machine, which could command this terminal"}
+				return no.hint("write it to a file with --out FILE, or send it into a pipe")
+			}
 			if s.String("out") == "" {
 				_, err := s.node.Result(s.Context.Context, s.Args().First(), s.out)
 				return err

@@ -104,14 +104,6 @@ func (s *Server) Listen() error {
 	return nil
 }
 
-// Close gives back the address of a server that was never run.
-func (s *Server) Close() error {
-	if s.listener == nil {
-		return nil
-	}
-	return s.listener.Close()
-}
-
 // URL returns where the server listens, after Listen.
 func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
 

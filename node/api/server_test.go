@@ -243,7 +243,7 @@ func TestOnlyLoopbackIsServed(t *testing.T) {
 		s := New(Config{Home: home, Addr: addr}, apitest.New())
 		if err := s.Listen(); err == nil {
 			t.Errorf("Listen on %q = nil, want a refusal", addr)
-			_ = s.Close()
+			_ = s.listener.Close()
 		}
 		if left, _ := os.ReadDir(home); len(left) != 0 {
 			t.Errorf("Listen on %q left %v in the home", addr, left)
@@ -255,7 +255,7 @@ func TestOnlyLoopbackIsServed(t *testing.T) {
 			t.Errorf("Listen on %q = %v", addr, err)
 			continue
 		}
-		_ = s.Close()
+		_ = s.listener.Close()
 	}
 }
 

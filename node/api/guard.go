@@ -13,7 +13,7 @@ import (
 // handler is everything between the socket and the routes: H1 to H7.
 func (s *Server) handler() http.Handler {
 	mux := s.routes()
-	origin := http.NewCrossOriginProtection()
+	origin := http.NewCrossOriginProtection() // H2
 	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, &view.Error{
 			Code:    view.CodeForbidden,
@@ -72,6 +72,7 @@ func harden(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 }
 
+// safe reports whether a method changes nothing, which routes keeps (H4).
 func safe(method string) bool {
 	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }

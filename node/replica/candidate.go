@@ -144,7 +144,8 @@ func (r *Replica) judged(v bft.Verdict) error {
 // lookAtBlocks goes on with every block that something waits for.
 func (r *Replica) lookAtBlocks() error {
 	for _, c := range slices.Clone(r.blocks) {
-		if c.block != nil || !r.awaits(c.id) {
+		final := r.final != nil && c.id == r.final.Cert.Block // it may have waited for its step
+		if c.block != nil && !final || !r.awaits(c.id) {
 			continue
 		}
 		if err := r.advance(c); err != nil {
@@ -163,10 +164,14 @@ func (r *Replica) advance(c *candidate) error {
 		return nil
 	}
 	if r.final != nil {
-		if c.id == r.final.Cert.Block {
-			return r.finish(c)
+		if c.id != r.final.Cert.Block {
+			return nil
 		}
-		return nil
+		if r.out.Persist.Final != nil { // of the height below: one in each Output
+			r.lookAgain(0)
+			return nil
+		}
+		return r.finish(c)
 	}
 	if c.id == r.reusing.Reuse {
 		if err := r.rebuilt(c); err != nil {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/ipfs/go-cid"
+
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/chain"
@@ -219,6 +221,36 @@ func TestAStoreBehindItsRecordSyncsBeforeItSigns(t *testing.T) {
 	f.submit(0, f.pay(0, 3))
 	f.settle(4)
 	f.wantHeights(4, 4, 4, 4)
+}
+
+// Its own COMMIT, in the record, decides a lone validator's last height in the
+// very step that ends the one below.
+func TestALoneValidatorWithoutItsStoreComesBackFromItsObserver(t *testing.T) {
+	f := newFed(t, 1, 1)
+	f.on(0, 1)
+	f.quiet()
+	for n := range uint64(5) {
+		f.submit(0, f.pay(0, n))
+		f.quiet()
+	}
+	f.fire(replica.TimerFetch)
+	f.quiet()
+	f.wantHeights(5, 5)
+	f.off(0)
+	m := f.members[0]
+	m.finals, m.bodies = nil, map[cid.Cid]chain.Block{}
+	f.on(0)
+	f.quiet()
+	for range 5 {
+		f.fire(replica.TimerFetch)
+		f.quiet()
+	}
+	f.wantHeights(5, 5)
+	f.submit(0, f.pay(0, 5))
+	f.quiet()
+	f.fire(replica.TimerFetch)
+	f.quiet()
+	f.wantHeights(6, 6)
 }
 
 func TestARestoredDiskImageIsFoundOutBeforeTheFirstSignature(t *testing.T) {

@@ -7,20 +7,30 @@
 //
 //	M1  of each sender, transactions wait in the order of their nonces, at most
 //	    [MaxAhead] of them, and what is selected has no gap.
-//	M2  the pool never holds more than its bytes. What leaves first pays the
-//	    least for each byte; at equal pay it is the newest of the sender that
-//	    holds the most, so that a flood drowns in itself.
+//	M2  the pool never holds more than its bytes. What stands behind a gap
+//	    leaves first, whatever it pays; then what pays the least for its share
+//	    of a block, the largest part that it takes of any of a block's limits.
+//	    At equal pay it is the newest of the sender that holds the largest
+//	    shares, so that a flood drowns in itself.
 //	M3  whoever takes a place pays more: a transaction replaces one of its
 //	    sender and nonce for a tenth more, at least 1 µATP.
 //	M4  what could make no block valid any more does not stay: included,
-//	    outrun by its nonce, expired, not paid for. So whatever is ready is
-//	    work: a block can hold at least one of it.
+//	    outrun by its nonce, expired, not paid for. Nor does what has waited
+//	    [MaxWait]; whoever still wants it brings it again. So whatever is
+//	    ready is work: a block can hold at least one of it.
+//	M5  keys cost nothing. One of which the state knows nothing holds its next
+//	    transaction alone, and all such together a quarter of the pool.
+//
+// Other than the design has it, pay is for the share of a block and not for
+// bytes: where operations are scarce, few bytes fill a block with them.
 package mempool
 
 import (
+	"cmp"
 	"container/heap"
 	"errors"
 	"fmt"
+	"math/bits"
 
 	"github.com/ipfs/go-cid"
 
@@ -37,6 +47,10 @@ const (
 	DefaultBytes = 16 << 20
 	// MaxTxs is how many transactions a pool holds, however small.
 	MaxTxs = 1 << 15
+	// MaxWait is how long a transaction waits, in the time of blocks.
+	MaxWait = 3_600 * atp.Second
+	// strangersPart is the part of a pool that is for strangers: a quarter.
+	strangersPart = 4
 )
 
 // Why a pool does not take a transaction. A transaction that no correct
@@ -48,8 +62,8 @@ var (
 	// ErrStale reports a transaction that is too late: its nonce is used, or it
 	// has expired. Nobody is to blame.
 	ErrStale = errors.New("mempool: stale")
-	// ErrAhead reports a nonce too far ahead: send it again once those before
-	// it are final.
+	// ErrAhead reports a nonce too far ahead, for a sender without an account
+	// any but the next: send it again once those before it are final.
 	ErrAhead = errors.New("mempool: nonce too far ahead")
 	// ErrFunds reports a sender that cannot pay its fees.
 	ErrFunds = errors.New("mempool: fees not covered")
@@ -61,14 +75,15 @@ var (
 
 // Pool is the transactions that wait for a block on one state.
 type Pool struct {
-	state    chain.State
-	maxBytes int
-	senders  map[atp.ID]*queue
-	byID     map[cid.Cid]*entry
-	byForm   map[cid.Cid]*entry // by the address of the signed form
-	worst    worst              // the senders again; the first loses a transaction next (M2)
-	bytes    int
-	arrivals uint64
+	state     chain.State
+	maxBytes  int
+	senders   map[atp.ID]*queue
+	byID      map[cid.Cid]*entry
+	byForm    map[cid.Cid]*entry // by the address of the signed form
+	worst     worst              // the senders again; the first loses a transaction next (M2)
+	bytes     int
+	strangers struct{ txs, bytes int } // part of it (M5)
+	arrivals  uint64
 }
 
 // entry is a transaction that waits.
@@ -77,9 +92,26 @@ type entry struct {
 	nonce   uint64
 	fee     atp.Amount
 	size    int
+	share   uint64 // see share
 	expires atp.Millis
-	rate    atp.Amount // µATP for each KiB, rounded down
+	leaves  atp.Millis // at the latest
 	arrival uint64
+
+	stranger bool // its sender had no account when it came
+}
+
+// share returns how much of a block a transaction takes: the largest part of
+// any limit, in parts of BodyBytes·Ops·Txs. It is below 2⁴², whatever a genesis
+// may allow.
+func share(l chain.Limits, bytes, ops uint64) uint64 {
+	return max(bytes*l.Ops*l.Txs, ops*l.BodyBytes*l.Txs, l.BodyBytes*l.Ops)
+}
+
+// comparePay compares what two pay for the same share of a block, exactly.
+func comparePay(a, b *entry) int {
+	ahi, alo := bits.Mul64(uint64(a.fee), b.share)
+	bhi, blo := bits.Mul64(uint64(b.fee), a.share)
+	return cmp.Or(cmp.Compare(ahi, bhi), cmp.Compare(alo, blo))
 }
 
 // New returns an empty pool over the state that the next block is built on.
@@ -128,6 +160,9 @@ func (p *Pool) Add(tx chain.VerifiedTx, now atp.Millis) error {
 	if err != nil {
 		return err
 	}
+	if e.stranger = q.stranger; e.stranger && p.tooStrange(e) {
+		return fmt.Errorf("%w: %d transactions wait of senders that have no account yet", ErrFull, p.strangers.txs)
+	}
 	p.insert(q, e, old)
 	evicted := p.shrink()
 	for _, out := range evicted {
@@ -139,10 +174,16 @@ func (p *Pool) Add(tx chain.VerifiedTx, now atp.Millis) error {
 	return nil
 }
 
+// tooStrange reports whether strangers would hold too much with e (M5). None
+// of theirs makes room: nobody pays for it.
+func (p *Pool) tooStrange(e *entry) bool {
+	return (p.strangers.txs+1)*strangersPart > MaxTxs || (p.strangers.bytes+e.size)*strangersPart > p.maxBytes
+}
+
 // newEntry checks what needs no account.
 func (p *Pool) newEntry(v chain.VerifiedTx, now atp.Millis) (*entry, error) {
 	tx, params := v.Tx(), p.state.Params()
-	size := len(v.Bytes())
+	size, came := len(v.Bytes()), max(now, p.state.Tip().Time)
 	switch {
 	case v.IsZero() || v.Genesis() != p.state.Genesis():
 		return nil, fmt.Errorf("%w: transaction of another chain", chain.ErrInvalid)
@@ -153,13 +194,13 @@ func (p *Pool) newEntry(v chain.VerifiedTx, now atp.Millis) (*entry, error) {
 		return nil, fmt.Errorf("%w: fee: have %s ATP, want at least %s ATP", chain.ErrLimit, tx.Fee, params.MinFee)
 	case p.byID[v.ID()] != nil:
 		return nil, fmt.Errorf("%w: %s", ErrKnown, v.ID())
-	case tx.Expires != 0 && tx.Expires < max(now, p.state.Tip().Time):
-		return nil, fmt.Errorf("%w: expired at %d, now %d", ErrStale, tx.Expires, max(now, p.state.Tip().Time))
+	case tx.Expires != 0 && tx.Expires < came:
+		return nil, fmt.Errorf("%w: expired at %d, now %d", ErrStale, tx.Expires, came)
 	}
 	p.arrivals++
 	return &entry{
-		tx: v, nonce: tx.Nonce, fee: tx.Fee, size: size, expires: tx.Expires,
-		rate: atp.MulDiv(tx.Fee, 1<<10, uint64(size)), arrival: p.arrivals,
+		tx: v, nonce: tx.Nonce, fee: tx.Fee, size: size, share: share(params.Limits, uint64(size), uint64(len(tx.Ops))),
+		expires: tx.Expires, leaves: came.Add(MaxWait), arrival: p.arrivals,
 	}, nil
 }
 
@@ -174,7 +215,7 @@ func (p *Pool) queueOf(id atp.ID) (*queue, error) {
 	if q == nil {
 		q = &queue{id: id}
 	}
-	q.next, q.funds = a.Nonce, a.Available
+	q.next, q.funds, q.stranger = a.Nonce, a.Available, a == (atp.Account{})
 	return q, nil
 }
 
@@ -185,7 +226,7 @@ func (p *Pool) insert(q *queue, e, old *entry) {
 	}
 	q.put(e)
 	p.byID[e.tx.ID()], p.byForm[e.tx.Address()] = e, e
-	p.bytes += e.size
+	p.count(e, 1)
 	if p.senders[q.id] == nil {
 		p.senders[q.id] = q
 		heap.Push(&p.worst, q)
@@ -194,11 +235,20 @@ func (p *Pool) insert(q *queue, e, old *entry) {
 	}
 }
 
+// count adds e to what the pool holds, or with sign -1 takes it away.
+func (p *Pool) count(e *entry, sign int) {
+	p.bytes += sign * e.size
+	if e.stranger {
+		p.strangers.txs += sign
+		p.strangers.bytes += sign * e.size
+	}
+}
+
 func (p *Pool) remove(q *queue, e *entry) {
 	q.cut(e)
 	delete(p.byID, e.tx.ID())
 	delete(p.byForm, e.tx.Address())
-	p.bytes -= e.size
+	p.count(e, -1)
 	if len(q.entries) == 0 {
 		delete(p.senders, q.id)
 		heap.Remove(&p.worst, q.place)
@@ -218,11 +268,11 @@ type eviction struct {
 func (p *Pool) shrink() (out []eviction) {
 	for p.bytes > p.maxBytes || len(p.byID) > MaxTxs {
 		q := p.worst[0]
-		for least := q.least; ; {
+		for victim := q.victim; ; {
 			last := q.last()
 			p.remove(q, last)
 			out = append(out, eviction{q, last})
-			if last == least {
+			if last == victim {
 				break
 			}
 		}
@@ -259,6 +309,10 @@ func (p *Pool) Advance(state chain.State, txs []chain.VerifiedTx) error {
 	for _, q := range p.senders { // each is judged by itself
 		for _, e := range q.done(state.Tip().Time) {
 			p.remove(q, e)
+		}
+		if len(q.entries) > 0 { // its nonce may have moved, and closed a gap
+			q.findVictim()
+			heap.Fix(&p.worst, q.place)
 		}
 	}
 	return nil

@@ -51,9 +51,14 @@ func newFixture(t testing.TB, n int, change ...func(*chain.Genesis)) *fixture {
 	return f
 }
 
-// tx is a transfer of keys[from] with a fee, padded with so many operations.
+// tx is a transfer of a founder's with a fee.
 func (f *fixture) tx(from int, nonce uint64, fee atp.Amount, change ...func(*chain.Transaction)) chain.VerifiedTx {
-	tx := chain.Transaction{Version: chain.TxVersion, From: f.ids[from], Nonce: nonce, Fee: fee}
+	return f.txOf(f.ids[from], nonce, fee, change...)
+}
+
+// txOf is a transfer of anybody's with a fee.
+func (f *fixture) txOf(id atp.ID, nonce uint64, fee atp.Amount, change ...func(*chain.Transaction)) chain.VerifiedTx {
+	tx := chain.Transaction{Version: chain.TxVersion, From: id, Nonce: nonce, Fee: fee}
 	tx.Ops = []chain.Op{{Action: &chain.Transfer{To: f.ids[0], Amount: 1}}}
 	for _, c := range change {
 		c(&tx)
@@ -82,9 +87,15 @@ func expiring(at atp.Millis) func(*chain.Transaction) {
 // advance makes a block of txs and moves the pool past it.
 func (f *fixture) advance(t testing.TB, p *Pool, txs []chain.VerifiedTx) chain.Block {
 	t.Helper()
+	return f.advanceTo(t, p, f.state.Tip().Time+1000, txs)
+}
+
+// advanceTo does so with a block of that time.
+func (f *fixture) advanceTo(t testing.TB, p *Pool, at atp.Millis, txs []chain.VerifiedTx) chain.Block {
+	t.Helper()
 	tip := f.state.Tip()
 	h := chain.Header{
-		Time: tip.Time + 1000, Proposer: bft.ID(f.ids[0]),
+		Time: at, Proposer: bft.ID(f.ids[0]),
 		BeaconProof: bft.ProveBeacon(f.keys[0], f.state.Beacon(), tip.Height+1),
 	}
 	if tip.Height > 0 {
@@ -145,9 +156,9 @@ func TestSelectionKeepsNoncesInOrderAndPaysTheBestFirst(t *testing.T) {
 
 func TestSelectionFitsABlock(t *testing.T) {
 	for name, limits := range map[string]chain.Limits{
-		"transactions": {BodyBytes: 1 << 20, TxBytes: 64 << 10, Txs: 3, Ops: 100, Due: 1},
-		"operations":   {BodyBytes: 1 << 20, TxBytes: 64 << 10, Txs: 100, Ops: 3, Due: 1},
-		"bytes":        {BodyBytes: 3 * 170, TxBytes: 64 << 10, Txs: 100, Ops: 100, Due: 1},
+		"transactions": {BodyBytes: 1 << 20, TxBytes: 64 << 10, Txs: 3, Ops: 100, Due: 100},
+		"operations":   {BodyBytes: 1 << 20, TxBytes: 64 << 10, Txs: 100, Ops: 3, Due: 100},
+		"bytes":        {BodyBytes: 3 * 170, TxBytes: 3 * 170, Txs: 100, Ops: 100, Due: 100},
 	} {
 		f := newFixture(t, 2, func(g *chain.Genesis) { g.Params.Limits = limits })
 		p := New(f.state)
@@ -332,13 +343,13 @@ func TestPoolLaws(t *testing.T) {
 		p, twin := NewSized(f.state, bound), NewSized(f.state, bound)
 		rt.Repeat(map[string]func(*rapid.T){
 			"add": func(rt *rapid.T) {
-				from := rapid.IntRange(1, 4).Draw(rt, "from")
-				a, err := f.state.Account(f.ids[from])
+				from := rapid.SampledFrom(append(f.ids[1:], stranger(1), stranger(2), stranger(3))).Draw(rt, "from")
+				a, err := f.state.Account(from)
 				if err != nil {
 					rt.Fatal(err)
 				}
 				fee := atp.Amount(rapid.SampledFrom([]uint64{0, 0, 0, 7, 70, 900_000_000}).Draw(rt, "fee"))
-				tx := f.tx(from, a.Nonce+rapid.Uint64Range(0, 4).Draw(rt, "nonce"), fee, padded(rapid.IntRange(0, 2).Draw(rt, "size")))
+				tx := f.txOf(from, a.Nonce+rapid.Uint64Range(0, 4).Draw(rt, "nonce"), fee, padded(rapid.IntRange(0, 2).Draw(rt, "size")))
 				before := listing(p)
 				err = p.Add(tx, epoch)
 				if _, here := p.Get(tx.ID()); here != (err == nil || errors.Is(err, ErrKnown)) {
@@ -346,6 +357,10 @@ func TestPoolLaws(t *testing.T) {
 				}
 				if err != nil && !slices.Equal(before, listing(p)) {
 					rt.Fatalf("%v, and the pool changed", err)
+				}
+				fresh := p.senders[from] == nil && a != (atp.Account{}) && tx.Tx().Nonce == a.Nonce
+				if errors.Is(err, ErrFull) && fresh && useful(p)+len(tx.Bytes()) <= bound {
+					rt.Fatalf("refused, while what stands behind gaps has its place: %v", err)
 				}
 				if again := twin.Add(tx, epoch); fmt.Sprint(again) != fmt.Sprint(err) {
 					rt.Fatalf("the twin: %v, want %v", again, err)
@@ -371,6 +386,18 @@ func TestPoolLaws(t *testing.T) {
 	})
 }
 
+// useful returns the bytes of all that has no gap before it.
+func useful(p *Pool) (bytes int) {
+	for _, q := range p.senders {
+		for i, e := range q.entries {
+			if e.nonce == q.next+uint64(i) {
+				bytes += e.size
+			}
+		}
+	}
+	return bytes
+}
+
 // listing is what is selected, then everything, by ID.
 func listing(p *Pool) (ids []cid.Cid) {
 	for _, v := range p.Select(epoch) {
@@ -385,19 +412,31 @@ func listing(p *Pool) (ids []cid.Cid) {
 }
 
 func checkPool(t *rapid.T, p *Pool) {
-	count, bytes := 0, 0
+	count, bytes, strangers := 0, 0, 0
 	for id, q := range p.senders {
-		held := 0
+		var held uint64
 		for i, e := range q.entries {
 			if i > 0 && q.entries[i-1].nonce >= e.nonce || p.byID[e.tx.ID()] != e || p.byForm[e.tx.Address()] != e || e.tx.Tx().From != id {
 				t.Fatalf("entry %d of %s is out of place", i, id)
 			}
-			held += e.size
+			held, bytes = held+e.share, bytes+e.size
+			if e.stranger {
+				strangers += e.size
+			}
 		}
-		if held != q.bytes || len(q.entries) == 0 || len(q.entries) > MaxAhead {
-			t.Fatalf("%s holds %d bytes in %d, counted %d", id, held, len(q.entries), q.bytes)
+		if held != q.share || len(q.entries) == 0 || len(q.entries) > MaxAhead {
+			t.Fatalf("%s holds a share of %d in %d, counted %d", id, held, len(q.entries), q.share)
 		}
-		count, bytes = count+len(q.entries), bytes+held
+		count += len(q.entries)
+		if q.place != 0 && p.worst.Less(q.place, 0) {
+			t.Fatalf("%s should lose a transaction before %s", id, p.worst[0].id)
+		}
+	}
+	if strangers != p.strangers.bytes || strangers*strangersPart > p.maxBytes {
+		t.Fatalf("strangers hold %d bytes, counted %d, want at most a quarter of %d", strangers, p.strangers.bytes, p.maxBytes)
+	}
+	if at := epoch.Add(1); p.Ready(at) != (len(p.Select(at)) > 0) {
+		t.Fatal("ready is what can be selected, and it is not")
 	}
 	if count != p.Len() || len(p.byForm) != count || bytes != p.Bytes() || bytes > p.maxBytes {
 		t.Fatalf("%d wait in %d bytes, counted %d in %d, want at most %d", count, bytes, p.Len(), p.Bytes(), p.maxBytes)

@@ -10,13 +10,15 @@ import (
 
 // queue is what waits of one sender, by nonce (M1).
 type queue struct {
-	id      atp.ID
-	next    uint64     // the state's nonce
-	funds   atp.Amount // what the state has available for fees
-	entries []*entry   // at most MaxAhead
-	bytes   int
-	least   *entry // pays least for each byte, of several the newest by nonce; nil if there is none
-	place   int    // in the pool's heap
+	id       atp.ID
+	next     uint64     // the state's nonce
+	funds    atp.Amount // what the state has available for fees
+	stranger bool       // the state has no account of it
+	entries  []*entry   // at most MaxAhead
+	share    uint64     // of a block, that they would take together
+	victim   *entry     // leaves first (M2), and what stands behind it; nil if there is none
+	gap      bool       // before the victim
+	place    int        // in the pool's heap
 }
 
 // judge reports why e cannot wait here, or which entry it would replace.
@@ -26,6 +28,8 @@ func (q *queue) judge(e *entry) (old *entry, err error) {
 		return nil, fmt.Errorf("%w: nonce of %s: have %d, want at least %d", ErrStale, q.id, e.nonce, q.next)
 	case e.nonce-q.next >= MaxAhead:
 		return nil, fmt.Errorf("%w: nonce of %s: have %d, want less than %d", ErrAhead, q.id, e.nonce, q.next+MaxAhead)
+	case q.stranger && e.nonce != q.next:
+		return nil, fmt.Errorf("%w: nonce of %s, which has no account yet: have %d, want %d", ErrAhead, q.id, e.nonce, q.next)
 	}
 	if i, taken := q.find(e.nonce); taken {
 		old = q.entries[i]
@@ -64,35 +68,52 @@ func (q *queue) find(nonce uint64) (int, bool) {
 func (q *queue) put(e *entry) {
 	i, _ := q.find(e.nonce)
 	q.entries = slices.Insert(q.entries, i, e)
-	q.bytes += e.size
-	q.least = q.cheapest()
+	q.share += e.share
+	q.findVictim()
 }
 
 func (q *queue) cut(e *entry) {
 	i, _ := q.find(e.nonce)
 	q.entries = slices.Delete(q.entries, i, i+1)
-	q.bytes -= e.size
-	q.least = q.cheapest()
+	q.share -= e.share
+	q.findVictim()
 }
 
 func (q *queue) last() *entry { return q.entries[len(q.entries)-1] }
 
-func (q *queue) cheapest() (least *entry) {
-	for _, e := range slices.Backward(q.entries) {
-		if least == nil || e.rate < least.rate {
-			least = e
+// connected returns how many entries have no gap before them.
+func (q *queue) connected() int {
+	for i, e := range q.entries {
+		if e.nonce != q.next+uint64(i) {
+			return i
 		}
 	}
-	return least
+	return len(q.entries)
 }
 
-// done returns the entries that cannot be in a block after time at (M4): of
-// used nonces, expired, or beyond what their sender can pay for.
+// findVictim chooses, of what stands behind a gap or else of all, the one that
+// pays the least, of several the last. The pool's heap must be told.
+func (q *queue) findVictim() {
+	among, n := q.entries, q.connected()
+	if q.gap = n < len(among); q.gap {
+		among = among[n:]
+	}
+	q.victim = nil
+	for _, e := range slices.Backward(among) {
+		if q.victim == nil || comparePay(e, q.victim) < 0 {
+			q.victim = e
+		}
+	}
+}
+
+// done returns the entries that cannot be in a block after time at, or have
+// waited too long for one (M4): of used nonces, expired, or beyond what their
+// sender can pay for.
 func (q *queue) done(at atp.Millis) []*entry {
 	var out []*entry
 	left := q.funds
 	for _, e := range q.entries {
-		if e.nonce < q.next || e.expires != 0 && e.expires <= at || e.fee > left {
+		if e.nonce < q.next || e.expires != 0 && e.expires <= at || e.leaves <= at || e.fee > left {
 			out = append(out, e)
 			continue
 		}
@@ -103,12 +124,13 @@ func (q *queue) done(at atp.Millis) []*entry {
 
 // ready returns the entries that one block could hold, in order.
 func (q *queue) ready(at atp.Millis) []*entry {
-	for i, e := range q.entries {
-		if e.nonce != q.next+uint64(i) || e.expires != 0 && e.expires < at {
-			return q.entries[:i]
+	ready := q.entries[:q.connected()]
+	for i, e := range ready {
+		if e.expires != 0 && e.expires < at {
+			return ready[:i]
 		}
 	}
-	return q.entries
+	return ready
 }
 
 // worst is a heap of queues that are not empty; the first loses a transaction
@@ -119,10 +141,13 @@ func (w worst) Len() int { return len(w) }
 
 func (w worst) Less(i, j int) bool {
 	a, b := w[i], w[j]
+	if a.gap != b.gap {
+		return a.gap
+	}
 	return cmp.Or(
-		cmp.Compare(a.least.rate, b.least.rate),
-		cmp.Compare(b.bytes, a.bytes),
-		cmp.Compare(b.least.arrival, a.least.arrival),
+		comparePay(a.victim, b.victim),
+		cmp.Compare(b.share, a.share),
+		cmp.Compare(b.victim.arrival, a.victim.arrival),
 	) < 0
 }
 

@@ -19,51 +19,62 @@ func (p *Pool) Ready(at atp.Millis) bool {
 }
 
 // Select returns what a proposer should put into a block at time at: of each
-// sender in the order of its nonces, of all the best paid first, then those
-// that came first, as much as the genesis lets a block hold.
+// sender in the order of its nonces, of all those first that pay most for their
+// share of a block, as much as the genesis lets a block hold. Senders that pay
+// the same take turns, each with one transaction, so that who has many keeps
+// out nobody who has one.
 func (p *Pool) Select(at atp.Millis) []chain.VerifiedTx {
-	var heads line
+	var senders line
 	for _, q := range p.senders { // the heap has a total order
 		if ready := q.ready(at); len(ready) > 0 {
-			heads = append(heads, ready)
+			senders = append(senders, turns{ready: ready})
 		}
 	}
-	heap.Init(&heads)
+	heap.Init(&senders)
 	limits := p.state.Params().Limits
 	var selected []chain.VerifiedTx
 	var bytes, ops uint64
-	for len(heads) > 0 && uint64(len(selected)) < limits.Txs {
-		e := heads[0][0]
+	for len(senders) > 0 && uint64(len(selected)) < limits.Txs {
+		next := &senders[0]
+		e := next.ready[0]
 		size, n := uint64(e.size), uint64(len(e.tx.Tx().Ops))
 		if bytes+size > limits.BodyBytes || ops+n > limits.Ops {
-			heap.Pop(&heads) // the sender's next ones must wait for this one
+			heap.Pop(&senders) // the sender's next ones must wait for this one
 			continue
 		}
 		selected = append(selected, e.tx)
 		bytes, ops = bytes+size, ops+n
-		if heads[0] = heads[0][1:]; len(heads[0]) == 0 {
-			heap.Pop(&heads)
+		next.ready, next.taken = next.ready[1:], next.taken+1
+		if len(next.ready) == 0 {
+			heap.Pop(&senders)
 		} else {
-			heap.Fix(&heads, 0)
+			heap.Fix(&senders, 0)
 		}
 	}
 	return selected
 }
 
-// line is what is ready of each sender; the first of the first goes next.
-type line [][]*entry
+// turns is what is ready of a sender, and how much of it is in the block.
+type turns struct {
+	ready []*entry
+	taken int
+}
+
+// line is the senders that have something ready; the first goes next. The
+// order is total.
+type line []turns
 
 func (l line) Len() int { return len(l) }
 
 func (l line) Less(i, j int) bool {
-	a, b := l[i][0], l[j][0]
-	return cmp.Or(cmp.Compare(b.rate, a.rate), cmp.Compare(a.arrival, b.arrival)) < 0
+	a, b := l[i].ready[0], l[j].ready[0]
+	return cmp.Or(comparePay(b, a), cmp.Compare(l[i].taken, l[j].taken), cmp.Compare(a.arrival, b.arrival)) < 0
 }
 
 func (l line) Swap(i, j int) { l[i], l[j] = l[j], l[i] }
 
 // Push implements heap.Interface.
-func (l *line) Push(x any) { *l = append(*l, x.([]*entry)) }
+func (l *line) Push(x any) { *l = append(*l, x.(turns)) }
 
 // Pop implements heap.Interface.
 func (l *line) Pop() any {

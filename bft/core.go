@@ -27,7 +27,7 @@ type Core struct {
 	gone    Bitmap    // validators that the transport has lost
 	accused Bitmap    // validators whose evidence is out
 
-	stored   *Signed   // a Proposal from before a restart, not sent again yet
+	stored   *Signed   // the newest Proposal, from before a restart, not sent again yet
 	building Build     // the newest asked for
 	asked    View      // the last view in which a Check went out
 	checking *Proposal // the Proposal whose Check is unanswered, or nil
@@ -134,6 +134,9 @@ func (c *Core) leads() bool { return c.voting && c.leader() == c.cfg.Self }
 // later rule of the same step overlooks it, and out as soon as it is durable.
 func (c *Core) say(u Unsigned, out *Output) {
 	c.marks = c.marks.with(u)
+	if u.Kind == KindProposal {
+		c.stored = nil // sent again now, or overtaken
+	}
 	out.Sign = append(out.Sign, u)
 }
 
@@ -167,7 +170,7 @@ func (c *Core) propose(out *Output) {
 		return
 	}
 	if reuse, ok := proposable(c.view, c.work, c.tc); ok {
-		c.building = Build{c.cfg.Height, c.view, reuse}
+		c.building = Build{c.cfg.Height, c.view, reuse, !reuse.Defined()}
 		b := c.building
 		out.Build = &b
 	}
@@ -185,7 +188,7 @@ func (c *Core) repeatProposal(out *Output) {
 		p.TC = c.tc
 	}
 	if carriesItsTC(p) && justified(p) {
-		out.Build = &Build{c.cfg.Height, s.View, s.Block}
+		out.Build = &Build{c.cfg.Height, s.View, s.Block, fresh(p)}
 	}
 }
 
@@ -210,9 +213,6 @@ func (c *Core) Built(v View, block cid.Cid, payload []byte) (Output, error) {
 	}
 	if err := checkBuilt(u, want); err != nil {
 		return out, err
-	}
-	if again {
-		c.stored = nil
 	}
 	c.say(u, &out)
 	return out, nil

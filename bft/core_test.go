@@ -366,6 +366,48 @@ func TestARestartedLeaderDoesNotRepeatItsBlockOnATCThatNamesAnother(t *testing.T
 	}
 }
 
+// A TC of the view before that leaves the block free would justify nothing but
+// a block of the leader's own, which the application alone can tell.
+func TestARestartedLeaderSaysWhetherItsBlockMustBeItsOwn(t *testing.T) {
+	c := newCluster(t, 4)
+	m := c.members[1]
+	m.mute = true
+	u := Unsigned{Statement: Statement{KindProposal, 4, 1, c.block("of leader 0"), NoView}}
+	m.record = m.record.Keep(u, c.id(m), InsecureSimulation{}.Sign(c.id(m), u.SignedBytes(testGenesis)))
+	a := alone{c, m, 1}
+	c.start(1)
+	free := newCollector(c.set)
+	for _, i := range []int{0, 2, 3} {
+		free.timeouts.keep(i, a.timeout(i, 0, nil).(VerifiedTimeout).t)
+	}
+	out := a.hear(VerifiedStatus{&Status{Height: 4, TC: free.tc(0)}})
+	if want := (Build{4, 1, u.Block, true}); out.Build == nil || *out.Build != want {
+		t.Errorf("Build is %+v, want %+v", out.Build, want)
+	}
+}
+
+// The body of a Proposal to be sent again comes when its leader has proposed in
+// a later view.
+func TestALateAnswerToARepeatedProposalIsIgnored(t *testing.T) {
+	c := newCluster(t, 4)
+	m := c.members[0]
+	m.mute = true
+	u := Unsigned{Statement: Statement{KindProposal, 4, 0, c.block("b"), NoView}}
+	m.record = m.record.Keep(u, c.id(m), InsecureSimulation{}.Sign(c.id(m), u.SignedBytes(testGenesis)))
+	a := alone{c, m, 0}
+	c.start(0)
+	late := m.builds[0]
+	for i := 1; i < 4; i++ {
+		a.hear(a.timeout(i, 3, nil))
+	}
+	if out, err := m.core.Built(4, c.block("fresh"), nil); err != nil || !slices.Equal(said(out), []string{"Proposal"}) {
+		t.Fatalf("in view 4 it says %v, %v, want a Proposal", said(out), err)
+	}
+	if out, err := m.core.Built(late.View, late.Reuse, nil); err != nil || len(out.Sign) > 0 {
+		t.Errorf("of view 0 it then says %v, %v", said(out), err)
+	}
+}
+
 func TestAReproposedBlockMustBeTheOneAskedFor(t *testing.T) {
 	c := newCluster(t, 4)
 	a := alone{c, c.members[1], 1}
@@ -379,7 +421,7 @@ func TestAReproposedBlockMustBeTheOneAskedFor(t *testing.T) {
 	for _, i := range []int{0, 2, 3} {
 		a.handle(1, a.hear(a.timeout(i, 0, qc)))
 	}
-	if len(a.builds) != 1 || a.builds[0] != (Build{4, 1, testBlock("x")}) {
+	if len(a.builds) != 1 || a.builds[0] != (Build{4, 1, testBlock("x"), false}) {
 		t.Fatalf("builds %v, want x again in view 1", a.builds)
 	}
 	if _, err := a.core.Built(1, testBlock("y"), nil); !errors.Is(err, ErrInvalid) {

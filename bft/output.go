@@ -79,11 +79,14 @@ const (
 )
 
 // Build asks for the block to propose in View: the block Reuse, unchanged
-// (fetching its body if need be), or a fresh one if Reuse is undefined.
+// (fetching its body if need be), or a fresh one if Reuse is undefined. Reuse
+// may be what we proposed in View before a restart; if it is Fresh too, nothing
+// but its proposer justifies it, so without our name in it there is no answer.
 type Build struct {
 	Height Height
 	View   View
 	Reuse  cid.Cid
+	Fresh  bool // no QC of a TC names the block
 }
 
 // TimerKind tells what a timer is for.

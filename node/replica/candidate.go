@@ -285,6 +285,7 @@ func (r *Replica) keepBody(id cid.Cid) error {
 
 // build makes the block that the core asks for, or finds it.
 func (r *Replica) build(b bft.Build) error {
+	r.reusing = bft.Build{}
 	if b.Reuse.Defined() {
 		r.reusing = b
 		c, err := r.candidate(b.Reuse)
@@ -333,10 +334,15 @@ func (p previous) certificate() *bft.CommitCert {
 }
 
 // rebuilt answers a Build with the block to be proposed again, unchanged.
+// Another's block that nothing justifies any more is not: R2 would refuse it,
+// and the others blame us.
 func (r *Replica) rebuilt(c *candidate) error {
-	v := r.reusing.View
+	b := r.reusing
 	r.reusing = bft.Build{}
-	return r.propose(v, c)
+	if b.Fresh && c.block.Header.Proposer != r.self {
+		return nil
+	}
+	return r.propose(b.View, c)
 }
 
 func (r *Replica) propose(v bft.View, c *candidate) error {

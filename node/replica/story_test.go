@@ -275,6 +275,47 @@ func TestARestoredDiskImageIsFoundOutBeforeTheFirstSignature(t *testing.T) {
 	}
 }
 
+// A leader restarts that had proposed another's block on a TC that named it, and
+// hears of another TC of that view, which names none: nobody would accept its
+// Proposal on that, and they would blame it.
+func TestARestartedLeaderDoesNotPassOffAnothersBlockAsFresh(t *testing.T) {
+	f := newFed(t, 4, 0)
+	f.on(0, 1, 2, 3)
+	f.quiet()
+	f.cut = func(_, _ int, m bft.Message) bool { return m != nil && m.Position().Kind == bft.KindPrepare }
+	f.submit(f.leads(1, 0), f.pay(0, 0))
+	f.quiet() // everyone holds the block
+	genesis, second := f.genesis.Genesis(), f.leads(1, 1)
+	m := f.members[second]
+	again := *m.record.Prepare
+	again.Kind, again.View = bft.KindProposal, 1
+	again.Signature = bft.InsecureSimulation{}.Sign(m.id, again.SignedBytes(genesis))
+	f.off(second)
+	m.record = m.record.Keep(bft.Unsigned{Statement: again.Statement}, m.id, again.Signature)
+	f.mail = nil
+	f.on(second)
+	f.quiet()
+
+	tc := bft.TC{Height: 1, Signers: bft.Bitmap{0b1111 &^ (1 << second)}}
+	for i, o := range f.members {
+		if i != second {
+			s := bft.Statement{Kind: bft.KindTimeout, Height: 1, HighView: bft.NoView}
+			tc.Timeouts = append(tc.Timeouts, bft.TimeoutMark{HighView: bft.NoView, Signature: bft.InsecureSimulation{}.Sign(o.id, s.SignedBytes(genesis))})
+		}
+	}
+	proposals := 0
+	f.cut = func(_, _ int, m bft.Message) bool {
+		if m != nil && m.Position().Kind == bft.KindProposal {
+			proposals++
+		}
+		return false
+	}
+	m.take(replica.Received{From: f.members[f.leads(1, 0)].id, Message: &bft.Status{Height: 1, TC: &tc}})
+	if proposals > 0 {
+		t.Error("it proposes another's block as its own")
+	}
+}
+
 func TestALeaderThatIsGoneCostsNoTimeout(t *testing.T) {
 	f := newFed(t, 4, 0)
 	f.on(0, 1, 2, 3)

@@ -36,7 +36,7 @@ type Core struct {
 
 // NewCore returns the state machine of a height, resumed from the record (S10).
 // A platform whose record is beyond the height (its chain travelled back in
-// time) observes.
+// time, or it was recovered) observes.
 func NewCore(cfg Config) *Core {
 	n := cfg.Set.Len()
 	c := &Core{
@@ -44,7 +44,7 @@ func NewCore(cfg Config) *Core {
 		gone: newBitmap(n), accused: newBitmap(n), asked: NoView, building: Build{View: NoView},
 	}
 	self, member := cfg.Set.Index(cfg.Self)
-	beyond := cfg.Record.Height > cfg.Height || cfg.Record.FinalHeight >= cfg.Height
+	beyond := cfg.Record.Height > cfg.Height || cfg.Record.silent(cfg.Height)
 	c.self, c.voting = self, member && !beyond
 	c.marks = noMarks()
 	if c.voting {

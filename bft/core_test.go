@@ -445,10 +445,12 @@ func TestAReproposedBlockMustBeTheOneAskedFor(t *testing.T) {
 func TestAnObserverFollowsAndSaysNothing(t *testing.T) {
 	c := newCluster(t, 4)
 	stranger := IDFromKey([32]byte{1})
-	beyond := NewRecord().at(9)
+	beyond, recovered := NewRecord().at(9), NewRecord()
+	recovered.Watermark = 4
 	for name, core := range map[string]*Core{
 		"not a validator":   NewCore(Config{4, c.set, stranger, NewRecord()}),
 		"a record beyond":   NewCore(Config{4, c.set, c.set.ID(2), beyond}),
+		"a watermark there": NewCore(Config{4, c.set, c.set.ID(2), recovered}),
 		"a final at height": NewCore(Config{4, c.set, c.set.ID(2), NewRecord().Finalize(4, testBlock("f"))}),
 	} {
 		a := alone{c, &member{core: core}, 0}

@@ -18,6 +18,7 @@ type Record struct {
 	BootCount    uint64 // counts starts
 	FinalHeight  Height // the newest final block known when this was written
 	FinalID      cid.Cid
+	Watermark    Height // at and below it anything may have been said: this record is a recovered one
 
 	Height   Height // what follows is about this height
 	Marks           // the views, and highQC with its whole certificate
@@ -65,8 +66,9 @@ func (r Record) Admit(u Unsigned) (*Signed, error) {
 	if err := u.Statement.check(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrContradiction, err)
 	}
-	if u.Height < r.Height || u.Height <= r.FinalHeight {
-		return nil, fmt.Errorf("%w: %v of height %d: record is at %d, final at %d", ErrContradiction, u.Kind, u.Height, r.Height, r.FinalHeight)
+	if u.Height < r.Height || r.silent(u.Height) {
+		return nil, fmt.Errorf("%w: %v of height %d: record is at %d, final at %d, watermark %d",
+			ErrContradiction, u.Kind, u.Height, r.Height, r.FinalHeight, r.Watermark)
 	}
 	r = r.at(u.Height)
 	if old := r.said(u.Kind, ID{}); old != nil && old.Statement == u.Statement {
@@ -78,6 +80,9 @@ func (r Record) Admit(u Unsigned) (*Signed, error) {
 	}
 	return nil, nil
 }
+
+// silent reports whether nothing is said at a height any more.
+func (r Record) silent(h Height) bool { return h <= max(r.FinalHeight, r.Watermark) }
 
 // Keep returns the record with an admitted statement and its signature in it.
 func (r Record) Keep(u Unsigned, signer ID, s Signature) Record {
@@ -107,10 +112,11 @@ func (r Record) Finalize(h Height, id cid.Cid) Record {
 
 // Forgot reports whether s, which the signer itself signed (the caller has
 // checked), is beyond what the record remembers: the record is an old image,
-// or the key is alive elsewhere, and nothing may be signed any more.
+// or the key is alive elsewhere, and nothing may be signed any more. What was
+// said up to the watermark is known to be forgotten.
 func (r Record) Forgot(s Signed) bool {
 	if s.Height != r.Height {
-		return s.Height > r.Height
+		return s.Height > max(r.Height, r.Watermark)
 	}
 	if old := r.said(s.Kind, s.Signer); old != nil && old.View == s.View {
 		return old.Statement != s.Statement
@@ -121,11 +127,12 @@ func (r Record) Forgot(s Signed) bool {
 // Encode returns the canonical form of r.
 func (r Record) Encode() []byte {
 	var w writer
-	w.array(14)
+	w.array(15)
 	w.uint(r.WriteCounter)
 	w.uint(r.BootCount)
 	w.height(r.FinalHeight)
 	w.block(r.FinalID)
+	w.height(r.Watermark)
 	w.height(r.Height)
 	for _, v := range []View{r.Proposed, r.Prepared, r.Committed, r.TimedOut} {
 		w.view(v)
@@ -152,10 +159,10 @@ func DecodeRecord(b []byte) (Record, error) {
 }
 
 func readRecord(r *reader) Record {
-	r.array(14)
+	r.array(15)
 	rec := Record{
 		WriteCounter: r.uint(), BootCount: r.uint(),
-		FinalHeight: r.height(), FinalID: r.block(), Height: r.height(),
+		FinalHeight: r.height(), FinalID: r.block(), Watermark: r.height(), Height: r.height(),
 		Marks:    Marks{r.view(), r.view(), r.view(), r.view(), readQC(r)},
 		Proposal: readSigned(r), Prepare: readSigned(r), Commit: readSigned(r),
 	}

@@ -201,3 +201,21 @@ func TestASignatureBeyondTheRecordIsFoundOut(t *testing.T) {
 		}
 	}
 }
+
+func TestARecoveredRecordStartsAboveItsWatermark(t *testing.T) {
+	r := NewRecord()
+	r.Watermark = 5
+	for h, admits := range map[Height]bool{4: false, 5: false, 6: true} {
+		s := statement(KindPrepare, 0, "x")
+		s.Height = h
+		if _, err := r.Admit(Unsigned{Statement: s}); (err == nil) != admits {
+			t.Errorf("a PREPARE at height %d: %v", h, err)
+		}
+		if got := r.Forgot(Signed{Statement: s, Signer: testSet(4).ID(0)}); got != admits {
+			t.Errorf("another PREPARE at height %d, shown by a peer: Forgot = %v, want %v", h, got, admits)
+		}
+	}
+	if back, err := DecodeRecord(r.Encode()); err != nil || back.Watermark != 5 {
+		t.Errorf("read again: watermark %d, %v", back.Watermark, err)
+	}
+}

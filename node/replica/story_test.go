@@ -316,6 +316,49 @@ func TestARestartedLeaderDoesNotPassOffAnothersBlockAsFresh(t *testing.T) {
 	}
 }
 
+// A peer that shows what was said below the watermark tells nothing new.
+func TestARecoveredValidatorVotesAboveItsWatermark(t *testing.T) {
+	f := newFed(t, 4, 0)
+	f.on(0, 1, 2, 3)
+	f.quiet()
+	for n := range uint64(3) {
+		f.submit(0, f.pay(0, n))
+		f.quiet()
+	}
+	m := f.members[3]
+	f.off(3)
+	m.record = bft.NewRecord()
+	m.record.Watermark = 5
+	f.on(3)
+	f.quiet()
+	for n := uint64(3); n < 8; n++ {
+		if h := m.record.Height; 0 < h && h <= 5 {
+			t.Errorf("it votes at height %d", h)
+		}
+		f.submit(0, f.pay(0, n))
+		f.settle(int(n) + 1)
+	}
+	f.quiet()
+	if m.record.Height == 0 {
+		t.Errorf("it never votes: %+v", m.alarms)
+	}
+}
+
+func TestARecoveredLoneValidatorGoesOnFromItsHead(t *testing.T) {
+	f := newFed(t, 1, 0)
+	f.on(0)
+	f.submit(0, f.pay(0, 0))
+	f.quiet()
+	f.off(0)
+	m := f.members[0]
+	m.record = bft.NewRecord()
+	m.record.Watermark = 1
+	f.on(0)
+	f.submit(0, f.pay(0, 1))
+	f.quiet()
+	f.wantHeights(2)
+}
+
 func TestALeaderThatIsGoneCostsNoTimeout(t *testing.T) {
 	f := newFed(t, 4, 0)
 	f.on(0, 1, 2, 3)

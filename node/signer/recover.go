@@ -21,14 +21,26 @@ type Watermark struct {
 func (s *Signer) Watermark() Watermark {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Watermark{s.key.ID(), s.genesis, max(s.record.Height, s.record.FinalHeight)}
+	return Watermark{s.key.ID(), s.genesis, spoken(s.record)}
 }
+
+// spoken is the height up to which a record, or what it stands for, has voted.
+func spoken(r bft.Record) bft.Height { return max(r.Height, r.FinalHeight, r.Watermark) }
 
 // Recover replaces the record of the key in a home by one that signs nothing
 // at or below the watermark's height. It is the operator's word that the key
-// has signed nothing above it, here or elsewhere; with a height at least two
-// above every final one that its peers know, a key that was alone to vote is
-// safe. The watermark of a record that is still readable is never lowered.
+// has signed nothing above it, here or elsewhere. The watermark of a record
+// that is still readable is never lowered.
+//
+// Which height is right, with H the newest final one that anybody holds:
+//
+//   - H, for a platform that is the only validator. Nobody else counts its
+//     votes, and it told nobody of a block above H.
+//   - H+2, if the others are a quorum without it: it may have decided H+1 alone
+//     so far, and voted at H+2, and nothing above, which needs another's vote.
+//     It is silent until they have passed that.
+//   - Otherwise no height is right: above H they wait for it, and there it may
+//     have voted. Their chain goes on once the record is found.
 func Recover(home string, w Watermark) (err error) {
 	h := files{home: home}
 	defer func() { err = errors.Join(err, h.close()) }()
@@ -62,7 +74,7 @@ func (h *files) replace(key Key, f *os.File, w Watermark) error {
 	if err == nil {
 		old := newSigner(key, slots)
 		if r, err := old.decode(raw); err == nil && old.genesis == w.Genesis {
-			w.Height = max(w.Height, r.Height, r.FinalHeight)
+			w.Height = max(w.Height, spoken(r))
 			record.BootCount = r.BootCount
 		}
 	} else if err := h.preallocate(f); err != nil {
@@ -72,5 +84,6 @@ func (h *files) replace(key Key, f *os.File, w Watermark) error {
 	}
 	s := newSigner(key, slots)
 	s.genesis = w.Genesis
-	return s.write(record.Finalize(w.Height, record.FinalID))
+	record.Watermark = w.Height
+	return s.write(record)
 }

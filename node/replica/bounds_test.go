@@ -5,6 +5,7 @@ import (
 
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
+	"github.com/sage-p2p/sage-p2p/chain"
 	"github.com/sage-p2p/sage-p2p/node/replica"
 )
 
@@ -134,4 +135,68 @@ func TestDurationsGrowAndAreCapped(t *testing.T) {
 			t.Errorf("%+v runs for %d ms, want %d", tt.timer, got, tt.want)
 		}
 	}
+}
+
+// A board boots with a clock that is ahead, its first requests fail but for one
+// that is never answered, and NTP sets the clock back: nobody rests, or is waited
+// for, until the wrong time comes round.
+func TestAClockSetBackDoesNotStopTheFetching(t *testing.T) {
+	f := newFed(t, 4, 0)
+	f.on(0, 1, 2)
+	f.quiet()
+	for n := range uint64(5) {
+		f.submit(0, f.pay(0, n))
+		f.settle(int(n) + 1)
+	}
+	m := f.members[3]
+	m.boot()
+	right := f.now
+	tell := func(i int) {
+		m.take(replica.Received{From: f.members[i].id, Message: &bft.Status{
+			Height: 6, FinalHeight: 5, FinalID: f.members[0].finals[4].Cert.Block, Clock: bft.UnixMillis(f.now),
+		}})
+	}
+	f.now = right.Add(3_600 * atp.Second)
+	for i := range 3 {
+		m.take(replica.Connected{Peer: f.members[i].id})
+		tell(i)
+	}
+	f.mail = nil
+	for n := 0; n < len(m.fetches)-1; n++ {
+		m.take(replica.Fetched{Fetch: m.fetches[n]}) // with nothing
+	}
+	f.now = right
+	f.fire(replica.TimerFetch)
+	f.quiet()
+	f.fire(replica.TimerFetch)
+	f.quiet()
+	f.wantHeights(5, 5, 5, 5)
+}
+
+// A peer serves a block with a forged certificate; a transaction comes while
+// that is being checked.
+func TestAForgedBlockDoesNotStrandATransaction(t *testing.T) {
+	f, other := newFed(t, 1, 1), newFed(t, 1, 1)
+	other.on(0)
+	other.submit(0, other.pay(0, 0))
+	other.quiet()
+	forged := other.members[0].finals[0]
+	forged.Cert.Signatures = []bft.Signature{{1}}
+
+	f.on(0, 1)
+	f.quiet()
+	m, id := f.members[0], f.members[1].id
+	step := func(in replica.Input) replica.Output {
+		t.Helper()
+		out, err := m.replica.Step(f.now, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	asked := step(replica.Received{From: id, Message: &bft.Status{Height: 6, FinalHeight: 5, FinalID: forged.Cert.Block}}).Fetch[0]
+	job := step(replica.Fetched{Fetch: asked, Blocks: []replica.FetchedBlock{{Block: forged.Block, Cert: &forged.Cert}}}).Verify[0]
+	m.take(replica.Transactions{Txs: []chain.VerifiedTx{f.pay(0, 0)}, Local: true})
+	m.take(replica.Verified{Job: job, Err: bft.ErrInvalid})
+	f.wantHeights(1)
 }

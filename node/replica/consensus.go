@@ -253,7 +253,10 @@ func (r *Replica) verified(in Verified) error {
 			r.fault(in.Job.From, in.Err)
 		}
 		r.backlog.refuse(in.Job.Height, in.Job.Message)
-		return r.chase(0)
+		if err := r.chase(0); err != nil {
+			return err
+		}
+		return r.work() // it may have waited for what the backlog promised
 	}
 	if s, ok := in.Message.Message().(*bft.Status); ok && s.Newest != nil {
 		r.rolledBack(*s.Newest)

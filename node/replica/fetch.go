@@ -18,6 +18,10 @@ type fetch struct {
 	since atp.Millis // when it went out
 }
 
+// young reports whether f need not be asked of another peer yet. One from the
+// future, since the clock was set back, is not.
+func (f *fetch) young(now atp.Millis) bool { return f.since <= now && now < f.since.Add(stalled) }
+
 // ask sends a request to a peer.
 func (r *Replica) ask(p *peer, w Want, block cid.Cid) {
 	r.lastID++
@@ -68,7 +72,7 @@ func (r *Replica) holder(c *candidate) *peer {
 		} else {
 			p = r.peers[i-len(c.holders)]
 		}
-		if p == nil || p.rests > r.now {
+		if p == nil || p.resting(r.now) {
 			continue
 		}
 		if r.asking(func(f *fetch) bool { return f.block == c.id && f.Peer == p.id }) == 0 {

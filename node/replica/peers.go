@@ -39,6 +39,12 @@ func (p *peer) gave(something bool, now atp.Millis) {
 	}
 }
 
+// resting reports whether p is not to be asked yet. A rest that is longer than
+// any began before the clock was set back, and does not count.
+func (p *peer) resting(now atp.Millis) bool {
+	return p.rests > now && p.rests <= now.Add(maxFailures*restAfterFailure)
+}
+
 // mayAnswer reports whether the certificate of h may be sent to p now, and
 // takes note that it is.
 func (p *peer) mayAnswer(now atp.Millis, h bft.Height) bool {

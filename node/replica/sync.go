@@ -122,7 +122,7 @@ func (r *Replica) firstGap() bft.Height {
 	h := r.height()
 	for r.backlog.has(h) || r.asking(func(f *fetch) bool {
 		w := f.Want.Range
-		return w.From <= h && h <= w.To && r.now < f.since.Add(stalled)
+		return w.From <= h && h <= w.To && f.young(r.now)
 	}) > 0 {
 		h++
 	}
@@ -134,7 +134,7 @@ func (r *Replica) source(h bft.Height) *peer {
 	for range r.peers {
 		r.turn++
 		p := r.peers[r.turn%len(r.peers)]
-		if p.claim < h || p.rests > r.now {
+		if p.claim < h || p.resting(r.now) {
 			continue
 		}
 		if r.asking(func(f *fetch) bool { return f.Peer == p.id && !f.Want.Range.IsZero() }) == 0 {

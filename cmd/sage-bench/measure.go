@@ -85,7 +85,9 @@ func measure(ctx context.Context, o Options, n int, progress io.Writer) (r Resul
 		return r, err
 	}
 	for _, v := range f.all[:min(o.Entries, n)] {
-		b.entrances = append(b.entrances, newEntrance(v))
+		e := newEntrance(v)
+		defer e.http.CloseIdleConnections()
+		b.entrances = append(b.entrances, e)
 	}
 	watching, stop := context.WithCancel(ctx)
 	g, watching := errgroup.WithContext(watching)

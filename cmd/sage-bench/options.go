@@ -157,7 +157,7 @@ func (o Options) accounts() int {
 // share is how many transfers are signed for each of those accounts: all that a
 // rate asks for, or more than a closed loop has been seen to need.
 func (o Options) share() int {
-	each := 4_000.0 // a second
+	each := 6_000.0 // a second
 	if o.Rate > 0 {
 		each = o.Rate
 	}

@@ -210,7 +210,7 @@ func measureComet(ctx context.Context, o options, system string) (r result, err 
 		blocks, err := e.Subscribe(ctx, "bench", types.EventQueryNewBlock.String(), 1_000)
 		if err != nil {
 			stop()
-			return r, err
+			return r, errorOf(err, g.Wait())
 		}
 		g.Go(func() error {
 			for {

@@ -133,4 +133,9 @@ func applyFull(b *testing.B, w *world, txs []VerifiedTx) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/1000, "ms/block")
+	written := 0
+	for _, n := range r.Nodes {
+		written += len(n.Data)
+	}
+	b.ReportMetric(float64(written)/1e6, "MB/block")
 }

@@ -22,9 +22,10 @@ const (
 // Params is what a genesis fixes for good.
 //
 // MinLock bounds how many locks, each with a deadline that wants a block, what
-// one has can be spread over: what it sets aside it has once. It is not a
-// price. Where fees are zero, whoever holds anything can still keep a
-// federation that would rest awake, if only by sending transactions.
+// one has can be spread over: what is set aside is set aside once. It is no
+// price. What remains where fees are zero: whoever holds anything can keep a
+// federation that would rest awake, by sending transactions, or by offering
+// tasks, whose price may be 1 µATP.
 type Params struct {
 	Admission     Admission    `json:"admission" cborgen:"maxlen=8"`
 	MinFee        atp.Amount   `json:"min_fee_uatp"`        // of a transaction
@@ -37,7 +38,8 @@ type Params struct {
 	Economy       task.Economy `json:"economy"`
 }
 
-// Limits bounds one block.
+// Limits bounds one block. Deadlines that many blocks made for one moment take
+// as many to fire; a later deadline waits for those before it and for no other.
 type Limits struct {
 	BodyBytes uint64 `json:"body_bytes"` // the signed transactions, encoded, together
 	TxBytes   uint64 `json:"tx_bytes"`   // one of them

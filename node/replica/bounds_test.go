@@ -161,10 +161,10 @@ func TestAClockSetBackDoesNotStopTheFetching(t *testing.T) {
 		m.take(replica.Connected{Peer: f.members[i].id})
 		tell(i)
 	}
-	f.mail = nil
-	for n := 0; n < len(m.fetches)-1; n++ {
+	for n := range 2 {
 		m.take(replica.Fetched{Fetch: m.fetches[n]}) // with nothing
 	}
+	f.mail = nil
 	f.now = right
 	f.fire(replica.TimerFetch)
 	f.quiet()

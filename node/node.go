@@ -190,58 +190,6 @@ func openSigner(home string) (*signer.Signer, error) {
 	return signer.OpenOrCreate(home)
 }
 
-// suspectFile marks a home whose store was found to be damaged while it ran,
-// so that the next start looks at it although it was closed in good order.
-const suspectFile = "store.suspect"
-
-// suspect notes that the node ends because of damage.
-func (n *Node) suspect(why error) error {
-	if !damaged(why) {
-		return nil
-	}
-	return writeDurably(n.cfg.Home, suspectFile, []byte(why.Error()+"\n"))
-}
-
-// openStore opens the store of a home. A damaged one is set aside: the chain
-// comes back from peers.
-func openStore(cfg Config, log *slog.Logger) (*store.Store, error) {
-	dir := filepath.Join(cfg.Home, "store")
-	s, err := store.Open(dir, cfg.Profile)
-	if err == nil {
-		if err = examine(s, exists(filepath.Join(cfg.Home, suspectFile))); err != nil {
-			err = errors.Join(err, s.Close())
-		}
-	}
-	if errors.Is(err, store.ErrCorrupt) {
-		aside, asideErr := store.SetAside(dir, time.Now())
-		if asideErr != nil {
-			return nil, errors.Join(err, asideErr)
-		}
-		log.Error("the store is damaged: it was set aside, and the chain is fetched from peers", "aside", aside, "err", err)
-		s, err = store.Open(dir, cfg.Profile)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := removeDurably(cfg.Home, suspectFile); err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	return s, nil
-}
-
-// examine looks for damage in a store that was not closed in good order, or
-// that is suspected of it.
-func examine(s *store.Store, suspected bool) error {
-	_, err := s.Head()
-	if errors.Is(err, store.ErrNotFound) {
-		return nil // it is empty
-	}
-	if err != nil || s.Clean() && !suspected {
-		return err
-	}
-	return s.Check(bft.ZIP215{}, store.CheckDepth)
-}
-
 // newHost makes the platform's host. What peers send before there is a chain
 // is ignored; they say it again.
 func (n *Node) newHost(genesis p2p.Genesis) (*p2p.Host, error) {

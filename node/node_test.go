@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,6 +64,7 @@ func start(t *testing.T, cfg node.Config, opts ...node.Option) *platform {
 // end stops the platform and waits until it has.
 func (p *platform) end(t *testing.T) {
 	t.Helper()
+	p.settleDown()
 	p.stop()
 	select {
 	case err := <-p.done:
@@ -75,8 +77,23 @@ func (p *platform) end(t *testing.T) {
 	}
 }
 
-// again starts a platform that has ended on its home. It listens elsewhere, and
-// is found by those that it dials.
+// settleDown has a platform listen, when it starts again, where it listens now.
+func (p *platform) settleDown() {
+	if !p.Open() {
+		return
+	}
+	s, err := p.Status(context.Background())
+	if err != nil || len(s.Listen) == 0 {
+		return
+	}
+	p.cfg.Listen = nil
+	for _, a := range s.Listen {
+		where, _, _ := strings.Cut(a, "/p2p/")
+		p.cfg.Listen = append(p.cfg.Listen, where)
+	}
+}
+
+// again starts a platform that has ended, on its home.
 func (p *platform) again(t *testing.T, opts ...node.Option) *platform {
 	t.Helper()
 	if opts == nil {

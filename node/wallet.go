@@ -34,11 +34,17 @@ type wallet struct {
 
 	mu       sync.Mutex
 	pending  map[uint64]cid.Cid           // guarded by mu: of our own that are not final, by nonce
-	kept     int                          // guarded by mu: transactions on disk that are not final, anybody's
-	waiting  map[cid.Cid]chan error       // guarded by mu: verdicts of the mempool
+	kept     map[cid.Cid]bool             // guarded by mu: transactions on disk that are not final, anybody's
+	handed   map[cid.Cid]handedTx         // guarded by mu: that await the verdict of the mempool
 	hopeless map[cid.Cid]bool             // guarded by mu: kept ones that the mempool will never take
 	dropped  map[cid.Cid]chain.VerifiedTx // guarded by mu: given up, for those who ask; at most maxDropped
 	took     latencies                    // guarded by mu
+}
+
+// handedTx is a transaction that the loop was given, and who awaits its verdict.
+type handedTx struct {
+	tx      chain.VerifiedTx
+	verdict chan<- error
 }
 
 // Bounds of the wallet.
@@ -60,7 +66,7 @@ const (
 func newWallet(self atp.ID, r *running, sign func([]byte) (bft.Signature, error)) *wallet {
 	return &wallet{
 		self: self, genesis: r.genesis, state: r.state, current: r.current, ended: r.ctx.Done(), sign: sign, give: r.wires.give,
-		turn: make(chan struct{}, 1), pending: map[uint64]cid.Cid{}, waiting: map[cid.Cid]chan error{},
+		turn: make(chan struct{}, 1), pending: map[uint64]cid.Cid{}, kept: map[cid.Cid]bool{}, handed: map[cid.Cid]handedTx{},
 		hopeless: map[cid.Cid]bool{}, dropped: map[cid.Cid]chain.VerifiedTx{}, took: newLatencies(),
 	}
 }
@@ -140,11 +146,8 @@ func (w *wallet) free(next uint64) uint64 {
 func (w *wallet) resume(locals []chain.VerifiedTx) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.kept = len(locals)
 	for _, tx := range locals {
-		if tx.Tx().From == w.self {
-			w.pending[tx.Tx().Nonce] = tx.ID()
-		}
+		w.keep(tx)
 	}
 }
 
@@ -168,13 +171,13 @@ func (w *wallet) sort(locals []chain.VerifiedTx, now atp.Millis) (dead []cid.Cid
 		dead = append(dead, tx.ID())
 		w.drop(tx)
 	}
-	w.kept = len(alive)
 	return dead, alive, nil
 }
 
 // drop forgets a transaction that will never be final. The caller holds mu.
 func (w *wallet) drop(tx chain.VerifiedTx) {
 	delete(w.hopeless, tx.ID())
+	delete(w.kept, tx.ID())
 	if nonce := tx.Tx().Nonce; tx.Tx().From == w.self && w.pending[nonce] == tx.ID() {
 		delete(w.pending, nonce)
 	}
@@ -204,6 +207,7 @@ func (w *wallet) final(txs []chain.VerifiedTx) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, tx := range txs {
+		delete(w.kept, tx.ID())
 		if tx.Tx().From == w.self {
 			w.took.final(tx.ID(), nowMillis())
 		}
@@ -226,7 +230,7 @@ func (w *wallet) hand(ctx context.Context, tx chain.VerifiedTx) error {
 		return err
 	}
 	verdict := make(chan error, 1)
-	if err := w.expect(tx.ID(), verdict); err != nil {
+	if err := w.expect(tx, verdict); err != nil {
 		return err
 	}
 	if !w.give(replica.Transactions{Txs: []chain.VerifiedTx{tx}, Local: true}) {
@@ -234,57 +238,52 @@ func (w *wallet) hand(ctx context.Context, tx chain.VerifiedTx) error {
 	}
 	select {
 	case err := <-verdict:
-		return w.pooled(tx, err)
+		return pooled(err)
 	case <-w.ended:
 		return errStopping()
 	}
 }
 
 // expect has the verdict on a transaction told.
-func (w *wallet) expect(id cid.Cid, verdict chan error) error {
+func (w *wallet) expect(tx chain.VerifiedTx, verdict chan<- error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	switch {
-	case w.kept >= maxLocals:
-		return &view.Error{Code: view.CodeFull, Message: fmt.Sprintf("%d transactions made here wait already", w.kept), Hint: "try again in a few seconds", Retryable: true}
-	case w.waiting[id] != nil:
+	switch _, twice := w.handed[tx.ID()]; {
+	case len(w.kept) >= maxLocals:
+		return &view.Error{Code: view.CodeFull, Message: fmt.Sprintf("%d transactions made here wait already", len(w.kept)), Hint: "try again in a few seconds", Retryable: true}
+	case twice:
 		return &view.Error{Code: view.CodeRefused, Message: "the same transaction is being submitted already", Retryable: true}
 	}
-	w.waiting[id] = verdict
+	w.handed[tx.ID()] = handedTx{tx, verdict}
 	return nil
 }
 
-// pooled notes what the mempool made of a transaction, and returns what a user
-// reads of it.
-func (w *wallet) pooled(tx chain.VerifiedTx, err error) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if err == nil {
-		w.kept++
-	}
-	if no := pooled(err); no != nil {
-		return no
-	}
-	if tx.Tx().From == w.self {
-		w.pending[tx.Tx().Nonce] = tx.ID()
-	}
-	return nil
-}
-
-// verdicts hears what the mempool made of local transactions.
+// verdicts hears, from the loop, what the mempool made of local transactions.
 func (w *wallet) verdicts(list []replica.Verdict) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, v := range list {
-		if !v.Local {
-			continue
-		}
-		if back := w.waiting[v.ID]; back != nil {
-			back <- v.Err // has room for the one verdict
-			delete(w.waiting, v.ID)
-		} else if errors.Is(v.Err, mempool.ErrUnderpriced) || errors.Is(v.Err, chain.ErrInvalid) {
+		h, ours := w.handed[v.ID]
+		switch {
+		case !v.Local:
+		case ours:
+			if v.Err == nil || errors.Is(v.Err, mempool.ErrKnown) {
+				w.keep(h.tx)
+			}
+			h.verdict <- v.Err // has room for the one verdict
+			delete(w.handed, v.ID)
+		case errors.Is(v.Err, mempool.ErrUnderpriced), errors.Is(v.Err, chain.ErrInvalid):
 			w.hopeless[v.ID] = true
 		}
+	}
+}
+
+// keep notes a transaction that is on the disk until it is final. The caller
+// holds mu.
+func (w *wallet) keep(tx chain.VerifiedTx) {
+	w.kept[tx.ID()] = true
+	if tx.Tx().From == w.self {
+		w.pending[tx.Tx().Nonce] = tx.ID()
 	}
 }
 

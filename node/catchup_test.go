@@ -1,0 +1,123 @@
+package node_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/sage-p2p/sage-p2p/node"
+	"github.com/sage-p2p/sage-p2p/node/api/view"
+	"github.com/sage-p2p/sage-p2p/node/replica"
+)
+
+// beyond is more blocks than one request brings.
+const beyond = replica.MaxRange + 8
+
+func TestALateObserverCatchesUpToTheSameState(t *testing.T) {
+	all := federation(t, 4)
+	payee := all[2].id(t)
+	all[1].pays(t, payee, beyond)
+	where := all[3].wait(t, "listening", listening).Listen
+	observer := up(t, "observer", func(c *node.Config) { c.Bootstrap, c.Observer = where, true })
+	want := agree(t, append(all, observer)...)
+	if want.Height < beyond {
+		t.Fatalf("they agree at height %d, want at least %d", want.Height, beyond)
+	}
+	s := observer.wait(t, "connected with every validator", func(s view.Status) bool { return s.Peers == 4 })
+	if s.Validator || s.Genesis != want.Genesis || s.Syncing {
+		t.Errorf("validator %v, genesis %s, syncing %v; want an observer of %s", s.Validator, s.Genesis, s.Syncing, want.Genesis)
+	}
+	b, err := observer.BlockAt(t.Context(), beyond)
+	if err != nil || len(b.Certificate.Signers) < 3 {
+		t.Errorf("block %d is certified by %v, %v, want three at least", beyond, b.Certificate.Signers, err)
+	}
+	for range 3 { // it hears of blocks as they come
+		all[1].pays(t, payee, 1)
+		agree(t, append(all, observer)...)
+	}
+	observer.end(t)
+	all[1].pays(t, payee, 1)
+	agree(t, append(all, observer.again(t))...)
+}
+
+func TestAPlatformThatWasOffCatchesUpAndVotes(t *testing.T) {
+	all := federation(t, 4)
+	payee := all[2].id(t)
+	all[1].pays(t, payee, 1)
+	all[3].end(t)
+	all[1].pays(t, payee, beyond)
+	all[3] = all[3].again(t)
+	agree(t, all...)
+	all[0].end(t) // three are left, and all of them are needed
+	all[1].pays(t, payee, 3)
+	agree(t, all[1:]...)
+}
+
+func TestAPlatformWhoseStoreIsLostStartsAnewFromItsPeers(t *testing.T) {
+	all := federation(t, 4)
+	payee, payer := all[2].id(t), all[3].id(t)
+	all[3].pays(t, payee, 3)
+	agree(t, all...)
+	all[3].end(t)
+	tables, err := filepath.Glob(filepath.Join(all[3].cfg.Home, "store", "*.sst"))
+	if err != nil || len(tables) == 0 {
+		t.Fatalf("tables of the store: %v, %v", tables, err)
+	}
+	if err := os.Remove(tables[0]); err != nil {
+		t.Fatal(err)
+	}
+	all[3] = all[3].again(t)
+	agree(t, all...)
+	if aside, err := filepath.Glob(filepath.Join(all[3].cfg.Home, "store.corrupt-*")); err != nil || len(aside) != 1 {
+		t.Errorf("set aside: %v, %v, want the damaged store", aside, err)
+	}
+	all[3].pays(t, payee, 1) // its next nonce is that of the chain, not of an empty store
+	all[0].end(t)
+	all[3].pays(t, payee, 2)
+	for _, p := range agreeAll(t, all[1:]) {
+		if got := p.has(t, payer); got != 894*atp {
+			t.Errorf("%s says that it has %d µATP, want 894 ATP", p.cfg.Name, got)
+		}
+	}
+}
+
+func agreeAll(t *testing.T, all []*platform) []*platform {
+	t.Helper()
+	agree(t, all...)
+	return all
+}
+
+func TestAnUnconfirmedTransactionSurvivesARestart(t *testing.T) {
+	all := federation(t, 4)
+	payee, payer := all[0].id(t), all[1].id(t)
+	all[1].pays(t, payee, 1)
+	for _, i := range []int{2, 3} { // two are no quorum
+		all[i].end(t)
+	}
+	var subs []view.Submission
+	for range 2 {
+		sub, err := all[1].Transfer(t.Context(), payee, 5*atp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		subs = append(subs, sub)
+	}
+	if tx, err := all[1].Tx(t.Context(), subs[1].TxID); err != nil || tx.State != view.TxPending {
+		t.Fatalf("without a quorum it is %s, %v, want pending", tx.State, err)
+	}
+	for _, i := range []int{1, 0} {
+		all[i].end(t)
+	}
+	for i, p := range all {
+		all[i] = p.again(t)
+	}
+	for _, p := range all {
+		p.wait(t, "paid", func(view.Status) bool { return p.has(t, payee) == 911*atp })
+	}
+	all[1].pays(t, payee, 1) // and its nonces go on
+	for _, p := range agreeAll(t, all) {
+		if got := p.has(t, payer); got != 888*atp {
+			t.Errorf("%s says that the payer has %d µATP, want each paid once", p.cfg.Name, got)
+		}
+	}
+}

@@ -1,0 +1,63 @@
+package node
+
+import (
+	"context"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/chain"
+	"github.com/sage-p2p/sage-p2p/node/api/view"
+	"github.com/sage-p2p/sage-p2p/node/wire"
+	"github.com/sage-p2p/sage-p2p/p2p"
+	"github.com/sage-p2p/sage-p2p/task"
+)
+
+// Do makes a transaction of any action, as a platform that does not keep to the
+// rules of its own faces would.
+func (n *Node) Do(ctx context.Context, a chain.Action) (view.CID, error) {
+	r, err := n.ready()
+	if err != nil {
+		return view.CID{}, err
+	}
+	tx, err := r.wallet.submit(ctx, a, 0)
+	return viewCID(tx.ID()), err
+}
+
+// Terms are the defaults of the chain.
+func (n *Node) Terms() (task.Terms, error) {
+	r, err := n.ready()
+	if err != nil {
+		return task.Terms{}, err
+	}
+	return r.state().Params().Economy.DefaultTerms(), nil
+}
+
+// Fetch asks a platform for content by a task.
+func (n *Node) Fetch(ctx context.Context, from peer.ID, of, blob cid.Cid) error {
+	return n.fetchBlob(ctx, n.blobs.from(atp.ID{ID: from}), atp.ID{ID: from}, wire.BlobRequest{Task: of, Blob: blob}, MaxBlob)
+}
+
+// Host is the node's place in the network.
+func (n *Node) Host() *p2p.Host { return n.host }
+
+// Current reports whether the node has compared its chain with a quorum's.
+func (n *Node) Current() bool {
+	r := n.chain.Load()
+	return r != nil && r.isCurrent()
+}
+
+// Pending is how many of the node's own transactions are not final.
+func (n *Node) Pending() int {
+	w := n.chain.Load().wallet
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.kept)
+}
+
+// Names of files, for tests that damage them.
+const (
+	GenesisFile  = genesisFile
+	FoundingFile = foundingFile
+)

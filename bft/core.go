@@ -62,7 +62,7 @@ func (c *Core) Start() Output {
 		return out
 	}
 	r := c.cfg.Record.at(c.cfg.Height)
-	if c.view > 0 {
+	if c.view > 0 || r.Timeout != nil {
 		c.arm(&out)
 	}
 	if c.stored = r.Proposal; c.stored != nil {

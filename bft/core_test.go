@@ -238,6 +238,24 @@ func TestALostLeaderThatIsBackIsWaitedFor(t *testing.T) {
 	}
 }
 
+func TestALostLeaderThatLeftItsProposalIsNotSkipped(t *testing.T) {
+	a := newAlone(t, 2)
+	a.hear(a.proposal(0, "x", nil))
+	if out := a.core.LeaderGone(a.set.ID(0)); len(out.Sign) > 0 {
+		t.Errorf("says %v, though the others can decide without the leader", said(out))
+	}
+}
+
+func TestARestartInViewZeroGoesOnRepeatingItsTimeout(t *testing.T) {
+	a := newAlone(t, 2)
+	a.handle(2, a.core.Work())
+	a.handle(2, a.core.TimerFired(Timer{4, 0, TimerView, 0}))
+	a.start(2)
+	if d := cmp.Diff([]Timer{{4, 0, TimerRepeat, 0}}, a.timers); d != "" {
+		t.Errorf("timers (-want +have):\n%s", d)
+	}
+}
+
 func TestTheNewestTimeoutIsRepeatedWhileStuck(t *testing.T) {
 	a := newAlone(t, 2)
 	a.handle(2, a.core.Work())

@@ -96,9 +96,9 @@
 //	L5  a certificate counts however it arrived: made here, in a Proposal, a
 //	    Timeout, a TC or a Status; so a missing link is healed by any third.
 //	L6  the newest Timeout is repeated while its view lasts.
-//	L7  the view of a leader known to be gone is given up at once, but only in
-//	    views ≤ f with the timer running: unbounded, a flapping link might skip
-//	    views at will.
+//	L7  the view of a leader known to be gone is given up at once, but only
+//	    without its Proposal, and in views ≤ f with the timer running: unbounded,
+//	    a flapping link might skip views at will.
 //
 // Each rule in the code names the invariants that it keeps.
 package bft

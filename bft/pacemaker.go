@@ -138,10 +138,15 @@ func (c *Core) LeaderBack(id ID) {
 	}
 }
 
-// skipGone gives the view up at once if its leader is known to be gone (L7).
+// skipGone gives the view up at once if its leader is known to be gone and has
+// left no Proposal, with which the others can go on (L7).
 func (c *Core) skipGone(out *Output) {
 	i, ok := c.set.Index(c.leader())
-	if ok && c.voting && c.armed && c.gone.Has(i) && i != c.self && maySkip(c.view, c.set.F()) && c.marks.mayTimeOut(c.view) {
+	if !ok || !c.voting || !c.armed || !c.gone.Has(i) || i == c.self {
+		return
+	}
+	p := c.held.proposals[i]
+	if left := p != nil && p.View == c.view; !left && maySkip(c.view, c.set.F()) && c.marks.mayTimeOut(c.view) {
 		c.giveUp(out)
 	}
 }

@@ -102,6 +102,25 @@ func (r Record) Keep(u Unsigned, signer ID, s Signature) Record {
 	return r
 }
 
+// Resign returns the record with its signatures made anew by sign, which gives
+// the same message the same signature, and with what a faulty machine once got
+// wrong put right.
+func (r Record) Resign(g GenesisHash, sign func(message []byte) Signature) Record {
+	for _, s := range []**Signed{&r.Proposal, &r.Prepare, &r.Commit} {
+		if *s != nil {
+			again := **s
+			again.Signature = sign(again.SignedBytes(g))
+			*s = &again
+		}
+	}
+	if r.Timeout != nil {
+		again := *r.Timeout
+		again.Signature = sign(again.Signed().SignedBytes(g))
+		r.Timeout = &again
+	}
+	return r
+}
+
 // Finalize returns the record with a newer final block in it.
 func (r Record) Finalize(h Height, id cid.Cid) Record {
 	if h > r.FinalHeight {

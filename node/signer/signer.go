@@ -45,8 +45,9 @@ func Format(key Key, file File) (*Signer, error) {
 // cure is what an operator can do about a lost record.
 const cure = "recover the record with a watermark, or move the home away and join as a new platform"
 
-// Load opens the record of a key, repairs the copy that a crash may have torn,
-// and counts the start. It fails with [ErrNeedsRecovery] when neither copy is
+// Load opens the record of a key, repairs the copy that a crash may have torn
+// and any signature that came out wrong ([bft.Verifier.Seal] kept it here), and
+// counts the start. It fails with [ErrNeedsRecovery] when neither copy is
 // whole, and with [ErrForeign] when the record is of another key (K5).
 func Load(key Key, file File) (*Signer, error) {
 	slots, raw, err := loadSlots(file)
@@ -61,7 +62,7 @@ func Load(key Key, file File) (*Signer, error) {
 		return nil, err
 	}
 	record.BootCount++
-	return s, s.write(record)
+	return s, s.write(record.Resign(s.genesis, key.Sign))
 }
 
 func newSigner(key Key, slots *slots) *Signer {

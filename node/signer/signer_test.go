@@ -150,6 +150,28 @@ func TestLoadRefusesWhatItCannotTrust(t *testing.T) {
 	}
 }
 
+// wrong is a key on a machine that miscalculates.
+type wrong struct{ Key }
+
+func (w wrong) Sign(message []byte) bft.Signature {
+	s := w.Key.Sign(message)
+	s[7] ^= 1
+	return s
+}
+
+func TestAWrongSignatureIsPutRightAtTheNextStart(t *testing.T) {
+	s, d := fresh(t)
+	s.key = wrong{s.key}
+	mustSign(t, s, propose(1, 0, "a"), prepare(1, 0, "a"), commit(1, 0, "a"), timeout(1, 0, qc(1, 0, block("a"), 4)))
+	r := reload(t, d).Record()
+	last := r.Timeout.Signed()
+	for _, said := range []*bft.Signed{r.Proposal, r.Prepare, r.Commit, &last} {
+		if !said.Valid(bft.ZIP215{}, testGenesis) {
+			t.Errorf("the signature of the %v is still wrong", said.Kind)
+		}
+	}
+}
+
 func TestStartsAreCounted(t *testing.T) {
 	s, d := fresh(t)
 	for want := s.Record().BootCount + 1; want < 4; want++ {

@@ -200,3 +200,49 @@ func TestAForgedBlockDoesNotStrandATransaction(t *testing.T) {
 	m.take(replica.Verified{Job: job, Err: bft.ErrInvalid})
 	f.wantHeights(1)
 }
+
+// J7: checks of the signatures that a peer shows under our name are bounded too.
+func TestAFloodOfForgedMemoriesCostsBoundedChecks(t *testing.T) {
+	f := newFed(t, 4, 0)
+	f.on(0, 1, 2, 3)
+	f.quiet()
+	m, checks := f.members[0], 0
+	for v := range bft.View(1_000) {
+		newest := bft.Signed{Statement: bft.Statement{Kind: bft.KindTimeout, Height: 7, View: v, HighView: bft.NoView}, Signer: m.id}
+		out, err := m.replica.Step(f.now, replica.Received{From: f.members[1].id, Message: &bft.Status{Height: 1, Newest: &newest}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		checks += len(out.Verify)
+	}
+	if checks > 64 {
+		t.Errorf("%d checks wait for one peer, want at most 64", checks)
+	}
+}
+
+// Of the peers only the proposer is known to hold the block. That the others do
+// not is no failure of theirs, for which they would rest ever longer.
+func TestWhoNeverHeldABlockIsNotDistrustedForIt(t *testing.T) {
+	f := newFed(t, 4, 0)
+	f.on(0, 1, 2, 3)
+	f.quiet()
+	leader, other := f.leads(1, 0), f.leads(1, 1)
+	m := f.members[f.leads(1, 2)]
+	f.cut = func(_, to int, msg bft.Message) bool { return msg == nil || to != m.index }
+	f.submit(leader, f.pay(leader, 0))
+	f.round() // the Proposal arrives, its transaction does not
+	asked := 0
+	for range 20 {
+		for n := 0; n < len(m.fetches); n++ {
+			if m.fetches[n].Peer == f.members[other].id {
+				asked++
+			}
+			m.take(replica.Fetched{Fetch: m.fetches[n]}) // with nothing
+		}
+		m.fetches, f.mail = nil, nil
+		f.fire(replica.TimerFetch)
+	}
+	if asked < 15 {
+		t.Errorf("asked %d times in 20 seconds, want every second", asked)
+	}
+}

@@ -76,10 +76,9 @@ func (r *Replica) candidate(id cid.Cid) (*candidate, error) {
 	}
 	c := &candidate{id: id}
 	block, ok, err := r.store.Body(id)
-	if err != nil {
-		return nil, fmt.Errorf("%w: body of %s: %w", ErrFatal, id, err)
-	}
-	if ok {
+	if err != nil { // it is not final: what was spoilt is fetched like what was never here
+		r.alarm(Alarm{AlarmStore, fmt.Sprintf("block %s, which is not final yet, cannot be read and is fetched anew: %v", id, err)})
+	} else if ok {
 		c.block, c.stored = &block, true
 	}
 	r.blocks = append(r.blocks, c)

@@ -117,8 +117,12 @@ func (r *Replica) fetched(in Fetched) error {
 	}
 	helped := c.take(in)
 	c.scattered = c.scattered || !helped
-	if p != nil {
+	switch {
+	case p == nil:
+	case helped || slices.Contains(c.holders, p.id):
 		p.gave(helped, r.now)
+	default: // it was asked on the off chance
+		p.rest(r.now, restAfterFailure)
 	}
 	if r.awaits(c.id) {
 		return r.advance(c)

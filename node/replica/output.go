@@ -124,4 +124,5 @@ type AlarmKind uint8
 const (
 	AlarmClock  AlarmKind = iota + 1 // our clock is behind the chain or far from our peers'
 	AlarmRolled                      // a peer holds a newer message of ours than our record: signing stopped
+	AlarmStore                       // a block that is not final was spoilt on the disk
 )

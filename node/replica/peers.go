@@ -33,11 +33,14 @@ func (p *peer) gave(something bool, now atp.Millis) {
 		return
 	}
 	p.failures++
-	p.rests = now.Add(p.failures * restAfterFailure)
+	p.rest(now, p.failures*restAfterFailure)
 	if p.failures >= maxFailures {
 		p.failures, p.claim = 0, 0
 	}
 }
+
+// rest has p not asked for a while.
+func (p *peer) rest(now atp.Millis, d atp.Span) { p.rests = now.Add(d) }
 
 // resting reports whether p is not to be asked yet. A rest that is longer than
 // any began before the clock was set back, and does not count.

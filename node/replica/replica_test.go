@@ -3,6 +3,7 @@ package replica_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -39,6 +40,7 @@ type member struct {
 
 	saved   map[cid.Cid][]byte
 	bodies  map[cid.Cid]chain.Block
+	spoilt  map[cid.Cid]bool // bodies that the disk does not give back
 	finals  []replica.Final
 	local   []chain.VerifiedTx
 	timers  map[replica.TimerKind]replica.Timer
@@ -60,6 +62,9 @@ func (m *member) Get(id cid.Cid) ([]byte, error) {
 }
 
 func (m *member) Body(id cid.Cid) (chain.Block, bool, error) {
+	if m.spoilt[id] {
+		return chain.Block{}, false, errors.New("spoilt")
+	}
 	b, ok := m.bodies[id]
 	return b, ok, nil
 }

@@ -51,7 +51,7 @@ func (r *Replica) status(p *peer, s *bft.Status) {
 	}
 	shown := *s
 	shown.Height, shown.HighQC, shown.TC = r.height(), nil, nil // any height's Verifier judges Newest
-	r.job(Job{From: p.id, Height: r.height(), Set: r.set, Message: &shown})
+	r.verifyWith(p, Job{From: p.id, Height: r.height(), Set: r.set, Message: &shown})
 }
 
 // rolledBack takes a statement that our key signed, and stops signing if our

@@ -359,6 +359,28 @@ func TestARecoveredLoneValidatorGoesOnFromItsHead(t *testing.T) {
 	f.wantHeights(2)
 }
 
+// A leader that lost the body of its Proposal on the disk gets it from a peer.
+func TestASpoiltBodyIsFetchedAnew(t *testing.T) {
+	f := newFed(t, 4, 0)
+	f.on(0, 1, 2, 3)
+	f.quiet()
+	leader := f.leads(1, 0)
+	f.cut = func(_, _ int, m bft.Message) bool { return m != nil && m.Position().Kind == bft.KindCommit }
+	f.submit(leader, f.pay(leader, 0))
+	f.quiet()
+	m := f.members[leader]
+	f.off(leader)
+	m.spoilt = map[cid.Cid]bool{m.record.Commit.Block: true}
+	f.cut, f.mail = nil, nil
+	f.on(leader)
+	f.quiet()
+	f.settle(1)
+	f.wantHeights(1, 1, 1, 1)
+	if len(m.alarms) == 0 || m.alarms[0].Kind != replica.AlarmStore {
+		t.Errorf("alarms %+v, want one of the store", m.alarms)
+	}
+}
+
 func TestALeaderThatIsGoneCostsNoTimeout(t *testing.T) {
 	f := newFed(t, 4, 0)
 	f.on(0, 1, 2, 3)

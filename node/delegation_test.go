@@ -139,9 +139,13 @@ func TestARealTaskIsExecutedProvenAndPaidOnAllFour(t *testing.T) {
 	})
 	requester.acknowledges(t, id)
 	for _, p := range all {
-		v := p.waitTask(t, id, "settled", in(view.TaskSettled))
-		if v.Settlement != view.SettledCommit || v.Executor != executor.id(t) {
-			t.Errorf("%s: settled by %s, executed by %s", p.cfg.Name, v.Settlement, v.Executor)
+		p.waitTask(t, id, "settled", in(view.TaskSettled))
+	}
+	agree(t, all...)
+	for _, p := range all {
+		v, err := p.Task(t.Context(), id)
+		if err != nil || v.Settlement != view.SettledCommit || v.Executor != executor.id(t) {
+			t.Errorf("%s: settled by %s, executed by %s, %v", p.cfg.Name, v.Settlement, v.Executor, err)
 		}
 		if got := p.has(t, executor.id(t)); got != 950*atp {
 			t.Errorf("%s: the executor has %d µATP, want 950 ATP", p.cfg.Name, got)
@@ -153,7 +157,6 @@ func TestARealTaskIsExecutedProvenAndPaidOnAllFour(t *testing.T) {
 			t.Errorf("%s: reputation %d ppm, want more than a newcomer's, and %d", p.cfg.Name, got, want)
 		}
 	}
-	agree(t, all...)
 }
 
 // gate holds runs back until it is opened, and tells of those that begin.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -41,11 +42,24 @@ var (
 // A file appears under its name only when all of it is on disk, so that a
 // crash leaves nothing half-written to be found; what is read is checked
 // against its name.
-type blobs struct{ dir string }
+//
+// Content fetched for a task of somebody else is kept under its requester's
+// name, apart from ours and from everyone else's: who knows the name of
+// content must not get at it by posting a task that names it.
+type blobs struct {
+	dir   string
+	owner string // of the content: a peer ID, or empty for our own
+}
 
 // openBlobs returns the blobs in dir, which it makes if need be, and removes
 // what a crash left unfinished.
-func openBlobs(dir string) (blobs, error) { return blobs{dir}, openFolder(dir) }
+func openBlobs(dir string) (blobs, error) { return blobs{dir: dir}, openFolder(dir) }
+
+// from returns the content that came from one requester.
+func (b blobs) from(requester atp.ID) blobs {
+	b.owner = requester.String()
+	return b
+}
 
 // put stores what r gives and returns its CID and size; both are durable when
 // it returns. On error nothing is kept; an error of r is returned as it is.
@@ -212,14 +226,15 @@ func (b blobs) trim(limit int64, older time.Time, wanted func() (map[cid.Cid]boo
 	}
 	slices.SortFunc(files, func(a, b fs.FileInfo) int { return a.ModTime().Compare(b.ModTime()) })
 	for _, f := range files {
-		c, err := cid.Decode(f.Name())
+		name, _, _ := strings.Cut(f.Name(), ".")
+		c, err := cid.Decode(name)
 		if total <= limit || !f.ModTime().Before(older) {
 			break
 		}
 		if err != nil || keep[c] {
 			continue
 		}
-		if err := os.Remove(b.path(c)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(filepath.Join(b.dir, f.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("node: blobs: %w", err)
 		}
 		total -= f.Size()
@@ -230,7 +245,13 @@ func (b blobs) trim(limit int64, older time.Time, wanted func() (map[cid.Cid]boo
 	return nil
 }
 
-func (b blobs) path(c cid.Cid) string { return filepath.Join(b.dir, c.String()) }
+func (b blobs) path(c cid.Cid) string {
+	name := c.String()
+	if b.owner != "" {
+		name += "." + b.owner
+	}
+	return filepath.Join(b.dir, name)
+}
 
 func blobCID(codec uint64, sum []byte) (cid.Cid, error) {
 	mh, err := multihash.Encode(sum, multihash.SHA2_256)

@@ -16,6 +16,11 @@ import (
 	"github.com/sage-p2p/sage-p2p/task/exec"
 )
 
+// maxBondShare is the share of what is available, one in that many, that the
+// bond of one task may take: a requester whose program never ends must not cost
+// an executor everything.
+const maxBondShare = 10
+
 // hostTries is how often a task is executed when this machine fails at it.
 const hostTries = 3
 
@@ -139,8 +144,8 @@ func (w *worker) suits(t task.Task) error {
 		return err
 	}
 	bond := w.r.state().Params().Economy.Charges(t.Terms.Price, 0).MinBond(t.Terms.Class)
-	if account.Available < bond {
-		return decline("bond: have %s ATP available, want %s ATP", account.Available, bond)
+	if most := account.Available / maxBondShare; bond > most {
+		return decline("bond: it takes %s ATP, and of what is available at most %s ATP go into one task", bond, most)
 	}
 	return nil
 }
@@ -176,14 +181,14 @@ func (w *worker) prepare(ctx context.Context, t task.Task) error {
 			return err
 		}
 	}
-	if size, _ := w.n.blobs.size(t.Terms.Input); task.Size(size) != t.Terms.InputSize {
+	if size, _ := w.content(t).size(t.Terms.Input); task.Size(size) != t.Terms.InputSize {
 		return fmt.Errorf("%w: input: have %d bytes, the terms say %d", errDeclined, size, t.Terms.InputSize)
 	}
 	rt, err := w.n.runtimes.Runtime(string(t.Terms.Runtime))
 	if err != nil {
 		return fmt.Errorf("%w: %w", errDeclined, err)
 	}
-	program, err := w.n.blobs.get(t.Terms.Program)
+	program, err := w.content(t).get(t.Terms.Program)
 	if err != nil {
 		return err
 	}
@@ -197,7 +202,7 @@ func (w *worker) prepare(ctx context.Context, t task.Task) error {
 // is plain that it will never be what the task says.
 func (w *worker) obtain(ctx context.Context, t task.Task, blob cid.Cid, limit int64) error {
 	for pause := retryFirst; ; pause = min(2*pause, retryMost) {
-		err := w.n.fetchBlob(ctx, t.Requester.ID, wire.BlobRequest{Task: t.ID, Blob: blob}, limit)
+		err := w.n.fetchBlob(ctx, w.content(t), t.Requester.ID, wire.BlobRequest{Task: t.ID, Blob: blob}, limit)
 		switch {
 		case err == nil:
 			return nil
@@ -213,6 +218,13 @@ func (w *worker) obtain(ctx context.Context, t task.Task, blob cid.Cid, limit in
 	}
 }
 
+// content is where what the requester of a task has sent is kept.
+func (w *worker) content(t task.Task) blobs { return w.n.blobs.from(t.Requester.ID) }
+
+// proving is how much of the time that is left before a deadline is kept for the
+// proof to become final.
+func proving(left time.Duration) time.Duration { return min(3*time.Second, left/4) }
+
 // perform executes the task and stores its result. A machine that fails tries
 // again while there is time.
 func (w *worker) perform(ctx context.Context, t task.Task) (task.Proof, error) {
@@ -220,11 +232,11 @@ func (w *worker) perform(ctx context.Context, t task.Task) (task.Proof, error) {
 	if err != nil {
 		return task.Proof{}, err
 	}
-	program, err := w.n.blobs.get(t.Terms.Program)
+	program, err := w.content(t).get(t.Terms.Program)
 	if err != nil {
 		return task.Proof{}, err
 	}
-	input, err := w.n.blobs.get(t.Terms.Input)
+	input, err := w.content(t).get(t.Terms.Input)
 	if err != nil {
 		return task.Proof{}, err
 	}
@@ -235,32 +247,35 @@ func (w *worker) perform(ctx context.Context, t task.Task) (task.Proof, error) {
 		}
 		got, err := rt.Run(ctx, exec.Job{
 			Task: t.ID, Program: program, Input: input, AcceptTime: t.Acceptance.Time,
-			MemoryPages: uint32(t.Terms.Memory / task.Page), OutputLimit: exec.MaxOutput, TimeLimit: left,
+			MemoryPages: uint32(t.Terms.Memory / task.Page), OutputLimit: exec.MaxOutput, TimeLimit: left - proving(left),
 		})
 		switch {
 		case ctx.Err() != nil:
 			return task.Proof{}, ctx.Err()
 		case errors.Is(err, exec.ErrHost) && try < hostTries:
 			w.n.log.Warn("execution failed here, and is tried again", "task", t.ID, "err", err)
+		case errors.Is(err, exec.ErrHost):
+			return w.unfinished(t.ID, err, new(task.PPM(0)))
 		case err != nil:
-			return w.withdrawal(t.ID, err)
+			return w.unfinished(t.ID, err, nil)
 		default:
 			return w.proofOf(got)
 		}
 	}
 }
 
-// withdrawal is the proof of a task that this platform could not execute: its
-// claim of nothing gives the requester the price back now, not at the deadline.
-func (w *worker) withdrawal(id cid.Cid, why error) (task.Proof, error) {
-	w.n.log.Warn("task withdrawn", "task", id, "err", why)
+// unfinished is the proof of a task whose program was not brought to its end.
+// With a claim of nothing it withdraws: this machine failed, and pays for it.
+// Without a claim it says that program or window, which the requester chose,
+// made an end impossible: the requester may refuse it, and nobody is late.
+func (w *worker) unfinished(id cid.Cid, why error, claim *task.PPM) (task.Proof, error) {
+	w.n.log.Warn("task not brought to its end", "task", id, "withdrawn", claim != nil, "err", why)
 	output := exec.EncodeFailed(exec.TrapCode)
 	record, err := w.n.blobs.putRecord(output)
 	if err := errors.Join(err, w.journal.fail(id, why)); err != nil {
 		return task.Proof{}, errors.Join(why, err)
 	}
-	nothing := task.PPM(0)
-	return task.Proof{Result: record, Size: task.Size(len(output)), Claim: &nothing}, nil
+	return task.Proof{Result: record, Size: task.Size(len(output)), Claim: claim}, nil
 }
 
 // proofOf stores a result, and names it.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/chain"
@@ -21,15 +22,28 @@ func (w *worker) register(ctx context.Context) error {
 	if _, done, err := w.r.state().Platform(w.n.id()); err != nil || done {
 		return err
 	}
-	until := max(atp.Millis(nowMillis()), w.r.state().Tip().Time).Add(atp.Day)
-	err := w.submit(ctx, &chain.PlatformRegister{Platform: w.n.defaultPlatform()}, until, func(a chain.Action) bool {
-		_, ok := a.(*chain.PlatformRegister)
-		return ok
-	})
+	p := w.n.defaultPlatform()
+	err := w.registerAs(ctx, p)
+	if err != nil && ctx.Err() == nil { // two machines of one name are common: "platform", "jetson"
+		id := w.n.id().String()
+		p.Name = task.Name(fmt.Sprintf("%.25s-%s", p.Name, strings.ToLower(id[len(id)-6:])))
+		if again := w.registerAs(ctx, p); again == nil {
+			w.n.hub.alarm(fmt.Sprintf("this platform is registered as %s: %v", p.Name, err))
+			return nil
+		}
+	}
 	if err != nil && ctx.Err() == nil {
 		w.n.hub.alarm(fmt.Sprintf("this platform could not register, and gets no tasks: %v: try sage-p2p platform register --name ANOTHER", err))
 	}
 	return nil
+}
+
+func (w *worker) registerAs(ctx context.Context, p task.Platform) error {
+	until := max(atp.Millis(nowMillis()), w.r.state().Tip().Time).Add(atp.Day)
+	return w.submit(ctx, &chain.PlatformRegister{Platform: p}, until, func(a chain.Action) bool {
+		r, ok := a.(*chain.PlatformRegister)
+		return ok && r.Platform.Name == p.Name
+	})
 }
 
 // defaultPlatform is what a platform says of itself unless told otherwise.

@@ -76,8 +76,21 @@ const maxPairings = 4096
 
 func newRouter() *router { return &router{draw: rand.Float64, record: map[pairing]*experience{}} }
 
+// usualTimes bounds what may be paid for a task whose price the requester left
+// to the router: so many times the usual price of its type. Who asks more has to
+// be named, or paid by a price that the requester names.
+const usualTimes = 2
+
+// mostFor is the most that may be paid for a task with these terms.
+func mostFor(terms task.Terms) atp.Amount {
+	if terms.Price > 0 {
+		return terms.Price
+	}
+	return usualTimes * task.DefaultOffer(terms.Type).Quote(terms.Complexity, 0)
+}
+
 // pick chooses among the candidates for a task with these terms, in which the
-// price is the most that may be paid; zero means that any price will do.
+// price is the most that may be paid; zero leaves that to [mostFor].
 func (r *router) pick(now time.Time, terms task.Terms, all []candidate) (choice, []rejected) {
 	var fit []candidate
 	var out []rejected
@@ -97,7 +110,8 @@ func (r *router) pick(now time.Time, terms task.Terms, all []candidate) (choice,
 		fit, by = idle, "reputation among the idle"
 		weights = weights[:0]
 		for _, c := range idle {
-			weights = append(weights, float64(c.lcb))
+			offer, _ := c.platform.Offer(terms.Type)
+			weights = append(weights, float64(c.lcb)/max(1, float64(offer.Quote(terms.Complexity, 0))))
 		}
 	}
 	i := sample(r.draw(), weights)
@@ -119,8 +133,8 @@ func (r *router) unfit(now time.Time, terms task.Terms, c candidate) string {
 	case c.lcb < leastBound:
 		return fmt.Sprintf("its reputation has the lower bound %.3f, and %.2f is the least", float64(c.lcb)/float64(task.S), float64(leastBound)/float64(task.S))
 	}
-	if quote := offer.Quote(terms.Complexity, 0); terms.Price > 0 && quote > terms.Price {
-		return fmt.Sprintf("asks %s ATP, more than the price of %s ATP", quote, terms.Price)
+	if quote, most := offer.Quote(terms.Complexity, 0), mostFor(terms); quote > most {
+		return fmt.Sprintf("asks %s ATP, more than %s ATP, the most that may be paid", quote, most)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -84,9 +84,10 @@ func refuseBlob(s stream, why error) error {
 	return s.WriteFrame(append([]byte{blobRefused}, text[:min(len(text), maxRefusal)]...))
 }
 
-// entitled reports why the task gives who no right to the content. Program and
-// input are for whoever may accept the task or has, the result is for the
-// requester.
+// entitled reports why the task gives who no right to content of ours. What we
+// posted, program and input, is for whoever may accept the task or has; what we
+// proved, the result, is for the requester. A task between others gives nobody a
+// right to anything here.
 func (n *Node) entitled(who atp.ID, req wire.BlobRequest) error {
 	r := n.chain.Load()
 	if r == nil {
@@ -96,10 +97,12 @@ func (n *Node) entitled(who atp.ID, req wire.BlobRequest) error {
 	if err != nil || !known {
 		return fmt.Errorf("task %s is not known here", req.Task)
 	}
-	if t.Proof != nil && t.Proof.Result == req.Blob && who == t.Requester.ID {
+	proved := t.Proof != nil && t.Acceptance.Executor.ID == n.id()
+	if proved && t.Proof.Result == req.Blob && who == t.Requester.ID {
 		return nil
 	}
-	if (req.Blob == t.Terms.Program || req.Blob == t.Terms.Input) && mayExecute(r.state(), t, who) {
+	posted := t.Requester.ID == n.id()
+	if posted && (req.Blob == t.Terms.Program || req.Blob == t.Terms.Input) && mayExecute(r.state(), t, who) {
 		return nil
 	}
 	return fmt.Errorf("task %s gives no right to %s", req.Task, req.Blob)
@@ -123,10 +126,10 @@ func mayExecute(state chain.State, t task.Task, who atp.ID) bool {
 	return offered && p.Runs(t.Terms.Runtime)
 }
 
-// fetchBlob gets content of at most limit bytes from the other party of a task,
-// unless it is here.
-func (n *Node) fetchBlob(ctx context.Context, from atp.ID, req wire.BlobRequest, limit int64) error {
-	if size, here := n.blobs.size(req.Blob); here {
+// fetchBlob gets content of at most limit bytes from the other party of a task
+// into those blobs, unless it is there.
+func (n *Node) fetchBlob(ctx context.Context, into blobs, from atp.ID, req wire.BlobRequest, limit int64) error {
+	if size, here := into.size(req.Blob); here {
 		return checkSize(size, limit)
 	}
 	if err := n.makeRoom(); err != nil {
@@ -138,7 +141,7 @@ func (n *Node) fetchBlob(ctx context.Context, from atp.ID, req wire.BlobRequest,
 	}
 	// What was received is checked: how the stream ends does not matter.
 	defer s.Reset()
-	err = receiveBlob(n.blobs, s, req, limit)
+	err = receiveBlob(into, s, req, limit)
 	switch {
 	case errors.Is(err, errOtherBlob):
 		n.host.Blame(from.ID, err.Error())
@@ -219,7 +222,7 @@ func (n *Node) fetchResult(ctx context.Context, t task.Task) error {
 	if t.Proof == nil || t.Acceptance == nil {
 		return fmt.Errorf("%w: task %s has no result yet", ErrNoBlob, t.ID)
 	}
-	return n.fetchBlob(ctx, t.Acceptance.Executor.ID, wire.BlobRequest{Task: t.ID, Blob: t.Proof.Result}, int64(t.Proof.Size))
+	return n.fetchBlob(ctx, n.blobs, t.Acceptance.Executor.ID, wire.BlobRequest{Task: t.ID, Blob: t.Proof.Result}, int64(t.Proof.Size))
 }
 
 // searchedTasks is in how many of the newest tasks a result is looked for.

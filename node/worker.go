@@ -11,6 +11,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/chain"
 	"github.com/sage-p2p/sage-p2p/node/replica"
 	"github.com/sage-p2p/sage-p2p/task"
 )
@@ -32,6 +33,7 @@ type worker struct {
 	active map[cid.Cid]*attention // tasks with a goroutine, at most maxActive
 	turned map[cid.Cid]bool       // tasks that were turned down, at most maxTurned
 	missed bool                   // there are tasks that found no place in active
+	looked time.Time              // when all open tasks were last looked at
 }
 
 // attention is a task that is being looked after.
@@ -51,6 +53,10 @@ const (
 	maxActive = 256 // tasks looked after at once
 	maxOfOne  = 32  // of them, those of one requester, so that none keeps out the others
 	maxTurned = 4096
+
+	// lookEvery is the least time between two looks at all open tasks: they
+	// cost as much as there are tasks, and dust is cheap.
+	lookEvery = 5 * time.Second
 )
 
 // errDeclined reports a task that this platform does not take.
@@ -99,8 +105,6 @@ func (w *worker) learn(m task.Moved, at atp.Millis) {
 	}
 	executor := t.Acceptance.Executor.ID
 	switch {
-	case m.To == task.Proven:
-		w.r.router.proved(executor, t.Terms.Type, time.Duration(at-t.Acceptance.Time)*time.Millisecond)
 	case m.Step == task.OpRefuse, m.Step == task.OpWithdraw, m.From == task.Accepted && m.Step == task.OpExpire:
 		w.r.router.failed(time.UnixMilli(int64(at)), executor, t.Terms.Type)
 	}
@@ -119,10 +123,19 @@ func (w *worker) run(ctx context.Context) error {
 		return err
 	}
 	w.r.work.Go(func() error { return w.register(ctx) })
+	again := time.NewTicker(lookEvery)
+	defer again.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-again.C:
+			if !w.missed {
+				continue
+			}
+			if err := w.lookAtAll(ctx); err != nil {
+				return err
+			}
 		case <-w.ended.ready:
 			if err := w.tidy(ctx, w.ended.take(maxActive)); err != nil {
 				return err
@@ -137,7 +150,7 @@ func (w *worker) run(ctx context.Context) error {
 
 // lookAtAll attends to every open task of the state.
 func (w *worker) lookAtAll(ctx context.Context) error {
-	w.missed = false
+	w.missed, w.looked = false, time.Now()
 	err := w.r.state().EachTask(func(t task.Task) error {
 		if w.concerns(t) {
 			w.attend(ctx, t)
@@ -173,7 +186,7 @@ func (w *worker) tidy(ctx context.Context, list []ending) error {
 			w.attend(ctx, t)
 		}
 	}
-	if w.missed {
+	if w.missed && time.Since(w.looked) >= lookEvery {
 		return w.lookAtAll(ctx)
 	}
 	return nil
@@ -189,7 +202,13 @@ func (w *worker) attend(ctx context.Context, t task.Task) {
 	if do == nil {
 		return
 	}
-	if !w.hasPlace(t.Requester.ID) {
+	if t.Stage == task.Posted {
+		if err := w.suits(t); err != nil { // before it costs a place
+			w.n.log.Debug("task declined", "task", t.ID, "reason", err)
+			return
+		}
+	}
+	if !w.hasPlace(t) {
 		w.missed = true
 		return
 	}
@@ -200,7 +219,7 @@ func (w *worker) attend(ctx context.Context, t task.Task) {
 		switch {
 		case err == nil || ctx.Err() != nil:
 		case declined:
-			w.n.log.Info("task declined", "task", t.ID, "reason", err)
+			w.n.log.Debug("task declined", "task", t.ID, "reason", err)
 		default:
 			w.n.log.Warn("task failed here", "task", t.ID, "requester", t.Requester.ID, "err", err)
 			if err := w.journal.fail(t.ID, err); err != nil {
@@ -225,33 +244,58 @@ func (w *worker) part(t task.Task) func(context.Context, task.Task) error {
 	return nil
 }
 
-// hasPlace reports whether one more task of a requester may be looked after.
-func (w *worker) hasPlace(requester atp.ID) bool {
+// hasPlace reports whether one more task may be looked after. Offers of others
+// leave half of the places to tasks in which this platform has a part already.
+func (w *worker) hasPlace(t task.Task) bool {
+	if t.Stage != task.Posted {
+		return len(w.active) < maxActive
+	}
 	of := 0
 	for _, a := range w.active {
-		if a.requester == requester {
+		if a.requester == t.Requester.ID {
 			of++
 		}
 	}
-	return len(w.active) < maxActive && (of < maxOfOne || requester == w.n.id())
+	return len(w.active) < maxActive/2 && of < maxOfOne
 }
 
-// collect fetches the result of our task while its executor serves it.
+// collect fetches the result of our task while its executor serves it. Silence
+// would pay for it: a result that cannot be had, or that only says that there is
+// none, is refused before it is too late.
 func (w *worker) collect(ctx context.Context, t task.Task) error {
+	last := w.left(t.Deadline) / 3 // of the time to answer, for the refusal to become final
 	for pause := retryFirst; ; pause = min(2*pause, retryMost) {
 		err := w.n.fetchResult(ctx, t)
-		if err == nil {
+		if err == nil && t.Proof.Result.Prefix().Codec == cid.Raw {
+			economy := w.r.state().Params().Economy
+			took := t.Deadline - atp.Millis(economy.Silence) - t.Acceptance.Time
+			w.r.router.proved(t.Acceptance.Executor.ID, t.Terms.Type, time.Duration(took)*time.Millisecond)
 			w.n.hub.tell()
 			return nil
 		}
 		now, known, storeErr := w.n.knownTask(t.ID)
-		if storeErr != nil || !known || now.Stage != task.Proven || errors.Is(err, errLied) {
+		if storeErr != nil || !known || now.Stage != task.Proven {
 			return errors.Join(err, storeErr)
 		}
-		if !sleep(ctx, pause) {
+		if err == nil || errors.Is(err, errLied) || w.left(t.Deadline) <= last {
+			return w.refuse(ctx, t, err)
+		}
+		if !sleep(ctx, min(pause, max(retryFirst, w.left(t.Deadline)-last))) {
 			return nil
 		}
 	}
+}
+
+// refuse marks the result of our task as worth nothing.
+func (w *worker) refuse(ctx context.Context, t task.Task, why error) error {
+	if why == nil {
+		why = errors.New("the program failed, so says its record")
+	}
+	w.n.log.Warn("result refused", "task", t.ID, "executor", t.Acceptance.Executor.ID, "err", why)
+	return w.submit(ctx, &chain.TaskAcknowledge{Task: t.ID}, t.Deadline, func(a chain.Action) bool {
+		p, ok := a.(*chain.TaskAcknowledge)
+		return ok && p.Task == t.ID
+	})
 }
 
 // Pauses before something that may succeed later is tried again.

@@ -44,8 +44,8 @@ func (r *Replica) absorb(o bft.Output) error {
 	return nil
 }
 
-// sign asks for a signature. It keeps J1: what a Proposal or a PREPARE speaks
-// for is in Persist first.
+// sign asks for a signature, at once or when the listening ends. It keeps J1:
+// what a Proposal or a PREPARE speaks for is in Persist first.
 func (r *Replica) sign(u bft.Unsigned) error {
 	if r.mute {
 		return nil
@@ -54,6 +54,10 @@ func (r *Replica) sign(u bft.Unsigned) error {
 		if err := r.keepBody(u.Block); err != nil {
 			return fmt.Errorf("%v of view %d: %w", u.Kind, u.View, err)
 		}
+	}
+	if r.listening.on {
+		r.listening.waiting = append(r.listening.waiting, u)
+		return nil
 	}
 	r.out.Sign = append(r.out.Sign, u)
 	return nil
@@ -260,6 +264,7 @@ func (r *Replica) verified(in Verified) error {
 	}
 	if s, ok := in.Message.Message().(*bft.Status); ok && s.Newest != nil {
 		r.rolledBack(*s.Newest)
+		r.told(in.Job.From)
 	}
 	r.note(in)
 	return r.deliver(in.Message, in.Job.Arrived)

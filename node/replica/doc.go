@@ -22,6 +22,9 @@
 //	J6  without work no timer runs and no message is sent.
 //	J7  whatever a peer sends costs bounded memory; each bound is a constant in
 //	    limits.go, and each table says which of them binds it.
+//	J8  after a start nothing is signed for the first time until enough other
+//	    validators have told where they stand and what they hold of ours, or two
+//	    timeouts have passed since one of them was connected.
 //
 // J1 and J2 are, with the signer, "what is durable before what is said"; with
 // R1–R6 of bft they give A1, A6 and A7 of the design.

@@ -50,13 +50,9 @@ func (r *Replica) finish(c *candidate) error {
 
 // forget withdraws what was to be said of a height that is final now.
 func (r *Replica) forget(h bft.Height) {
-	kept := r.out.Sign[:0]
-	for _, u := range r.out.Sign {
-		if u.Height > h {
-			kept = append(kept, u)
-		}
-	}
-	r.out.Sign = kept
+	over := func(u bft.Unsigned) bool { return u.Height <= h }
+	r.out.Sign = slices.DeleteFunc(r.out.Sign, over)
+	r.listening.waiting = slices.DeleteFunc(r.listening.waiting, over)
 }
 
 // next begins the height above the one that f decided.

@@ -103,6 +103,9 @@ func (r *Replica) connected(id bft.ID) error {
 		return nil
 	}
 	r.peers.add(id)
+	if validator {
+		r.patient()
+	}
 	if i := slices.Index(r.gone, id); i >= 0 {
 		r.gone = slices.Delete(r.gone, i, i+1)
 		r.core.LeaderBack(id)

@@ -64,6 +64,7 @@ type Replica struct {
 	core        *bft.Core
 	record      bft.Record // what we have said, as the signer holds it
 	mute        bool       // AlarmRolled: nothing is signed any more
+	listening   listening  // since the start
 
 	peers   peers
 	gone    []bft.ID     // validators that the transport has lost, at most as many as there are
@@ -130,6 +131,7 @@ func (r *Replica) Step(now atp.Millis, in Input) (Output, error) {
 func (r *Replica) take(in Input) error {
 	switch in := in.(type) {
 	case Start:
+		r.listen()
 		return r.resume()
 	case Received:
 		return r.received(in)

@@ -303,27 +303,32 @@ func (f *fed) round() {
 	}
 }
 
-// quiet runs rounds until nothing is under way any more.
+// quiet runs rounds until nothing is under way any more, and nobody who has just
+// started listens to the others.
 func (f *fed) quiet() {
 	f.t.Helper()
 	for range 1000 {
-		if len(f.mail) == 0 {
+		if len(f.mail) > 0 {
+			f.round()
+		} else if f.fire(replica.TimerListen) == 0 {
 			return
 		}
-		f.round()
 	}
 	f.t.Fatal("it never becomes quiet")
 }
 
-// fire lets the timers of a kind run out, on every member that has one.
-func (f *fed) fire(k replica.TimerKind) {
+// fire lets the timers of a kind run out, on every member that has one, and
+// returns how many did.
+func (f *fed) fire(k replica.TimerKind) (fired int) {
 	for _, m := range f.members {
 		if t, ok := m.timers[k]; ok && m.replica != nil {
 			delete(m.timers, k)
 			f.now = f.now.Add(t.After(replica.MinBase))
 			m.take(replica.TimerFired{Timer: t})
+			fired++
 		}
 	}
+	return fired
 }
 
 // pay returns a signed transfer.

@@ -47,6 +47,7 @@ func (r *Replica) status(p *peer, s *bft.Status) {
 		}
 	}
 	if s.Newest == nil || s.Newest.Signer != r.self || r.mute || !r.record.Forgot(*s.Newest) {
+		r.told(p.id)
 		return
 	}
 	shown := *s
@@ -60,7 +61,7 @@ func (r *Replica) rolledBack(s bft.Signed) {
 	if r.mute || s.Signer != r.self || !r.record.Forgot(s) {
 		return
 	}
-	r.mute = true
+	r.mute, r.listening = true, listening{}
 	r.alarm(Alarm{AlarmRolled, fmt.Sprintf("a peer holds our %v of height %d, view %d, which our record does not know: "+
 		"the disk was restored, or the key is in use elsewhere. Nothing is signed any more", s.Kind, s.Height, s.View)})
 }
@@ -90,6 +91,9 @@ func (r *Replica) timer(t Timer) error {
 		return r.look()
 	case TimerDue:
 		return r.work()
+	case TimerListen:
+		r.speak()
+		return nil
 	}
 	return r.absorb(r.core.TimerFired(bft.Timer{Height: t.Height, View: t.View, Kind: bft.TimerKind(t.Kind), Attempt: t.Attempt}))
 }

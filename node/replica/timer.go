@@ -16,6 +16,7 @@ const (
 
 	TimerStatus TimerKind = iota + 1 // every ten seconds while something is unfinished
 	TimerDue                         // a deadline of the state passes, or the heartbeat is due
+	TimerListen                      // after a start: sign without having heard from enough others
 	TimerFetch                       // look again for somebody to fetch from
 )
 
@@ -53,6 +54,8 @@ func (t Timer) After(base atp.Span) atp.Span {
 		return backoff(base, int64(t.Attempt))
 	case TimerStatus:
 		return statusEvery
+	case TimerListen:
+		return 2 * max(base, MinBase)
 	case TimerFetch:
 		if t.Attempt == 0 {
 			return fetchFirst

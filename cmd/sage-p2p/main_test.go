@@ -5,9 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
+	osexec "os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -23,17 +28,69 @@ import (
 var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
 
 // asProgram is set for the processes that tests start: this binary is then
-// sage-p2p.
-const asProgram = "SAGE_TEST_AS_PROGRAM"
+// sage-p2p, or becomes the one that plainProgram names.
+const (
+	asProgram    = "SAGE_TEST_AS_PROGRAM"
+	plainProgram = "SAGE_TEST_PLAIN_PROGRAM"
+)
 
 func TestMain(m *testing.M) {
 	exec.ChildMain()
 	if os.Getenv(asProgram) != "" {
+		becomePlain()
 		main()
 	}
 	time.Local = time.UTC // people read local time; golden files need one
 	flag.Parse()
-	os.Exit(m.Run())
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	if raceDetector() && !testing.Short() {
+		remove, err := buildPlain()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer remove()
+	}
+	return m.Run()
+}
+
+// raceDetector reports whether this binary was built with it. It makes the
+// compilation of a program take minutes, so that tasks would be late: the
+// processes of these tests then run without it.
+func raceDetector() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool {
+		return s.Key == "-race" && s.Value == "true"
+	})
+}
+
+// buildPlain builds sage-p2p without the race detector, for becomePlain.
+func buildPlain() (remove func(), err error) {
+	dir, err := os.MkdirTemp("", "sage-p2p-test-")
+	if err != nil {
+		return nil, err
+	}
+	remove = func() { os.RemoveAll(dir) }
+	plain := filepath.Join(dir, "sage-p2p")
+	if out, err := osexec.Command("go", "build", "-o", plain, ".").CombinedOutput(); err != nil {
+		remove()
+		return nil, fmt.Errorf("build sage-p2p: %w\n%s", err, out)
+	}
+	return remove, os.Setenv(plainProgram, plain)
+}
+
+// becomePlain turns this process into the program that plainProgram names.
+func becomePlain() {
+	plain := os.Getenv(plainProgram)
+	if plain == "" {
+		return
+	}
+	err := syscall.Exec(plain, append([]string{plain}, os.Args[1:]...), os.Environ())
+	fmt.Fprintln(os.Stderr, plain, err)
+	os.Exit(exitFailed)
 }
 
 // desk is a node in memory and a command line beside it.

@@ -85,11 +85,11 @@ func (j *judge) decided(m *machine, f replica.Final) {
 
 // final judges a block that a machine publishes.
 func (j *judge) final(m *machine, f replica.Final) {
+	h, id := f.Cert.Height, f.Cert.Block
+	j.decided(m, f) // on a certificate, whoever holds it
 	if !m.correct() {
 		return
 	}
-	h, id := f.Cert.Height, f.Cert.Block
-	j.decided(m, f)
 	if m.store.height() < h || m.store.finals[h-1].id != id {
 		j.fail("A7: machine %d publishes height %d before it is stored", m.index, h)
 	}

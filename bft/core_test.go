@@ -178,10 +178,10 @@ func TestAQCInATimeoutCounts(t *testing.T) {
 
 // R3 holds in a view already left, without the block, but not in one given up.
 func TestACommitInAViewAlreadyLeft(t *testing.T) {
-	prepares := func(a alone) (out Output) {
+	prepares := func(a alone) Output {
 		for i := range 3 {
 			if i != a.i {
-				out = a.hear(a.vote(KindPrepare, i, 0, "x"))
+				a.hear(a.vote(KindPrepare, i, 0, "x"))
 			}
 		}
 		return a.hear(a.vote(KindPrepare, 3, 0, "x"))

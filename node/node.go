@@ -161,8 +161,32 @@ func (n *Node) open() (err error) {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
+	if err := n.takeName(); err != nil {
+		return err
+	}
 	if n.host, err = n.newHost(p2p.Genesis(genesis)); err == nil {
 		n.opened.Store(true)
+	}
+	return err
+}
+
+// takeName gives the platform the name that it has in its federation, in place
+// of the one that it was started with: names never change.
+func (n *Node) takeName() error {
+	head, err := n.store.Head()
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	state, err := chain.OpenState(n.store, head.StateRoot, head.Tip)
+	if err != nil {
+		return err
+	}
+	name, named, err := state.NameOf(n.id())
+	if named && n.cfg.Name != string(name) {
+		n.log.Info("the platform has a name already", "name", name, "not", n.cfg.Name)
+		n.cfg.Name = string(name)
 	}
 	return err
 }

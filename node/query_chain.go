@@ -188,7 +188,10 @@ func (n *Node) Tx(_ context.Context, id view.CID) (view.Tx, error) {
 	}
 	if final {
 		_, header, err := n.store.HeaderAt(tx.Height)
-		return finalView(tx.Tx, header, tx.Block, tx.Receipt), err
+		v := finalView(tx.Tx, header, tx.Block, tx.Receipt)
+		submitted, final := r.wallet.timesOf(id.Cid)
+		v.SubmittedMS, v.FinalMS = view.Millis(submitted), view.Millis(final)
+		return v, err
 	}
 	locals, err := n.store.Locals()
 	if err != nil {

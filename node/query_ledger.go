@@ -193,19 +193,23 @@ func (n names) of(id atp.ID) string {
 // summed up for each task that they were about.
 type latencies struct {
 	pending map[cid.Cid]sentTx
-	spent   map[cid.Cid]uint64 // ms, by task
+	spent   map[cid.Cid]uint64   // ms, by task
+	times   map[cid.Cid]interval // by transaction
 }
+
+// interval is from when to when something took, in Unix ms.
+type interval struct{ from, to uint64 }
 
 type sentTx struct {
 	task cid.Cid
 	at   uint64 // Unix ms
 }
 
-// maxLatencies bounds both tables; beyond it they start anew.
+// maxLatencies bounds each of the tables; beyond it, it starts anew.
 const maxLatencies = 4096
 
 func newLatencies() latencies {
-	return latencies{pending: map[cid.Cid]sentTx{}, spent: map[cid.Cid]uint64{}}
+	return latencies{pending: map[cid.Cid]sentTx{}, spent: map[cid.Cid]uint64{}, times: map[cid.Cid]interval{}}
 }
 
 func (l latencies) sent(tx, of cid.Cid, at uint64) {
@@ -215,7 +219,18 @@ func (l latencies) sent(tx, of cid.Cid, at uint64) {
 	l.pending[tx] = sentTx{of, at}
 }
 
+// began notes when a transaction was submitted.
+func (l latencies) began(tx cid.Cid, at uint64) {
+	if len(l.times) >= maxLatencies {
+		clear(l.times)
+	}
+	l.times[tx] = interval{from: at}
+}
+
 func (l latencies) final(tx cid.Cid, at uint64) {
+	if i, ok := l.times[tx]; ok && i.to == 0 {
+		l.times[tx] = interval{i.from, max(at, i.from)}
+	}
 	s, ok := l.pending[tx]
 	if !ok {
 		return

@@ -41,6 +41,9 @@ func (n *Node) Tasks(_ context.Context, f view.TaskFilter) (view.Tasks, error) {
 			}
 			v := n.viewTask(r, t, names)
 			if (f.State == "" || f.State == v.State) && (!f.Mine || v.Requester == n.id().ID || v.Executor == n.id().ID) {
+				if err := n.tellEnd(&v, t); err != nil {
+					return page, err
+				}
 				page.Tasks = append(page.Tasks, v)
 			}
 			if len(page.Tasks) == f.Limit {
@@ -49,6 +52,20 @@ func (n *Node) Tasks(_ context.Context, f view.TaskFilter) (view.Tasks, error) {
 		}
 	}
 	return page, nil
+}
+
+// tellEnd adds how a settled task ended.
+func (n *Node) tellEnd(v *view.Task, t task.Task) error {
+	if t.Stage != task.Settled {
+		return nil
+	}
+	history, err := n.store.TaskHistory(t.ID)
+	if err != nil {
+		return err
+	}
+	tell(v, history)
+	v.History = nil
+	return nil
 }
 
 // Task implements api.Tasks.
@@ -73,7 +90,7 @@ func (n *Node) Task(_ context.Context, id view.CID) (view.Task, error) {
 	tell(&v, history)
 	v.ConsensusMS = view.Span(r.wallet.spentOn(id.Cid))
 	if len(v.History) > 0 {
-		whole := view.Span(v.History[len(v.History)-1].TimeMS-v.History[0].TimeMS) + v.ConsensusMS
+		whole := view.Span(v.History[len(v.History)-1].TimeMS - v.History[0].TimeMS)
 		v.ConsensusSharePPM = view.PPM(v.ConsensusMS) * 1_000_000 / view.PPM(max(1, whole))
 	}
 	if e, ok, err := r.worker.journal.read(id.Cid); err == nil && ok {

@@ -208,10 +208,17 @@ func (w *wallet) final(txs []chain.VerifiedTx) {
 	defer w.mu.Unlock()
 	for _, tx := range txs {
 		delete(w.kept, tx.ID())
-		if tx.Tx().From == w.self {
-			w.took.final(tx.ID(), nowMillis())
-		}
+		w.took.final(tx.ID(), nowMillis())
 	}
+}
+
+// timesOf returns when a transaction made here was submitted, and when it was
+// final, in Unix ms; 0 for what is not known.
+func (w *wallet) timesOf(id cid.Cid) (submitted, final uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	i := w.took.times[id]
+	return i.from, i.to
 }
 
 // spentOn returns how long this platform's transactions for a task took to
@@ -255,6 +262,7 @@ func (w *wallet) expect(tx chain.VerifiedTx, verdict chan<- error) error {
 		return &view.Error{Code: view.CodeRefused, Message: "the same transaction is being submitted already", Retryable: true}
 	}
 	w.handed[tx.ID()] = handedTx{tx, verdict}
+	w.took.began(tx.ID(), nowMillis())
 	return nil
 }
 

@@ -15,7 +15,7 @@ type script struct {
 	pass func(from, to int, m bft.Message) bool
 }
 
-// newScript returns n correct machines that are up and connected, on links that
+// newScript returns n correct machines that are up, connected and idle, on links that
 // lose what pass, once it is set, does not let through.
 func newScript(t *testing.T, n int) *script {
 	t.Helper()
@@ -42,6 +42,7 @@ func newScript(t *testing.T, n int) *script {
 		}
 		return true
 	})
+	sc.until(sc.World.Now().Add(atp.Second), func() bool { return false }) // they have told each other where they stand
 	return sc
 }
 

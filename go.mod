@@ -3,35 +3,32 @@ module github.com/sage-p2p/sage-p2p
 go 1.26.6
 
 require (
-	github.com/BurntSushi/toml v1.5.0
-	github.com/cockroachdb/datadriven v1.0.3
-	github.com/dgraph-io/badger/v4 v4.9.6
-	github.com/filecoin-project/go-amt-ipld/v4 v4.4.0
-	github.com/filecoin-project/go-hamt-ipld/v3 v3.4.1
-	github.com/google/go-cmp v0.7.0
-	github.com/ipfs/go-block-format v0.2.3
-	github.com/ipfs/go-cid v0.6.2
-	github.com/ipfs/go-datastore v0.9.2
-	github.com/ipfs/go-ds-badger4 v0.1.8
-	github.com/ipfs/go-ipld-cbor v0.3.0
-	github.com/libp2p/go-libp2p v0.51.0
-	github.com/libp2p/go-libp2p-kad-dht v0.41.0
-	github.com/libp2p/go-libp2p-pubsub v0.19.0
-	github.com/libp2p/go-msgio v0.3.0
-	github.com/multiformats/go-multiaddr v0.16.1
-	github.com/multiformats/go-multihash v0.2.3
-	github.com/multiformats/go-varint v0.1.0
-	github.com/oasisprotocol/curve25519-voi v0.0.0-20230904125328-1f23a7beb09a
-	github.com/prometheus/client_golang v1.24.1
-	github.com/tetratelabs/wazero v1.12.0
-	github.com/urfave/cli/v2 v2.27.7
-	github.com/whyrusleeping/cbor-gen v0.3.1
-	go.uber.org/goleak v1.3.0
-	golang.org/x/crypto v0.54.0
-	golang.org/x/sync v0.22.0
-	golang.org/x/sys v0.47.0
-	golang.org/x/time v0.15.0
-	pgregory.net/rapid v1.3.0
+	github.com/cockroachdb/datadriven v1.0.3 // stories of bft as text (tests)
+	github.com/dgraph-io/badger/v4 v4.9.6 // the datastore's engine, newer than go-ds-badger4 asks for
+	github.com/filecoin-project/go-amt-ipld/v4 v4.4.0 // state: arrays
+	github.com/filecoin-project/go-hamt-ipld/v3 v3.4.1 // state: maps
+	github.com/google/go-cmp v0.7.0 // differences in tests
+	github.com/ipfs/go-cid v0.6.2 // names of content
+	github.com/ipfs/go-datastore v0.9.2 // the store's interface
+	github.com/ipfs/go-ds-badger4 v0.1.8 // the store on disk
+	github.com/ipfs/go-ipld-cbor v0.3.0 // state: nodes
+	github.com/libp2p/go-libp2p v0.51.0 // hosts, streams, discovery
+	github.com/libp2p/go-libp2p-pubsub v0.19.0 // GossipSub
+	github.com/multiformats/go-multiaddr v0.16.1 // addresses
+	github.com/multiformats/go-multihash v0.2.3 // names of content
+	github.com/multiformats/go-multistream v0.6.1 // errors of protocol negotiation
+	github.com/multiformats/go-varint v0.1.0 // frames
+	github.com/oasisprotocol/curve25519-voi v0.0.0-20230904125328-1f23a7beb09a // Ed25519 by ZIP-215, batches, ECVRF
+	github.com/tetratelabs/wazero v1.12.0 // WebAssembly
+	github.com/urfave/cli/v2 v2.27.7 // the command line
+	github.com/whyrusleeping/cbor-gen v0.3.1 // DAG-CBOR encoders
+	go.uber.org/goleak v1.3.0 // no goroutine outlives a test
+	golang.org/x/net v0.57.0 // mDNS: DNS messages and multicast sockets
+	golang.org/x/sync v0.22.0 // errgroup
+	golang.org/x/sys v0.47.0 // flock, fdatasync, rlimits
+	golang.org/x/time v0.15.0 // rate limits
+	golang.org/x/xerrors v0.0.0-20240903120638-7835f813f4da // generated encoders
+	pgregory.net/rapid v1.3.0 // properties (tests)
 )
 
 require (
@@ -51,32 +48,26 @@ require (
 	github.com/go-logr/logr v1.4.3 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/google/flatbuffers v25.2.10+incompatible // indirect
-	github.com/google/gopacket v1.1.19 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/gorilla/websocket v1.5.3 // indirect
-	github.com/hashicorp/golang-lru v1.0.2 // indirect
 	github.com/hashicorp/golang-lru/v2 v2.0.7 // indirect
 	github.com/huin/goupnp v1.3.0 // indirect
 	github.com/ipfs/boxo v0.39.0 // indirect
+	github.com/ipfs/go-block-format v0.2.3 // indirect
 	github.com/ipfs/go-ipld-format v0.6.3 // indirect
 	github.com/ipfs/go-log/v2 v2.9.2 // indirect
-	github.com/ipld/go-ipld-prime v0.23.0 // indirect
 	github.com/jackpal/go-nat-pmp v1.0.2 // indirect
 	github.com/jbenet/go-temp-err-catcher v0.1.0 // indirect
 	github.com/klauspost/compress v1.19.1 // indirect
 	github.com/klauspost/cpuid/v2 v2.4.0 // indirect
 	github.com/koron/go-ssdp v0.9.1 // indirect
 	github.com/libp2p/go-buffer-pool v0.1.0 // indirect
-	github.com/libp2p/go-cidranger v1.1.0 // indirect
 	github.com/libp2p/go-flow-metrics v0.3.0 // indirect
 	github.com/libp2p/go-libp2p-asn-util v0.4.1 // indirect
-	github.com/libp2p/go-libp2p-kbucket v0.8.0 // indirect
-	github.com/libp2p/go-libp2p-record v0.3.1 // indirect
-	github.com/libp2p/go-libp2p-routing-helpers v0.7.5 // indirect
+	github.com/libp2p/go-msgio v0.3.0 // indirect
 	github.com/libp2p/go-netroute v0.4.0 // indirect
 	github.com/libp2p/go-reuseport v0.4.0 // indirect
 	github.com/libp2p/go-yamux/v5 v5.1.0 // indirect
-	github.com/marcopolo/simnet v0.0.7 // indirect
 	github.com/marten-seemann/tcp v0.0.0-20210406111302-dfbc87cc63fd // indirect
 	github.com/mattn/go-isatty v0.0.22 // indirect
 	github.com/mikioh/tcpinfo v0.0.0-20190314235526-30a79bb1804b // indirect
@@ -89,7 +80,6 @@ require (
 	github.com/multiformats/go-multiaddr-fmt v0.1.0 // indirect
 	github.com/multiformats/go-multibase v0.3.0 // indirect
 	github.com/multiformats/go-multicodec v0.10.0 // indirect
-	github.com/multiformats/go-multistream v0.6.1 // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/pbnjay/memory v0.0.0-20210728143218-7b4eea64cf58 // indirect
 	github.com/pion/datachannel v1.5.10 // indirect
@@ -111,6 +101,7 @@ require (
 	github.com/pion/webrtc/v4 v4.1.2 // indirect
 	github.com/pmezard/go-difflib v1.0.0 // indirect
 	github.com/polydawn/refmt v0.90.0 // indirect
+	github.com/prometheus/client_golang v1.24.1 // indirect
 	github.com/prometheus/client_model v0.6.2 // indirect
 	github.com/prometheus/common v0.70.1 // indirect
 	github.com/prometheus/procfs v0.21.1 // indirect
@@ -119,8 +110,6 @@ require (
 	github.com/quic-go/webtransport-go v0.13.0 // indirect
 	github.com/russross/blackfriday/v2 v2.1.0 // indirect
 	github.com/spaolacci/murmur3 v1.1.0 // indirect
-	github.com/stretchr/testify v1.12.1 // indirect
-	github.com/whyrusleeping/go-keyspace v0.0.0-20160322163242-5b898ac5add1 // indirect
 	github.com/wlynxg/anet v0.0.5 // indirect
 	github.com/xrash/smetrics v0.0.0-20240521201337-686a1a2994c1 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
@@ -132,15 +121,12 @@ require (
 	go.uber.org/mock v0.6.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
 	go.uber.org/zap v1.28.0 // indirect
-	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/crypto v0.54.0 // indirect
 	golang.org/x/exp v0.0.0-20260718201538-764159d718ef // indirect
 	golang.org/x/mod v0.38.0 // indirect
-	golang.org/x/net v0.57.0 // indirect
 	golang.org/x/telemetry v0.0.0-20260717140457-bdb89881bb75 // indirect
 	golang.org/x/text v0.40.0 // indirect
 	golang.org/x/tools v0.48.0 // indirect
-	golang.org/x/xerrors v0.0.0-20240903120638-7835f813f4da // indirect
-	gonum.org/v1/gonum v0.17.0 // indirect
 	google.golang.org/protobuf v1.36.11 // indirect
 	lukechampine.com/blake3 v1.4.1 // indirect
 )

@@ -67,7 +67,7 @@ func against(t *testing.T, all []*platform) *enemy {
 	all[0].wait(t, "connected with the enemy", func(view.Status) bool {
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		return len(e.up) == len(all)
+		return len(e.up) == len(all) && len(e.TopicPeers("txs")) == len(all) && len(e.TopicPeers("heads")) == len(all)
 	})
 	return e
 }

@@ -6,7 +6,7 @@ import "sync"
 // blocking a producer. It has no bound of its own: what is put into each is
 // bounded where it is made, as its field says.
 type queue[T any] struct {
-	ready chan struct{} // holds one token while something waits
+	ready chan struct{} // holds one token while something waits, and at times one more
 
 	mu    sync.Mutex
 	items []T // guarded by mu

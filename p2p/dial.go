@@ -34,6 +34,7 @@ type wanted struct {
 	bootstrap bool
 	kept      bool
 	found     *finding // nil unless heard on the LAN lately
+	hasty     bool     // whatever the IDs, we dial: we have moved
 	reserved  int      // addrs[:reserved] are in the resource manager's allowlist
 	attempts  int
 	lastError string
@@ -259,7 +260,7 @@ func (h *Host) nextDial(w *wanted) (wait time.Duration, connected bool) {
 	switch {
 	case w.attempts > 0:
 		return backoff(w.attempts, l.RedialMin, l.RedialMax), false
-	case !w.bootstrap && w.id < h.id: // the lower dials; it may not be able to
+	case !w.bootstrap && !w.hasty && w.id < h.id: // the lower dials; it may not be able to
 		return l.DialGrace, false
 	}
 	return 0, false
@@ -313,6 +314,7 @@ func (h *Host) noteDial(w *wanted, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	w.attempts++
+	w.hasty = false
 	w.lastError = ""
 	if err != nil {
 		w.lastError = fmt.Sprint(err)

@@ -66,7 +66,7 @@ type neighbour interface {
 	listens() []multiaddr.Multiaddr // as given to bind, ports filled in
 	sight(sighting)                 // an announcement has been heard
 	forgetUnheard()                 // called now and then
-	closeMoved()                    // an address of this machine may have gone
+	moved()                         // addresses of this machine have come or gone
 }
 
 type laneKey struct {
@@ -141,8 +141,8 @@ func (d *discovery) look(ctx context.Context, g *errgroup.Group) {
 		l.stop()
 		<-l.done
 	}
-	if len(ended) > 0 {
-		d.host.closeMoved()
+	if len(ended)+len(begun) > 0 {
+		d.host.moved()
 	}
 	for _, l := range begun {
 		d.log.Info("mdns begins", "interface", l.nic.name, "family", l.family, "addrs", l.addrs)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
@@ -199,29 +200,44 @@ func (h *Host) found() ([]Found, uint64) {
 	return fs, h.crowded
 }
 
-// closeMoved closes the connections whose near end is an address that this
-// machine no longer has. They would be noticed as dead after half a minute, and
-// the peer would not be dialled before.
-func (h *Host) closeMoved() {
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return
-	}
-	local := map[netip.Addr]bool{}
-	for _, a := range addrs {
-		if p, err := netip.ParsePrefix(a.String()); err == nil {
-			local[p.Addr()] = true
-		}
-	}
+// moved makes up for a change of this machine's addresses. Connections whose near
+// end is an address that has gone are closed: they would be noticed as dead after
+// half a minute only. Whoever is wanted and not connected is dialled at once: only
+// this side knows of the change.
+func (h *Host) moved() {
+	cut := map[peer.ID]bool{} // some of whose connections are about to end
 	for _, c := range h.node.Network().Conns() {
-		ip, err := manet.ToIP(c.LocalMultiaddr())
-		if err != nil {
-			continue // relayed
-		}
-		near, ok := netip.AddrFromSlice(ip)
-		if near = near.Unmap(); ok && !near.IsUnspecified() && !local[near] {
+		if near, ok := nearEnd(c); ok && !isLocal(near) {
 			h.log.Info("address gone", "peer", c.RemotePeer(), "addr", near)
+			cut[c.RemotePeer()] = true
 			c.Close()
 		}
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, w := range h.wanted {
+		if cut[w.id] || h.sessions[w.id] == nil {
+			w.attempts, w.hasty = 0, true
+			w.nudge()
+		}
+	}
+}
+
+// nearEnd returns our IP address of a connection, if it is bound to one.
+func nearEnd(c network.Conn) (netip.Addr, bool) {
+	ip, err := manet.ToIP(c.LocalMultiaddr())
+	if err != nil {
+		return netip.Addr{}, false // relayed
+	}
+	a, ok := netip.AddrFromSlice(ip)
+	return a.Unmap(), ok && !a.IsUnspecified()
+}
+
+// isLocal reports whether this machine has an address, as far as it can say.
+func isLocal(ip netip.Addr) bool {
+	addrs, err := net.InterfaceAddrs()
+	return err != nil || slices.ContainsFunc(addrs, func(a net.Addr) bool {
+		p, err := netip.ParsePrefix(a.String())
+		return err == nil && p.Addr() == ip
+	})
 }

@@ -117,6 +117,9 @@ func (h *Host) conclude(l *link, theirs hello, said, asked time.Time) {
 	for _, old := range o.stale {
 		old.conn.CloseWithError(network.ConnSupplanted)
 	}
+	for _, old := range o.older {
+		h.work.start(func(ctx context.Context) { h.prove(ctx, old) })
+	}
 	if o.warned {
 		h.log.Error("a peer has seen this platform's key in two places", "via", id)
 		h.mail.note(Clone{Via: id})
@@ -132,6 +135,18 @@ func (h *Host) conclude(l *link, theirs hello, said, asked time.Time) {
 	}
 }
 
+// prove closes a connection that does not answer while a newer one has: the peer
+// has moved to another address. Streams would stay on it until it is noticed as
+// dead, after half a minute.
+func (h *Host) prove(ctx context.Context, l *link) {
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.Limits.Prove)
+	defer cancel()
+	if _, err := h.sayHello(ctx, l); err != nil {
+		h.log.Debug("connection is dead", "peer", l.conn.RemotePeer(), "addr", l.conn.RemoteMultiaddr(), "err", err)
+		l.conn.Close()
+	}
+}
+
 // outcome is what a hello leads to. The zero outcome: nothing.
 type outcome struct {
 	refusal string  // why the link is closed
@@ -139,6 +154,7 @@ type outcome struct {
 	stale   []*link // connections of a process that is no more
 	clone   bool    // that process lives, too
 	warned  bool    // the peer says so of us, for the first time
+	older   []*link // connections that this one may have replaced
 	changed bool    // there is news for the caller:
 	event   PeerUp
 	box     *outbox
@@ -183,6 +199,7 @@ func (h *Host) admit(l *link, theirs hello, said, asked time.Time) (o outcome) {
 	s.warned = s.warned || theirs.Rival
 	forming := theirs.Genesis.IsZero() || h.genesis.IsZero()
 	if o.changed = !l.up || l.forming != forming; !l.up {
+		o.older = slices.Clone(s.links)
 		s.links = append(s.links, l)
 	}
 	l.rise(theirs.Nonce, forming)

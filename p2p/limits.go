@@ -67,6 +67,7 @@ type Limits struct {
 	Offences       int   // tolerated before a ban; one is forgiven each OffenceDecay
 
 	Hello        time.Duration // for the identity check on a new connection
+	Prove        time.Duration // for an older connection to answer when a newer one has come up
 	Frame        time.Duration // for one frame to arrive once begun, or to be written
 	Fetch        time.Duration // for a whole request and its answer
 	TaskIdle     time.Duration // for silence on a task stream
@@ -101,6 +102,7 @@ func EdgeLimits() Limits {
 		Offences:       8,
 
 		Hello:        5 * time.Second, // three round trips over the worst relay, and a busy machine
+		Prove:        2 * time.Second, // four round trips over the worst relay
 		Frame:        10 * time.Second,
 		Fetch:        60 * time.Second, // 16 MiB at 280 KiB/s: slower peers are not worth asking
 		TaskIdle:     2 * time.Minute,  // a large model's first token
@@ -157,6 +159,7 @@ func (l Limits) validate() error {
 		{"GossipWorkers", int64(l.GossipWorkers), 1},
 		{"Offences", int64(l.Offences), 1},
 		{"Hello", int64(l.Hello), 1},
+		{"Prove", int64(l.Prove), 1},
 		{"Frame", int64(l.Frame), 1},
 		{"Fetch", int64(l.Fetch), 1},
 		{"TaskIdle", int64(l.TaskIdle), 1},

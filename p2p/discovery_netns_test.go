@@ -1,0 +1,446 @@
+package p2p
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
+)
+
+// These tests run hosts in network namespaces, whose ends meet on a bridge in one
+// more: a LAN in one machine. They need root and the ip command of iproute2.
+
+// lanHostEnv, when set, makes the test binary a host: see TestMain.
+const lanHostEnv = "SAGE_TEST_LAN_HOST"
+
+// lanSettings are how a test configures a host in a namespace.
+type lanSettings struct {
+	Seed    byte // of its key: the lower ID is not known beforehand
+	Genesis Genesis
+	Network string
+	TCP     bool // without QUIC
+}
+
+func (s lanSettings) key() crypto.PrivKey {
+	key, err := crypto.UnmarshalEd25519PrivateKey(ed25519.NewKeyFromSeed(bytes.Repeat([]byte{s.Seed}, ed25519.SeedSize)))
+	if err != nil {
+		panic(err)
+	}
+	return key
+}
+
+func (s lanSettings) id() peer.ID {
+	id, err := peer.IDFromPrivateKey(s.key())
+	if err != nil {
+		panic(err)
+	}
+	return id
+}
+
+func (s lanSettings) listen() (addrs []multiaddr.Multiaddr) {
+	for _, ip := range []string{"/ip4/0.0.0.0", "/ip6/::"} {
+		addrs = append(addrs, multiaddr.StringCast(ip+"/tcp/0"))
+		if !s.TCP {
+			addrs = append(addrs, multiaddr.StringCast(ip+"/udp/0/quic-v1"))
+		}
+	}
+	return addrs
+}
+
+// lanLine is what a host in a namespace prints, one JSON object per line.
+type lanLine struct {
+	Kind      string // "ready", "up", "down", "refused", "report"
+	Time      time.Time
+	ID        peer.ID // always given: an empty one does not decode
+	Text      string
+	Discovery *Discovery
+	Counters  *Counters
+}
+
+// runLANHost is a host that tells its events, and its Discovery for each line of
+// input, until the input ends.
+func runLANHost(settings string) error {
+	var s lanSettings
+	if err := json.Unmarshal([]byte(settings), &s); err != nil {
+		return err
+	}
+	var mu sync.Mutex
+	out := json.NewEncoder(os.Stdout)
+	say := func(l lanLine) {
+		mu.Lock()
+		defer mu.Unlock()
+		l.Time = time.Now()
+		if err := out.Encode(l); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}
+	h, err := New(Config{
+		Key: s.key(), Network: s.Network, Genesis: s.Genesis, Name: "m", Limits: EdgeLimits(), MDNS: true,
+		Listen: s.listen(),
+	}, WithFetch(func(_ context.Context, _ peer.ID, b []byte) ([]byte, error) { return b, nil }), WithEvents(func(e Event) {
+		switch e := e.(type) {
+		case PeerUp:
+			say(lanLine{Kind: "up", ID: e.ID, Text: fmt.Sprint(e.Addrs)})
+		case PeerDown:
+			say(lanLine{Kind: "down", ID: e.ID, Text: e.Reason})
+		case Refused:
+			say(lanLine{Kind: "refused", ID: e.ID, Text: e.Reason})
+		}
+	}))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer cancel()
+	go func() {
+		<-h.Ready()
+		say(lanLine{Kind: "ready", ID: h.ID(), Text: fmt.Sprint(h.Addrs())})
+		in := bufio.NewScanner(os.Stdin)
+		for in.Scan() {
+			if id, ok := strings.CutPrefix(in.Text(), "ask "); ok {
+				to, _ := peer.Decode(id)
+				ctx, cancel := context.WithTimeout(ctx, time.Second)
+				_, err := h.Request(ctx, to, []byte("are you there?"), 100)
+				cancel()
+				say(lanLine{Kind: "answer", ID: to, Text: fmt.Sprint(err)})
+				continue
+			}
+			d, c := h.Discovery(), h.Counters()
+			say(lanLine{Kind: "report", ID: h.ID(), Text: fmt.Sprint(h.Addrs()), Discovery: &d, Counters: &c})
+		}
+		cancel()
+	}()
+	return h.Run(ctx)
+}
+
+// lan is a bridge in a namespace of its own. Everything it makes is in namespaces
+// whose names it chose, and goes with them.
+type lan struct {
+	t    *testing.T
+	name string
+	next int
+}
+
+func newLAN(t *testing.T) *lan {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("SKIP: network namespaces take seconds")
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("SKIP: network namespaces need root")
+	}
+	if _, err := exec.LookPath("ip"); err != nil {
+		t.Skip("SKIP: network namespaces need the ip command (package iproute2)")
+	}
+	l := &lan{t: t, name: fmt.Sprintf("sage%d-%d", os.Getpid(), time.Now().UnixNano()%1_000_000)}
+	if out, err := exec.Command("ip", "netns", "add", l.name).CombinedOutput(); err != nil {
+		t.Skipf("SKIP: no network namespaces here: %s", out)
+	}
+	t.Cleanup(func() { exec.Command("ip", "netns", "del", l.name).Run() })
+	l.ip("-n", l.name, "link", "add", "lan0", "type", "bridge")
+	l.ip("-n", l.name, "link", "set", "lan0", "up")
+	return l
+}
+
+func (l *lan) ip(args ...string) {
+	l.t.Helper()
+	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+		l.t.Fatalf("ip %s: %v: %s", strings.Join(args, " "), err, out)
+	}
+}
+
+// place is a machine on the LAN: a namespace with an eth0.
+type place struct {
+	lan  *lan
+	ns   string
+	port string // its end on the bridge
+}
+
+// place makes a machine whose eth0 is down and has no address.
+func (l *lan) place() *place {
+	l.t.Helper()
+	l.next++
+	p := &place{lan: l, ns: fmt.Sprintf("%s-%d", l.name, l.next), port: fmt.Sprintf("port%d", l.next)}
+	l.ip("netns", "add", p.ns)
+	l.t.Cleanup(func() { exec.Command("ip", "netns", "del", p.ns).Run() })
+	l.ip("-n", l.name, "link", "add", p.port, "type", "veth", "peer", "name", "eth0", "netns", p.ns)
+	l.ip("-n", l.name, "link", "set", p.port, "master", "lan0", "up")
+	p.ip("link", "set", "lo", "up")
+	return p
+}
+
+func (p *place) ip(args ...string) {
+	p.lan.t.Helper()
+	p.lan.ip(append([]string{"-n", p.ns}, args...)...)
+}
+
+// noIPv6 turns it off, as some administrators do.
+func (p *place) noIPv6() {
+	p.lan.t.Helper()
+	p.lan.ip("netns", "exec", p.ns, "sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6")
+}
+
+// plug brings eth0 up with an address.
+func (p *place) plug(cidr string) *place {
+	p.lan.t.Helper()
+	p.ip("addr", "add", cidr, "dev", "eth0")
+	p.ip("link", "set", "eth0", "up")
+	return p
+}
+
+// lanHost is a process that runs a Host in a namespace.
+type lanHost struct {
+	t       *testing.T
+	id      peer.ID
+	input   io.WriteCloser
+	mu      sync.Mutex
+	lines   []lanLine
+	changed chan struct{}
+	stop    func()
+}
+
+func (p *place) start(s lanSettings) *lanHost {
+	t := p.lan.t
+	t.Helper()
+	if s.Network == "" {
+		s.Network = "test"
+	}
+	settings, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("ip", "netns", "exec", p.ns, os.Args[0])
+	cmd.Env = append(os.Environ(), lanHostEnv+"="+string(settings))
+	cmd.Stderr = os.Stderr
+	input, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	output, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &lanHost{t: t, id: s.id(), input: input, changed: make(chan struct{})}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		in := json.NewDecoder(output)
+		for {
+			var l lanLine
+			if err := in.Decode(&l); err != nil {
+				if err != io.EOF {
+					t.Errorf("what %s says: %v", h.id, err)
+				}
+				return
+			}
+			h.mu.Lock()
+			h.lines = append(h.lines, l)
+			close(h.changed)
+			h.changed = make(chan struct{})
+			h.mu.Unlock()
+		}
+	}()
+	h.stop = sync.OnceFunc(func() {
+		input.Close() // ends it
+		timer := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+		<-ended
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("host %s: %v", h.id, err)
+		}
+		timer.Stop()
+	})
+	t.Cleanup(h.stop)
+	return h
+}
+
+// await returns the first line after the given moment for which ok holds.
+func (h *lanHost) await(what string, after time.Time, ok func(lanLine) bool) lanLine {
+	h.t.Helper()
+	deadline := time.After(patience)
+	for {
+		h.mu.Lock()
+		i := slices.IndexFunc(h.lines, func(l lanLine) bool { return l.Time.After(after) && ok(l) })
+		var l lanLine
+		if i >= 0 {
+			l = h.lines[i]
+		}
+		changed := h.changed
+		h.mu.Unlock()
+		if i >= 0 {
+			return l
+		}
+		select {
+		case <-changed:
+		case <-deadline:
+			h.t.Fatalf("no %s at %s; said: %s; report: %+v", what, h.id, h.said(), h.report())
+		}
+	}
+}
+
+func (h *lanHost) said() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	b, _ := json.Marshal(h.lines)
+	return string(b)
+}
+
+func (h *lanHost) awaitKind(kind string, after time.Time) lanLine {
+	h.t.Helper()
+	return h.await(kind, after, func(l lanLine) bool { return l.Kind == kind })
+}
+
+func (h *lanHost) awaitUp(id peer.ID, after time.Time) lanLine {
+	h.t.Helper()
+	return h.await("peer up", after, func(l lanLine) bool { return l.Kind == "up" && l.ID == id })
+}
+
+// report asks the host for what it knows.
+func (h *lanHost) report() lanLine {
+	asked := time.Now()
+	io.WriteString(h.input, "\n")
+	for deadline := asked.Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		h.mu.Lock()
+		i := slices.IndexFunc(h.lines, func(l lanLine) bool { return l.Kind == "report" && l.Time.After(asked) })
+		if i >= 0 {
+			defer h.mu.Unlock()
+			return h.lines[i]
+		}
+		h.mu.Unlock()
+	}
+	h.t.Errorf("no report of %s", h.id)
+	return lanLine{}
+}
+
+// lowAndHigh returns settings of two hosts, that with the lower ID first.
+func lowAndHigh(s lanSettings) (low, high lanSettings) {
+	low, high = s, s
+	low.Seed, high.Seed = 1, 2
+	if high.id() < low.id() {
+		low.Seed, high.Seed = 2, 1
+	}
+	return low, high
+}
+
+// within is the goal: found, connected and greeted after the second's start.
+const within = 3 * time.Second
+
+func (l *lan) check(what string, begun time.Time, lines ...lanLine) {
+	l.t.Helper()
+	for _, line := range lines {
+		took := line.Time.Sub(begun)
+		l.t.Logf("%s: %s %s after %s", what, line.Kind, line.ID.ShortString(), took.Round(time.Millisecond))
+		if took > within {
+			l.t.Errorf("%s: took %s, want at most %s", what, took, within)
+		}
+	}
+}
+
+func TestLANHostsFindEachOther(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		prepare func(*place)
+	}{
+		{"without a default route", func(*place) {}},
+		{"with a default route", func(p *place) { p.ip("route", "add", "default", "via", "10.7.0.254") }},
+		{"without IPv6", (*place).noIPv6},
+	} {
+		for _, lowFirst := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, lower ID first %v", tt.name, lowFirst), func(t *testing.T) {
+				l := newLAN(t)
+				a, b := l.place().plug("10.7.0.1/24"), l.place().plug("10.7.0.2/24")
+				tt.prepare(a)
+				tt.prepare(b)
+				first, second := lowAndHigh(lanSettings{Genesis: testGenesis})
+				if !lowFirst {
+					first, second = second, first
+				}
+				ha := a.start(first)
+				ha.awaitKind("ready", time.Time{})
+				begun := time.Now()
+				hb := b.start(second)
+				l.check("second's start", begun, ha.awaitUp(hb.id, begun), hb.awaitUp(ha.id, begun))
+			})
+		}
+	}
+}
+
+func TestALANHostIsFoundWhenItsInterfaceComesUpLate(t *testing.T) {
+	l := newLAN(t)
+	low, high := lowAndHigh(lanSettings{Genesis: testGenesis})
+	late := l.place()
+	ha, hb := late.start(low), l.place().plug("10.7.0.2/24").start(high)
+	ha.awaitKind("ready", time.Time{})
+	hb.awaitKind("ready", time.Time{})
+	time.Sleep(3 * time.Second) // the boot of a machine whose Wi-Fi is slow
+	if r := ha.report(); len(r.Discovery.Lanes) != 0 || !strings.Contains(r.Discovery.Silence, "eth0: down") {
+		t.Errorf("before: %+v", r.Discovery)
+	}
+	begun := time.Now()
+	late.plug("10.7.0.1/24")
+	l.check("interface up", begun, ha.awaitUp(hb.id, begun), hb.awaitUp(ha.id, begun))
+	if r := ha.report(); !strings.Contains(r.Text, "10.7.0.1") {
+		t.Errorf("Addrs = %s", r.Text)
+	}
+}
+
+// After a change of address, each must reach the other again. The one that moved
+// may be the one that dials, or not; QUIC connections of a dialer move with it.
+func TestALANHostIsReachedAgainAfterItsAddressChanges(t *testing.T) {
+	for _, tt := range []struct{ tcp, lowMoves bool }{{true, true}, {true, false}, {false, true}, {false, false}} {
+		t.Run(fmt.Sprintf("TCP only %v, lower ID moves %v", tt.tcp, tt.lowMoves), func(t *testing.T) {
+			l := newLAN(t)
+			moving, staying := lowAndHigh(lanSettings{Genesis: testGenesis, TCP: tt.tcp})
+			if !tt.lowMoves {
+				moving, staying = staying, moving
+			}
+			p := l.place().plug("10.7.0.1/24")
+			ha, hb := p.start(moving), l.place().plug("10.7.0.2/24").start(staying)
+			ha.awaitUp(hb.id, time.Time{})
+			hb.awaitUp(ha.id, time.Time{})
+			begun := time.Now()
+			p.ip("addr", "del", "10.7.0.1/24", "dev", "eth0")
+			p.ip("addr", "add", "10.7.0.99/24", "dev", "eth0")
+			for _, pair := range [][2]*lanHost{{ha, hb}, {hb, ha}} {
+				took := pair[0].reaches(pair[1], begun)
+				t.Logf("%s reaches %s after %s", pair[0].id.ShortString(), pair[1].id.ShortString(), took.Round(time.Millisecond))
+				if took > 2*within {
+					t.Errorf("%s reaches %s after %s, want at most %s", pair[0].id, pair[1].id, took, 2*within)
+				}
+			}
+		})
+	}
+}
+
+// reaches asks the other until it answers, and returns when that was.
+func (h *lanHost) reaches(o *lanHost, since time.Time) time.Duration {
+	h.t.Helper()
+	for time.Since(since) < patience {
+		asked := time.Now()
+		fmt.Fprintf(h.input, "ask %s\n", o.id)
+		if l := h.awaitKind("answer", asked); l.Text == "<nil>" {
+			return l.Time.Sub(since)
+		}
+		time.Sleep(50 * time.Millisecond) // it answers at once while not connected
+	}
+	h.t.Fatalf("%s does not reach %s; said: %s", h.id, o.id, h.said())
+	return 0
+}

@@ -295,14 +295,11 @@ func (n *Node) recall() error {
 	return nil
 }
 
-// event hears of peers.
+// event hears of peers, which the host has logged.
 func (n *Node) event(e p2p.Event) {
 	switch e := e.(type) {
 	case p2p.PeerUp:
-		n.log.Info("peer up", "peer", e.ID, "name", e.Name, "direct", e.Direct)
 		n.contacts.nudge()
-	case p2p.PeerDown:
-		n.log.Info("peer down", "peer", e.ID, "reason", e.Reason)
 	case p2p.Refused:
 		n.refused(e.Refusal)
 	case p2p.Clone:

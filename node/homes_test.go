@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sage-p2p/sage-p2p/chain"
 	"github.com/sage-p2p/sage-p2p/node"
 	"github.com/sage-p2p/sage-p2p/node/api/view"
 	"github.com/sage-p2p/sage-p2p/node/signer"
@@ -157,6 +159,40 @@ func TestAFounderThatRestartsInTheMiddleFoundsTheSame(t *testing.T) {
 	}
 	first.pays(t, second.id(t), 1)
 	agree(t, all...)
+}
+
+// A founder that has signed, and was off when the others completed the genesis,
+// finds it among them.
+func TestAFounderThatMissedTheEndJoinsWhatItSigned(t *testing.T) {
+	all := federation(t, 3)
+	late := all[2]
+	late.end(t)
+	raw, err := os.ReadFile(filepath.Join(late.cfg.Home, node.GenesisFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := chain.ParseGenesis(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, f := range g.Founders {
+		if f.Name != late.cfg.Name {
+			g.Founders[i].Signature = chain.FounderSignature{}
+		}
+	}
+	record, err := json.Marshal(map[string]any{"time_ms": g.Time, "draft": g})
+	if err == nil {
+		err = os.WriteFile(filepath.Join(late.cfg.Home, node.FoundingFile), record, 0o600)
+	}
+	if err := errors.Join(err, os.Remove(filepath.Join(late.cfg.Home, node.GenesisFile)), os.RemoveAll(filepath.Join(late.cfg.Home, "store"))); err != nil {
+		t.Fatal(err)
+	}
+	all[2] = late.again(t)
+	agree(t, all...)
+	all[2].pays(t, all[0].id(t), 1)
+	all[0].end(t) // two of three are the quorum
+	all[1].pays(t, all[2].id(t), 1)
+	agree(t, all[1:]...)
 }
 
 func TestOneFounderTooManyIsSaidAndWaitedOut(t *testing.T) {

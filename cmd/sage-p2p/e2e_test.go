@@ -131,6 +131,9 @@ func TestFourProcesses(t *testing.T) {
 	} else if _, err := png.Decode(bytes.NewReader(b)); err != nil {
 		t.Errorf("the result is no PNG: %v", err)
 	}
+	if _, err := stage.agree(ctx, all); err != nil { // the others may be a block behind
+		t.Fatal(err)
+	}
 	var tasks view.Tasks
 	tell(t, all[3], &tasks, "task", "list")
 	if len(tasks.Tasks) != 1 {

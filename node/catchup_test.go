@@ -5,6 +5,9 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/ipfs/go-cid"
+
+	"github.com/sage-p2p/sage-p2p/chain"
 	"github.com/sage-p2p/sage-p2p/node"
 	"github.com/sage-p2p/sage-p2p/node/api/view"
 	"github.com/sage-p2p/sage-p2p/node/replica"
@@ -67,11 +70,22 @@ func TestAPlatformWhoseStoreIsLostStartsAnewFromItsPeers(t *testing.T) {
 		t.Fatal(err)
 	}
 	all[3] = all[3].again(t)
+	var sub view.Submission
+	all[3].wait(t, "able to pay", func(view.Status) bool { // at once: its state may still be the genesis
+		sub, err = all[3].Transfer(t.Context(), payee, atp)
+		return err == nil
+	})
+	all[3].wait(t, "sure of its payment", func(view.Status) bool {
+		tx, err := all[3].Tx(t.Context(), sub.TxID)
+		if err == nil && tx.State == view.TxExpired {
+			t.Fatal("its payment had a nonce of long ago")
+		}
+		return err == nil && tx.State == view.TxFinal && tx.OK
+	})
 	agree(t, all...)
 	if aside, err := filepath.Glob(filepath.Join(all[3].cfg.Home, "store.corrupt-*")); err != nil || len(aside) != 1 {
 		t.Errorf("set aside: %v, %v, want the damaged store", aside, err)
 	}
-	all[3].pays(t, payee, 1) // its next nonce is that of the chain, not of an empty store
 	all[0].end(t)
 	all[3].pays(t, payee, 2)
 	for _, p := range agreeAll(t, all[1:]) {
@@ -105,11 +119,22 @@ func TestAnUnconfirmedTransactionSurvivesARestart(t *testing.T) {
 	if tx, err := all[1].Tx(t.Context(), subs[1].TxID); err != nil || tx.State != view.TxPending {
 		t.Fatalf("without a quorum it is %s, %v, want pending", tx.State, err)
 	}
+	task := someBlock()
+	if _, err := all[1].Do(t.Context(), &chain.TaskAccept{Task: task, Bond: 1}); err != nil {
+		t.Fatal(err)
+	}
 	for _, i := range []int{1, 0} {
 		all[i].end(t)
 	}
-	for i, p := range all {
-		all[i] = p.again(t)
+	all[1] = all[1].again(t)
+	all[1].wait(t, "aware of what is not final", func(view.Status) bool { return all[1].Pending() == 3 })
+	for of, want := range map[cid.Cid]bool{task: true, subs[0].TxID.Cid: false} {
+		if got, err := all[1].PendingAcceptance(of); err != nil || got != want {
+			t.Errorf("an acceptance of %s waits: %v, %v, want %v", of, got, err, want)
+		}
+	}
+	for _, i := range []int{0, 2, 3} {
+		all[i] = all[i].again(t)
 	}
 	for _, p := range all {
 		p.wait(t, "paid", func(view.Status) bool { return p.has(t, payee) == 911*atp })

@@ -50,10 +50,23 @@ func (n *Node) Current() bool {
 
 // Pending is how many of the node's own transactions are not final.
 func (n *Node) Pending() int {
-	w := n.chain.Load().wallet
+	r := n.chain.Load()
+	if r == nil {
+		return 0
+	}
+	w := r.wallet
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.kept)
+}
+
+// PendingAcceptance reports whether an acceptance of the task is not final.
+func (n *Node) PendingAcceptance(of cid.Cid) (bool, error) {
+	_, waits, err := n.ownPending(func(a chain.Action) bool {
+		accept, ok := a.(*chain.TaskAccept)
+		return ok && accept.Task == of
+	})
+	return waits, err
 }
 
 // Names of files, for tests that damage them.

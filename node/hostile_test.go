@@ -22,8 +22,9 @@ import (
 // enemy is a host of the right network and genesis that sends what it likes.
 type enemy struct {
 	*p2p.Host
-	mu sync.Mutex
-	up map[peer.ID]bool // guarded by mu
+	mu    sync.Mutex
+	up    map[peer.ID]bool    // guarded by mu
+	heads map[bft.Height]bool // guarded by mu: that it was told of
 }
 
 // against starts an enemy that is connected with all.
@@ -43,14 +44,14 @@ func against(t *testing.T, all []*platform) *enemy {
 			bootstrap = append(bootstrap, *info)
 		}
 	}
-	e := &enemy{up: map[peer.ID]bool{}}
+	e := &enemy{up: map[peer.ID]bool{}, heads: map[bft.Height]bool{}}
 	e.Host, err = p2p.New(p2p.Config{
 		Key: key, Listen: []multiaddr.Multiaddr{multiaddr.StringCast("/ip4/127.0.0.1/tcp/0")}, Network: "test",
 		Genesis: all[0].Host().Genesis(), Name: "enemy", Agent: "enemy", Bootstrap: bootstrap, Limits: p2p.EdgeLimits(),
 	},
 		p2p.WithEvents(e.event),
 		p2p.WithTopic("txs", func(peer.ID, []byte) p2p.Verdict { return p2p.Accept }),
-		p2p.WithTopic("heads", func(peer.ID, []byte) p2p.Verdict { return p2p.Accept }),
+		p2p.WithTopic("heads", e.head),
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -81,6 +82,23 @@ func (e *enemy) event(n p2p.Event) {
 	case p2p.PeerDown:
 		delete(e.up, n.ID)
 	}
+}
+
+func (e *enemy) head(_ peer.ID, raw []byte) p2p.Verdict {
+	m, err := bft.Decode(raw)
+	if err != nil {
+		return p2p.Reject
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.heads[m.Position().Height] = true
+	return p2p.Accept
+}
+
+func (e *enemy) toldOf(h view.Height) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.heads[bft.Height(h)]
 }
 
 // blamedBy reports whether p holds something against the enemy.
@@ -190,6 +208,34 @@ func TestAHostilePeerHarmsNobodyButItself(t *testing.T) {
 		all[1].pays(t, payee, 3)
 		agree(t, all...)
 	})
+}
+
+// Who has no vote is sent none, and hears of a block by its certificate.
+func TestHeadsAreToldToThoseWithoutAVote(t *testing.T) {
+	all := federation(t, 4)
+	e := against(t, all)
+	for range 5 { // each has another proposer
+		all[1].pays(t, all[2].id(t), 1)
+		s := agree(t, all...)
+		all[1].wait(t, "heard of", func(view.Status) bool { return e.toldOf(s.Height) })
+	}
+}
+
+// A certificate that does not hold is passed on by nobody, and its sender blamed.
+func TestAFalseHeadIsHeldAgainstItsSender(t *testing.T) {
+	all := federation(t, 4)
+	all[1].pays(t, all[2].id(t), 1)
+	s := agree(t, all...)
+	e := against(t, all)
+	forged := &bft.CommitCert{Height: bft.Height(s.Height) + 1, Block: someBlock(), Signers: bft.Bitmap{0x07}, Signatures: make([]bft.Signature, 3)}
+	if err := e.Publish("heads", bft.Encode(forged)); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range all {
+		p.wait(t, "aware of the false head", func(view.Status) bool { return e.blamedBy(p) })
+	}
+	all[1].pays(t, all[2].id(t), 1)
+	agree(t, all...)
 }
 
 // A flood from one peer takes bounded memory, and the others go on.

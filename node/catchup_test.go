@@ -1,16 +1,21 @@
 package node_test
 
 import (
+	"crypto/ed25519"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/ipfs/go-cid"
 
+	coin "github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/chain"
 	"github.com/sage-p2p/sage-p2p/node"
 	"github.com/sage-p2p/sage-p2p/node/api/view"
 	"github.com/sage-p2p/sage-p2p/node/replica"
+	"github.com/sage-p2p/sage-p2p/node/signer"
 )
 
 // beyond is more blocks than one request brings.
@@ -144,5 +149,43 @@ func TestAnUnconfirmedTransactionSurvivesARestart(t *testing.T) {
 		if got := p.has(t, payer); got != 888*atp {
 			t.Errorf("%s says that the payer has %d µATP, want each paid once", p.cfg.Name, got)
 		}
+	}
+}
+
+// A transaction from elsewhere whose turn never comes is given up when its time
+// has passed, and whoever asks is told so.
+func TestATransactionThatNoBlockCouldHoldIsGivenUp(t *testing.T) {
+	t.Parallel() // it waits for a round of the journal
+	p := up(t, "alone", func(*node.Config) {})
+	p.wait(t, "in its own federation", func(s view.Status) bool { return s.Validators == 1 && p.Current() })
+	_, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := signer.NewKey(private)
+	p.pays(t, key.ID().ID, 1)
+	tx, err := chain.SignTx(bft.ZIP215{}, bft.GenesisHash(p.Host().Genesis()), chain.Transaction{
+		Version: chain.TxVersion, From: coin.ID(key.ID()), Nonce: 5, Expires: coin.Millis(time.Now().Add(time.Second).UnixMilli()),
+		Ops: []chain.Op{{Action: &chain.Transfer{To: coin.ID{ID: p.id(t)}, Amount: 1}}},
+	}, func(m []byte) (bft.Signature, error) { return key.Sign(m), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	sub, err := p.SubmitTx(t.Context(), tx.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.wait(t, "past its time", func(view.Status) bool {
+		v, err := p.Tx(t.Context(), sub.TxID)
+		if err != nil || v.State == view.TxFinal {
+			t.Fatalf("it is %s, %v", v.State, err)
+		}
+		if v.State == view.TxPending && p.Pending() == 1 {
+			p.pays(t, key.ID().ID, 1) // time goes on by blocks alone
+		}
+		return v.State == view.TxExpired
+	})
+	if got := p.Pending(); got != 0 {
+		t.Errorf("%d transactions are kept, want none", got)
 	}
 }

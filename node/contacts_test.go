@@ -68,6 +68,17 @@ func TestALieAboutAPlatformDoesNotKeepOutTheTruth(t *testing.T) {
 	}
 }
 
+func TestOfManyTellersTheNewestAreHeard(t *testing.T) {
+	c := newContacts()
+	v := someone(1)
+	for i := range maxTellers + 1 {
+		c.heard(someone(100+i), []wire.Contact{says(v, 100+i)}, anybody)
+	}
+	if got, want := c.of(v, false), []string{"101", "102", "103", "104"}; !slices.Equal(got, want) {
+		t.Errorf("known: %v, want %v", got, want)
+	}
+}
+
 func TestContactsAreBounded(t *testing.T) {
 	c := newContacts()
 	liar := someone(-1)

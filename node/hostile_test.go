@@ -232,7 +232,7 @@ func TestAFalseHeadIsHeldAgainstItsSender(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range all {
-		p.wait(t, "aware of the false head", func(view.Status) bool { return e.blamedBy(p) })
+		p.wait(t, "aware of the false head", func(view.Status) bool { return e.blamedBy(p) && p.Host().Counters().GossipRejected > 0 })
 	}
 	all[1].pays(t, all[2].id(t), 1)
 	agree(t, all...)

@@ -37,13 +37,16 @@ func (r *running) newEnough(ctx context.Context, n *Node) bool {
 		agree.Add(1)
 	}
 	if int(agree.Load()) < set.Quorum() {
-		n.askAll(ctx, wire.Question{From: next, To: next}, func(id atp.ID, reply wire.Reply) {
-			if set.Contains(bft.ID(id)) && len(reply.Blocks) == 0 {
+		validates := func(id atp.ID) bool { return set.Contains(bft.ID(id)) }
+		n.askAll(ctx, wire.Question{From: next, To: next}, validates, func(_ atp.ID, reply wire.Reply) bool {
+			if len(reply.Blocks) == 0 {
 				agree.Add(1)
 			}
+			return int(agree.Load()) >= set.Quorum()
 		})
 	}
-	return int(agree.Load()) >= set.Quorum() && r.state().Tip().Height < next
+	// Blocks that came while we asked came as they were made.
+	return int(agree.Load()) >= set.Quorum()
 }
 
 // isCurrent reports whether compare has ended well.

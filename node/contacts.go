@@ -217,8 +217,9 @@ func (n *Node) exchangeContacts(ctx context.Context) error {
 		case <-n.contacts.wake:
 		}
 		matters := n.matters()
-		n.askAll(ctx, wire.Question{Peers: true}, func(id atp.ID, reply wire.Reply) {
+		n.askAll(ctx, wire.Question{Peers: true}, everybody, func(id atp.ID, reply wire.Reply) bool {
 			n.contacts.heard(id.ID, reply.Peers, matters)
+			return false
 		})
 	}
 }
@@ -295,6 +296,18 @@ func (n *Node) recall() error {
 	return nil
 }
 
+// cloned warns that the platform's key is in use twice. A stranger's word for it
+// is worth nothing.
+func (n *Node) cloned(e p2p.Clone) {
+	r := n.chain.Load()
+	validator := r != nil && r.state().Validators().Contains(bft.ID{ID: e.Via})
+	if !e.Direct && !validator {
+		n.log.Info("a peer says that our key is in use elsewhere", "peer", e.Via)
+		return
+	}
+	n.hub.alarm("this platform's key is in use elsewhere too: stop one of them, or both may be punished")
+}
+
 // event hears of peers, which the host has logged.
 func (n *Node) event(e p2p.Event) {
 	switch e := e.(type) {
@@ -303,7 +316,7 @@ func (n *Node) event(e p2p.Event) {
 	case p2p.Refused:
 		n.refused(e.Refusal)
 	case p2p.Clone:
-		n.hub.alarm("this platform's key is in use elsewhere too: stop one of them, or both may be punished")
+		n.cloned(e)
 	}
 	if r := n.chain.Load(); r != nil {
 		r.wires.event(e)

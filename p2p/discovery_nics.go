@@ -105,25 +105,24 @@ func (n nic) has(f family) bool {
 }
 
 // announceable returns the addresses of the interface at which a host listens,
-// and their IPs. libp2p's own list would do but for its cache, which hides a new
+// and the first of their IPs. libp2p's own list would do but for its cache, which hides a new
 // interface for a minute. It never dials link-local IPv6 addresses.
-func (n nic) announceable(listens []multiaddr.Multiaddr) (addrs []multiaddr.Multiaddr, ips []netip.Addr) {
+func (n nic) announceable(listens []multiaddr.Multiaddr) (addrs []multiaddr.Multiaddr, first netip.Addr) {
 	for _, p := range n.nets {
 		ip := p.Addr()
 		if !mayAnnounce(ip) {
 			continue
 		}
-		before := len(addrs)
 		for _, l := range listens {
 			if a, ok := at(l, ip); ok && len(addrs) < maxAnnounced {
 				addrs = append(addrs, a)
 			}
 		}
-		if len(addrs) > before {
-			ips = append(ips, ip)
+		if !first.IsValid() && len(addrs) > 0 {
+			first = ip
 		}
 	}
-	return addrs, ips
+	return addrs, first
 }
 
 func mayAnnounce(ip netip.Addr) bool {

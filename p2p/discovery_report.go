@@ -22,19 +22,19 @@ type Discovery struct {
 	Crowded uint64    // announcements for which there was no room
 	Changes int       // times that the usable interfaces or addresses have changed
 	Changed time.Time // the last of them
-	Silence string    // the likely cause that nobody is found; empty when somebody is
+	Silence string    // the likely cause that nobody is heard; empty when somebody is
 }
 
 // Lane is what has happened on one interface with one version of IP.
 type Lane struct {
 	Interface string
-	Family    string // "ip4" or "ip6"
-	Announced []multiaddr.Multiaddr
-	Open      time.Time // since when; zero while it cannot be opened
-	Sent      Tally     // messages
-	Echoed    Tally     // of those, come back to us, as they should
-	Heard     Tally     // from platforms of this network's name
-	Others    Tally     // from other services and networks
+	Family    string                // "ip4" or "ip6"
+	Announced []multiaddr.Multiaddr // not to be changed
+	Open      time.Time             // since when; zero while it cannot be opened
+	Sent      Tally                 // messages
+	Echoed    Tally                 // of those, come back to us, as they should
+	Heard     Tally                 // from platforms of this network's name
+	Others    Tally                 // from other services and networks
 	Malformed Tally
 	Dropped   Tally      // from elsewhere than this LAN, or too many
 	Failed    Tally      // attempts to open or to send
@@ -74,14 +74,6 @@ type Found struct {
 	LastError string // of the last attempt, empty after a success
 }
 
-type laneRecord struct {
-	Open                                                    time.Time
-	Sent, Echoed, Heard, Others, Malformed, Dropped, Failed Tally
-	Error                                                   string
-	Twin                                                    netip.Addr
-	TwinAt                                                  time.Time
-}
-
 // Discovery returns what is known of the LAN at this moment.
 func (h *Host) Discovery() Discovery {
 	if h.lan == nil {
@@ -89,11 +81,6 @@ func (h *Host) Discovery() Discovery {
 	}
 	r := h.lan.report()
 	r.Found, r.Crowded = h.found()
-	for _, f := range r.Found {
-		if f.Connected {
-			r.Silence = ""
-		}
-	}
 	return r
 }
 
@@ -104,14 +91,10 @@ func (d *discovery) report() Discovery {
 	r := Discovery{On: true, Service: strings.TrimSuffix(d.service, "."), Skipped: slices.Clone(d.skipped), Changes: d.changes, Changed: d.changed}
 	heard := false
 	for _, l := range d.lanes {
-		m := l.record
-		r.Lanes = append(r.Lanes, Lane{
-			Interface: l.nic.name, Family: string(l.family), Announced: slices.Clone(l.addrs),
-			Open: m.Open, Sent: m.Sent, Echoed: m.Echoed, Heard: m.Heard, Others: m.Others,
-			Malformed: m.Malformed, Dropped: m.Dropped, Failed: m.Failed, Error: m.Error,
-			Twin: m.Twin, TwinAt: m.TwinAt, Silence: m.silence(now),
-		})
-		heard = heard || m.heardAt(now)
+		known := l.record
+		known.Silence = known.silence(now)
+		r.Lanes = append(r.Lanes, known)
+		heard = heard || known.Silence == ""
 	}
 	slices.SortFunc(r.Lanes, func(a, b Lane) int {
 		return cmp.Or(cmp.Compare(a.Interface, b.Interface), cmp.Compare(a.Family, b.Family))
@@ -131,26 +114,21 @@ func (d *discovery) report() Discovery {
 	return r
 }
 
-// heardAt reports whether somebody was heard lately.
-func (r *laneRecord) heardAt(now time.Time) bool {
-	return r.Heard.Count > 0 && now.Sub(r.Heard.Last) < announceTTL
-}
-
 // silence is the likely cause that nobody is heard: the first link of the chain
 // that is broken.
-func (r *laneRecord) silence(now time.Time) string {
+func (l *Lane) silence(now time.Time) string {
 	switch {
-	case r.heardAt(now):
+	case l.Heard.Count > 0 && now.Sub(l.Heard.Last) < announceTTL:
 		return ""
-	case r.Open.IsZero() && r.Error != "":
-		return "UDP port 5353 cannot be opened: " + r.Error
-	case r.Open.IsZero():
+	case l.Open.IsZero() && l.Error != "":
+		return "UDP port 5353 cannot be opened: " + l.Error
+	case l.Open.IsZero():
 		return "just starting"
-	case r.Failed.Last.After(r.Sent.Last):
-		return "sending fails (a firewall on this machine, or no address yet): " + r.Error
-	case r.Echoed.Last.Before(r.Open) && now.Sub(r.Open) > 2*time.Second:
+	case l.Failed.Last.After(l.Sent.Last):
+		return "sending fails (a firewall on this machine, or no address yet): " + l.Error
+	case l.Echoed.Last.Before(l.Open) && now.Sub(l.Open) > 2*time.Second:
 		return "what is sent does not come back: a firewall on this machine drops UDP port 5353"
-	case r.Others.Last.After(r.Open):
+	case l.Others.Last.After(l.Open):
 		return "mDNS of others is heard, but no platform of this network name: none runs here, or it uses another --network"
 	}
 	return "nobody speaks mDNS here: no other machine is on this LAN, or its switch or access point holds multicast back (IGMP snooping, client isolation)"

@@ -38,7 +38,7 @@ type announcement struct {
 	service  string
 	instance string                // a label, drawn at the start of the process
 	addrs    []multiaddr.Multiaddr // with /p2p/ID
-	ips      []netip.Addr          // nobody needs them, but DNS-SD wants a host with an address
+	ip       netip.Addr            // nobody needs it, but DNS-SD wants a host with an address
 }
 
 // encode writes an unsolicited response with the records of libp2p's
@@ -71,16 +71,14 @@ func (a announcement) encode(ttl time.Duration) ([]byte, error) {
 		func() error { return b.PTRResource(header(service, 0), dnsmessage.PTRResource{PTR: instance}) },
 		func() error { return b.TXTResource(header(instance, cacheFlush), dnsmessage.TXTResource{TXT: texts}) },
 		func() error {
-			return b.SRVResource(header(instance, cacheFlush), dnsmessage.SRVResource{Port: 4001, Target: host})
+			return b.SRVResource(header(instance, cacheFlush), dnsmessage.SRVResource{Port: mdnsPort, Target: host})
 		},
-	}
-	for _, ip := range a.ips {
-		steps = append(steps, func() error {
-			if ip.Is4() {
-				return b.AResource(header(host, cacheFlush), dnsmessage.AResource{A: ip.As4()})
+		func() error {
+			if a.ip.Is4() {
+				return b.AResource(header(host, cacheFlush), dnsmessage.AResource{A: a.ip.As4()})
 			}
-			return b.AAAAResource(header(host, cacheFlush), dnsmessage.AAAAResource{AAAA: ip.As16()})
-		})
+			return b.AAAAResource(header(host, cacheFlush), dnsmessage.AAAAResource{AAAA: a.ip.As16()})
+		},
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {

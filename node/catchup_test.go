@@ -22,6 +22,7 @@ import (
 const beyond = replica.MaxRange + 8
 
 func TestALateObserverCatchesUpToTheSameState(t *testing.T) {
+	t.Parallel()
 	all := federation(t, 4)
 	payee := all[2].id(t)
 	all[1].pays(t, payee, beyond)
@@ -49,6 +50,7 @@ func TestALateObserverCatchesUpToTheSameState(t *testing.T) {
 }
 
 func TestAPlatformThatWasOffCatchesUpAndVotes(t *testing.T) {
+	t.Parallel()
 	all := federation(t, 4)
 	payee := all[2].id(t)
 	all[1].pays(t, payee, 1)

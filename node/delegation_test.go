@@ -118,6 +118,7 @@ func (p *platform) reputationOf(t *testing.T, executor *platform) view.PPM {
 }
 
 func TestARealTaskIsExecutedProvenAndPaidOnAllFour(t *testing.T) {
+	t.Parallel()
 	module, input := program(t, programs.TextStats)
 	all := federation(t, 4, offering(t, wasm(t)))
 	registered(t, 4, all...)
@@ -184,6 +185,7 @@ func (g *gate) behind() *scripted {
 }
 
 func TestAnExecutorThatRestartsProvesOnce(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		off  []int // that are off while the work is done, so that nothing becomes final

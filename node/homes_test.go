@@ -196,6 +196,7 @@ func TestAFounderThatMissedTheEndJoinsWhatItSigned(t *testing.T) {
 }
 
 func TestOneFounderTooManyIsSaidAndWaitedOut(t *testing.T) {
+	t.Parallel()
 	first := up(t, "node-0", func(c *node.Config) { c.Expect = 2 })
 	where := first.wait(t, "listening", listening).Listen
 	hold := up(t, "too-many", func(c *node.Config) { c.Expect, c.Bootstrap = 3, where })

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -223,4 +224,11 @@ func TestFourPlatformsFoundAFederationAndPay(t *testing.T) {
 	if s.Totals.SupplyUATP != 1_004_000*atp {
 		t.Errorf("supply = %d µATP, want that of the genesis", s.Totals.SupplyUATP)
 	}
+	all[0].wait(t, "told by its peers that they are as far", func(view.Status) bool {
+		peers, err := all[0].Peers(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(peers) == 3 && !slices.ContainsFunc(peers, func(p view.Peer) bool { return p.Height != s.Height })
+	})
 }

@@ -18,6 +18,44 @@ import (
 type presence struct {
 	turn  sync.Mutex       // held while the loop is told, which never takes it
 	known map[peer.ID]bool // guarded by turn
+
+	mu     sync.Mutex
+	claims map[peer.ID]bft.Height // guarded by mu: what those that are here call final, by their word
+}
+
+func newPresence() presence {
+	return presence{known: map[peer.ID]bool{}, claims: map[peer.ID]bft.Height{}}
+}
+
+// come and gone keep known and claims alike. The caller holds turn.
+func (p *presence) come(id peer.ID) {
+	p.known[id] = true
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.claims[id] = 0
+}
+
+func (p *presence) gone(id peer.ID) {
+	delete(p.known, id)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.claims, id)
+}
+
+// claim remembers what a peer that is here calls final.
+func (p *presence) claim(id peer.ID, h bft.Height) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, here := p.claims[id]; here {
+		p.claims[id] = h
+	}
+}
+
+// claimed is the height that a peer last called final, 0 if it has told none.
+func (p *presence) claimed(id peer.ID) bft.Height {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.claims[id]
 }
 
 // event takes news of peers.
@@ -26,10 +64,10 @@ func (w *wires) event(e p2p.Event) {
 	defer w.present.turn.Unlock()
 	switch e := e.(type) {
 	case p2p.PeerUp:
-		w.present.known[e.ID] = true
+		w.present.come(e.ID)
 		w.give(replica.Connected{Peer: bft.ID{ID: e.ID}})
 	case p2p.PeerDown:
-		delete(w.present.known, e.ID)
+		w.present.gone(e.ID)
 		w.give(replica.Disconnected{Peer: bft.ID{ID: e.ID}})
 	}
 }
@@ -42,6 +80,6 @@ func (w *wires) meet(id peer.ID) {
 	if w.present.known[id] || !slices.ContainsFunc(w.host.Peers(), func(p p2p.Peer) bool { return p.ID == id }) {
 		return
 	}
-	w.present.known[id] = true
+	w.present.come(id)
 	w.give(replica.Connected{Peer: bft.ID{ID: id}})
 }

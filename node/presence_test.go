@@ -63,7 +63,7 @@ func TestAPeersFrameDoesNotOvertakeTheNewsOfIt(t *testing.T) {
 		}
 	}
 	inputs := make(chan replica.Input, 16)
-	w := &wires{host: host, ctx: t.Context(), inputs: inputs, present: presence{known: map[peer.ID]bool{}}}
+	w := &wires{host: host, ctx: t.Context(), inputs: inputs, present: newPresence()}
 	status := messageFrame(&bft.Status{Height: 1, FinalID: someDagCID("genesis")})
 	stranger := newActor("stranger").ID().ID
 
@@ -83,5 +83,21 @@ func TestAPeersFrameDoesNotOvertakeTheNewsOfIt(t *testing.T) {
 	}
 	if fmt.Sprint(got) != want {
 		t.Errorf("inputs: %v, want %v", got, want)
+	}
+}
+
+func TestThePeersHereAndTheirClaimsAreAlike(t *testing.T) {
+	p := newPresence()
+	a, b := newActor("a").ID().ID, newActor("b").ID().ID
+	p.claim(a, 7) // of one who is not here
+	p.come(b)
+	p.claim(b, 8)
+	if p.claimed(a) != 0 || p.claimed(b) != 8 {
+		t.Errorf("claims: %d and %d, want none and 8", p.claimed(a), p.claimed(b))
+	}
+	p.gone(b)
+	p.claim(b, 9) // a frame that was on its way
+	if len(p.claims) != 0 || len(p.known) != 0 {
+		t.Errorf("after the last has gone: %v and %v", p.claims, p.known)
 	}
 }

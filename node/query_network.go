@@ -106,6 +106,7 @@ func (n *Node) Peers(context.Context) ([]view.Peer, error) {
 		}
 		if r := n.chain.Load(); r != nil {
 			v.Validator = r.state().Validators().Contains(bft.ID{ID: p.ID})
+			v.Height = view.Height(r.wires.present.claimed(p.ID))
 		}
 		list = append(list, v)
 	}

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sage-p2p/sage-p2p/atp"
@@ -108,7 +107,7 @@ func (n *Node) wire(r *running, state chain.State, below bft.ValidatorSet) error
 		genesis: r.genesis, params: state.Params(), host: n.host, store: n.store, log: n.log, ctx: r.ctx, work: r.work,
 		inputs: inputs, answers: answers, jobs: newQueue[replica.Job](), memory: newCertificates(), known: newKnown(),
 		heads: make(chan *bft.CommitCert, 1), head: func() head { return *r.newest.Load() },
-		present: presence{known: map[peer.ID]bool{}}, asked: map[uint64]chan<- replica.Answer{},
+		present: newPresence(), asked: map[uint64]chan<- replica.Answer{},
 	}
 	r.wires.batch = p2p.NewBatcher(func(batch []byte) error { return n.host.Publish(txTopic, batch) })
 	r.wallet = newWallet(n.id(), r, n.signer.SignBytes)

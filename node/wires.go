@@ -74,6 +74,9 @@ func (w *wires) frame(from peer.ID, frame []byte) p2p.Verdict {
 			return p2p.Reject
 		}
 		w.meet(from)
+		if s, ok := m.(*bft.Status); ok {
+			w.present.claim(from, s.FinalHeight)
+		}
 		w.give(replica.Received{From: bft.ID{ID: from}, Message: m})
 		return p2p.Accept
 	case frameBundle:

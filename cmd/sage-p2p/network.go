@@ -94,11 +94,14 @@ func (p program) peers() *cli.Command {
 			return s.show(view.Peers{Peers: peers}, func(w io.Writer) {
 				table(w, "NAME|ID|PATH|ROUND TRIP|HEIGHT|ADDRESS", func(row func(...any)) {
 					for _, peer := range peers {
-						trip := "–"
+						trip, height := "–", "–"
+						if peer.Height > 0 {
+							height = fmt.Sprint(peer.Height)
+						}
 						if peer.RoundTripUS > 0 {
 							trip = fmt.Sprintf("%d.%d ms", peer.RoundTripUS/1000, peer.RoundTripUS%1000/100)
 						}
-						row(who(peer.Name, ""), short(peer.PeerID.String()), clean(peer.Path), trip, peer.Height, clean(peer.Address))
+						row(who(peer.Name, ""), short(peer.PeerID.String()), clean(peer.Path), trip, height, clean(peer.Address))
 					}
 				})
 			})

@@ -154,7 +154,7 @@ type Peer struct {
 	RoundTripUS int64   `json:"round_trip_us"` // 0 while not measured
 	Validator   bool    `json:"validator"`
 	Version     string  `json:"version,omitempty"`
-	Height      Height  `json:"height"` // what it last said
+	Height      Height  `json:"height"` // that it last called final; 0 if it has told none
 	SinceMS     Millis  `json:"since_ms"`
 }
 

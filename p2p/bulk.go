@@ -22,6 +22,7 @@ type FrameConn struct {
 	s      network.Stream
 	in     *frameReader
 	idle   time.Duration // for a frame to begin
+	later  time.Duration // the same, for all frames after the first that arrives
 	whole  time.Duration // for a frame to arrive or leave
 	until  time.Time     // of the whole exchange, unless zero
 	blame  func(error)   // told what no correct platform sends
@@ -33,9 +34,11 @@ type FrameConn struct {
 // its end.
 func (h *Host) newFrameConn(ctx context.Context, s network.Stream, idle time.Duration, done func()) *FrameConn {
 	c := &FrameConn{
-		s: s, in: newFrameReader(s, MaxTaskFrame), idle: idle, whole: h.cfg.Limits.Frame,
+		s: s, in: newFrameReader(s, MaxTaskFrame), idle: idle, later: idle, whole: h.cfg.Limits.Frame,
 		blame: func(err error) { h.offence(s.Conn().RemotePeer(), fmt.Sprintf("%s: %v", s.Protocol(), err)) },
 	}
+	from := s.Conn().RemotePeer()
+	c.in.room = &portion{of: h.arriving, id: from, as: h.standingOf(from)}
 	c.done = sync.OnceFunc(done)
 	c.detach = context.AfterFunc(ctx, func() {
 		s.Reset()
@@ -56,6 +59,9 @@ func (c *FrameConn) ReadFrame(limit int) ([]byte, error) {
 	frame, err := c.in.nextUpTo(limit, idle, whole)
 	if err == errSlow && whole < c.whole {
 		return nil, fmt.Errorf("p2p: stream: %w", context.DeadlineExceeded) // slow, yet not dripping
+	}
+	if err == nil {
+		c.idle = c.later
 	}
 	return frame, c.fault(err)
 }
@@ -195,26 +201,30 @@ func (c *FrameConn) Reset() error {
 //
 // Errors: ErrNotConnected, ErrNotRunning, ErrBusy when TasksPerPeer are open.
 func (h *Host) OpenTask(ctx context.Context, to peer.ID) (*FrameConn, error) {
-	if !h.tasksOut.take(to) {
+	give, ok := h.tasksOut.take(to, h.standingOf(to))
+	if !ok {
 		return nil, fmt.Errorf("%w: %d task streams to %s are open", ErrBusy, h.cfg.Limits.TasksPerPeer, to)
 	}
 	s, err := h.open(ctx, to, taskProtocol)
 	if err != nil {
-		h.tasksOut.give(to)
+		give()
 		return nil, err
 	}
-	return h.newFrameConn(ctx, s, h.cfg.Limits.TaskIdle, func() { h.tasksOut.give(to) }), nil
+	return h.newFrameConn(ctx, s, h.cfg.Limits.TaskIdle, give), nil
 }
 
-// serveTask hands a task stream to the caller.
+// serveTask hands a task stream to the caller. Who opens one has something to
+// say: until it has, it is waited for no longer than a frame is.
 func (h *Host) serveTask(ctx context.Context, s network.Stream) {
 	from := s.Conn().RemotePeer()
-	if !h.tasksIn.take(from) {
+	give, ok := h.tasksIn.take(from, h.standingOf(from))
+	if !ok {
 		s.ResetWithError(network.StreamResourceLimitExceeded)
 		return
 	}
 	h.count.taskStreams.Add(1)
-	c := h.newFrameConn(ctx, s, h.cfg.Limits.TaskIdle, func() { h.tasksIn.give(from) })
+	c := h.newFrameConn(ctx, s, min(h.cfg.Limits.Frame, h.cfg.Limits.TaskIdle), give)
+	c.later = h.cfg.Limits.TaskIdle
 	defer c.Close()
 	h.onTask(ctx, from, c)
 }

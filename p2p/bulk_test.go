@@ -164,6 +164,6 @@ func TestATaskStreamEndsWithItsContext(t *testing.T) {
 	eventually(t, "the stream's place is free", func() bool {
 		a.tasksOut.mu.Lock()
 		defer a.tasksOut.mu.Unlock()
-		return a.tasksOut.sum == 0
+		return a.tasksOut.tally.sum() == 0
 	})
 }

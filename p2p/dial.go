@@ -11,8 +11,6 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/peerstore"
-	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/multiformats/go-multiaddr"
 )
@@ -31,6 +29,8 @@ type Wanted struct {
 type wanted struct {
 	id        peer.ID
 	addrs     []multiaddr.Multiaddr
+	rumours   []multiaddr.Multiaddr // where others say it is; of the last Keep
+	renewed   time.Time             // when a new address last hastened a dial
 	bootstrap bool
 	kept      bool
 	found     *finding // nil unless heard on the LAN lately
@@ -42,8 +42,16 @@ type wanted struct {
 	changed   chan struct{}      // holds one token when it has come, gone, or got an address
 }
 
-// maxAddrs is how many addresses are remembered of a wanted peer, the newest.
-const maxAddrs = 32
+const (
+	maxAddrs   = 32 // remembered of a wanted peer, the newest
+	maxRumours = 16 // of those of one Keep
+
+	// A peer that neither the operator nor Favour has named, and that was not
+	// reached so often in a row, is tried rarely: strangers can make us want any
+	// number of hosts that are not there.
+	hopeless  = 8
+	rareTimes = 20 // RedialMax, between two such attempts
+)
 
 // errFull is why a peer of the LAN that nobody asked for is not dialled.
 var errFull = errors.New("p2p: enough connections")
@@ -53,16 +61,19 @@ const keepTag = "kept"
 
 // Keep stays connected with a peer, a validator usually: it is dialled whenever
 // it is lost, forever, its connections are never closed to make room, and its
-// outbox outlives them. Of two that keep each other, the one with the lower ID
+// outbox outlives them. Addresses add to those already known, and are its own
+// word or the operator's; rumours, what others say, replace those of before, and
+// are dialled with them, no more. Of two that keep each other, the one with the lower ID
 // dials; the other tries too when that takes longer than DialGrace, since one of
-// them may be unreachable. Addresses add to those already known.
-func (h *Host) Keep(p peer.AddrInfo) {
+// them may be unreachable.
+func (h *Host) Keep(p peer.AddrInfo, rumours ...multiaddr.Multiaddr) {
 	if p.ID == h.id {
 		return
 	}
 	h.mu.Lock()
 	w := h.want(p)
 	w.kept = true
+	w.hear(rumours)
 	h.mu.Unlock()
 	if h.isReady() {
 		h.pursueAll()
@@ -78,10 +89,8 @@ func (h *Host) Release(id peer.ID) {
 	if w == nil {
 		return
 	}
-	w.kept = false
-	if h.isReady() {
-		h.unreserve(w)
-	}
+	w.kept, w.rumours = false, nil
+	h.settleRoom(w)
 	if h.sessions[id] == nil {
 		delete(h.outboxes, id)
 	}
@@ -135,11 +144,30 @@ func (h *Host) want(p peer.AddrInfo) *wanted {
 				w.addrs = slices.Delete(w.addrs, 0, 1)
 			}
 			w.addrs = append(w.addrs, a)
-			w.attempts = 0 // what has failed was another address
-			w.nudge()
+			w.hasten()
 		}
 	}
 	return w
+}
+
+// hear takes what others say about where a peer is.
+func (w *wanted) hear(rumours []multiaddr.Multiaddr) {
+	old := w.rumours
+	w.rumours = slices.Clone(rumours[:min(len(rumours), maxRumours)])
+	for _, a := range w.rumours {
+		if !slices.ContainsFunc(old, a.Equal) && !slices.ContainsFunc(w.addrs, a.Equal) {
+			w.hasten()
+		}
+	}
+}
+
+// hasten tries a peer at once: what has failed was another address. Whoever tells
+// ever new ones hastens no more than one dial each renewEvery.
+func (w *wanted) hasten() {
+	if now := time.Now(); now.Sub(w.renewed) > renewEvery {
+		w.renewed, w.attempts = now, 0
+		w.nudge()
+	}
 }
 
 func (w *wanted) nudge() {
@@ -174,9 +202,7 @@ func (h *Host) pursueAll() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, w := range h.wanted {
-		if w.kept {
-			h.reserve(w)
-		}
+		h.settleRoom(w)
 		h.chase(w)
 	}
 }
@@ -194,24 +220,34 @@ func (h *Host) chase(w *wanted) {
 	})
 }
 
-// reserve keeps room for a peer: its connections are not closed to make room for
-// others, and those from its known addresses are counted apart, so that strangers
-// who fill all places cannot keep it out. The caller holds mu.
-func (h *Host) reserve(w *wanted) {
-	h.node.ConnManager().Protect(w.id, keepTag)
-	list := rcmgr.GetAllowlist(h.node.Network().ResourceManager())
+// settleRoom keeps the room for a peer that it is to have. The connections of one
+// that is kept are not closed to make room for others. Those from the addresses
+// of one that is named by the operator or Favour are counted apart, so that
+// strangers who fill all places cannot keep it out; of others, an address would
+// let anybody who is there past the count. The caller holds mu.
+func (h *Host) settleRoom(w *wanted) {
+	if !h.isReady() {
+		return
+	}
+	if w.kept || w.bootstrap {
+		h.node.ConnManager().Protect(w.id, keepTag)
+	} else {
+		h.node.ConnManager().Unprotect(w.id, keepTag)
+	}
+	if !w.bootstrap && !(w.kept && h.members[w.id]) {
+		h.unreserve(w)
+		return
+	}
 	for _, a := range withID(w.id, w.addrs[w.reserved:]) {
-		_ = list.Add(a) // fails for a name, which has no IP address to reserve for
+		_ = h.places.apart.Add(a) // fails for a name, which has no IP address to reserve for
 	}
 	w.reserved = len(w.addrs)
 }
 
-// unreserve undoes reserve. The caller holds mu.
+// unreserve gives up the addresses that are counted apart. The caller holds mu.
 func (h *Host) unreserve(w *wanted) {
-	h.node.ConnManager().Unprotect(w.id, keepTag)
-	list := rcmgr.GetAllowlist(h.node.Network().ResourceManager())
 	for _, a := range withID(w.id, w.addrs[:w.reserved]) {
-		_ = list.Remove(a)
+		_ = h.places.apart.Remove(a)
 	}
 	w.reserved = 0
 }
@@ -258,6 +294,8 @@ func (h *Host) nextDial(w *wanted) (wait time.Duration, connected bool) {
 	}
 	l := h.cfg.Limits
 	switch {
+	case w.attempts >= hopeless && !w.bootstrap && !h.members[w.id] && w.found == nil:
+		return backoff(1, rareTimes*l.RedialMax, rareTimes*l.RedialMax), false
 	case w.attempts > 0:
 		return backoff(w.attempts, l.RedialMin, l.RedialMax), false
 	case !w.bootstrap && !w.hasty && w.id < h.id: // the lower dials; it may not be able to
@@ -284,7 +322,7 @@ func (h *Host) dial(ctx context.Context, w *wanted) {
 		return
 	}
 	h.mu.Lock()
-	addrs, near, only := slices.Clone(w.addrs), w.found.live(time.Now()), !w.kept && !w.bootstrap
+	addrs, near, only := append(slices.Clone(w.addrs), w.rumours...), w.found.live(time.Now()), !w.kept && !w.bootstrap
 	full := len(h.sessions) >= h.cfg.Limits.Connections*3/4
 	h.mu.Unlock()
 	if only && full { // it would only be closed again
@@ -298,14 +336,15 @@ func (h *Host) dial(ctx context.Context, w *wanted) {
 	if s, ok := h.node.Network().(interface{ Backoff() *swarm.DialBackoff }); ok {
 		s.Backoff().Clear(w.id)
 	}
-	h.node.Peerstore().AddAddrs(w.id, addrs, peerstore.PermanentAddrTTL)
-	h.node.Peerstore().AddAddrs(w.id, near, announceTTL)
+	addrs = append(addrs, near...)
+	h.node.Peerstore().AddAddrs(w.id, addrs, h.cfg.Limits.Dial)
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.Limits.Dial)
 	defer cancel()
 	err := h.node.Connect(network.WithAllowLimitedConn(ctx, "wanted"), peer.AddrInfo{ID: w.id})
 	if err != nil && ctx.Err() != context.Canceled {
 		h.count.dialsFailed.Add(1)
 		h.log.Debug("dial failed", "peer", w.id, "err", err)
+		h.node.Peerstore().SetAddrs(w.id, addrs, 0) // what is not told again is not dialled again
 	}
 	h.noteDial(w, err)
 }

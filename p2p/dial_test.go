@@ -125,11 +125,12 @@ func TestTheNewestAddressesOfAPeerAreRemembered(t *testing.T) {
 	}
 }
 
-// Strangers may take every place: a kept peer still gets in.
+// Strangers may take every place: who is kept and favoured still gets in.
 func TestAKeptPeerHasAPlaceWhenAllAreTaken(t *testing.T) {
 	full := func(c *Config) { c.Limits.Connections = 2 } // and a few in reserve
 	a := start(t, full)
 	b := start(t, nil)
+	a.Favour([]peer.ID{b.ID()})
 	a.Keep(peer.AddrInfo{ID: b.ID(), Addrs: b.info().Addrs})
 	b.awaitUp(a.ID())
 	a.awaitUp(b.ID())

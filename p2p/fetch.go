@@ -101,14 +101,14 @@ func (h *Host) serveFetch(ctx context.Context, s network.Stream) {
 	c.in.most = MaxRequest
 	c.until, _ = ctx.Deadline()
 	req, err := c.ReadFrame(MaxRequest)
-	switch {
-	case err != nil:
-	case h.fetchesIn.take(from): // not before: who asks nothing takes nobody's place
-		defer h.fetchesIn.give(from)
-		h.count.fetchesServed.Add(1)
-		err = h.answer(ctx, c, from, req)
-	default:
-		err = c.WriteFrame([]byte{statusBusy})
+	if err == nil { // not before: who asks nothing takes nobody's place
+		if give, ok := h.fetchesIn.take(from, h.standingOf(from)); ok {
+			defer give()
+			h.count.fetchesServed.Add(1)
+			err = h.answer(ctx, c, from, req)
+		} else {
+			err = c.WriteFrame([]byte{statusBusy})
+		}
 	}
 	if err != nil {
 		c.Reset()

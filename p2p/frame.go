@@ -39,7 +39,8 @@ type source interface {
 type frameReader struct {
 	src  source
 	buf  *bufio.Reader
-	most int // the protocol's cap
+	most int      // the protocol's cap
+	room *portion // holds the frame in progress, and the last one until the next
 }
 
 func newFrameReader(src source, most int) *frameReader {
@@ -55,10 +56,11 @@ func (f *frameReader) next(idle, whole time.Duration) ([]byte, error) {
 // are limited in number), and then at most whole for all of it (P2).
 //
 // Errors: io.EOF when the peer closed between frames; ErrMalformed when no
-// correct platform sends this; a timeout when nothing began; others when the
-// stream broke. ErrTooLarge alone reports a frame that the protocol allows and the
+// correct platform sends this; a timeout when nothing began; ErrBusy when too
+// much is arriving from all peers together; others when the stream broke. ErrTooLarge alone reports a frame that the protocol allows and the
 // limit does not.
 func (f *frameReader) nextUpTo(limit int, idle, whole time.Duration) ([]byte, error) {
+	f.room.give()
 	if f.buf.Buffered() == 0 {
 		if err := f.src.SetReadDeadline(after(idle)); err != nil {
 			return nil, err
@@ -96,16 +98,23 @@ func (f *frameReader) read(limit int) ([]byte, error) {
 	case size > uint64(max(0, limit)):
 		return nil, fmt.Errorf("%w: frame: have %d bytes, want at most %d", ErrTooLarge, size, limit)
 	}
-	return readBody(f.buf, int(size))
+	return readBody(f.buf, int(size), f.room)
 }
+
+// smallFrame is the bytes of a frame that nobody counts: a vote fits.
+const smallFrame = 2 << 10
 
 // readBody reads exactly n bytes. It allocates as they arrive, so that a length
 // alone costs the peer's word and none of our memory.
-func readBody(r io.Reader, n int) ([]byte, error) {
-	body := make([]byte, 0, min(n, chunkSize))
+func readBody(r io.Reader, n int, room *portion) ([]byte, error) {
+	body := make([]byte, 0, min(n, smallFrame))
 	for len(body) < n {
 		if len(body) == cap(body) {
-			body = slices.Grow(body, min(len(body), n-len(body)))
+			more := min(len(body), n-len(body))
+			if !room.take(more) {
+				return nil, fmt.Errorf("%w: too much is arriving", ErrBusy)
+			}
+			body = append(make([]byte, 0, len(body)+more), body...)
 		}
 		m, err := io.ReadFull(r, body[len(body):min(cap(body), n)])
 		body = body[:len(body)+m]

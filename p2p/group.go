@@ -4,8 +4,6 @@ import (
 	"container/list"
 	"context"
 	"sync"
-
-	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 // group is the set of goroutines that Run waits for. Unlike an errgroup it can
@@ -60,40 +58,6 @@ func (g *group) start(f func(context.Context)) {
 			defer g.active.Done()
 			f(ctx)
 		}()
-	}
-}
-
-// quota counts what is in use, per peer and in total.
-type quota struct {
-	perPeer, total int
-
-	mu   sync.Mutex
-	used map[peer.ID]int // guarded by mu
-	sum  int             // guarded by mu
-}
-
-func newQuota(perPeer, total int) *quota {
-	return &quota{perPeer: perPeer, total: total, used: map[peer.ID]int{}}
-}
-
-// take reports whether one more was free for the peer. Give it back once.
-func (q *quota) take(id peer.ID) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.used[id] >= q.perPeer || q.sum >= q.total {
-		return false
-	}
-	q.used[id]++
-	q.sum++
-	return true
-}
-
-func (q *quota) give(id peer.ID) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.sum--
-	if q.used[id]--; q.used[id] == 0 {
-		delete(q.used, id)
 	}
 }
 

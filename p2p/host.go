@@ -58,11 +58,13 @@ type Host struct {
 	ready   chan struct{}
 	work    group
 	node    host.Host // set once, before ready is closed
+	places  *places   // set with node
 	gossip  *gossip
 	lan     *discovery // nil without mDNS
 
 	lanDials                              *rate.Limiter // to peers that are only found
 	fetchesIn, tasksIn, tasksOut, readers *quota
+	arriving                              *budget
 
 	mu       sync.Mutex
 	genesis  Genesis                // guarded by mu
@@ -70,6 +72,7 @@ type Host struct {
 	sessions map[peer.ID]*session   // guarded by mu: peers with a finished hello
 	outboxes map[peer.ID]*outbox    // guarded by mu: of sessions and of wanted peers
 	wanted   map[peer.ID]*wanted    // guarded by mu: peers to be connected with
+	members  map[peer.ID]bool       // guarded by mu: of Favour
 	crowded  uint64                 // guarded by mu: announcements without room
 	conduct  recent[peer.ID, *conduct]
 	refusals recent[peer.ID, *Refusal]
@@ -97,10 +100,11 @@ func New(cfg Config, opts ...Option) (*Host, error) {
 		genesis:   cfg.Genesis,
 		gossip:    newGossip(cfg.Limits),
 		lanDials:  rate.NewLimiter(foundDialRate, foundDialRate),
-		fetchesIn: newQuota(cfg.Limits.FetchesPerPeer+spareStreams, cfg.Limits.Fetches),
-		tasksIn:   newQuota(cfg.Limits.TasksPerPeer+spareStreams, cfg.Limits.Tasks),
-		tasksOut:  newQuota(cfg.Limits.TasksPerPeer, cfg.Limits.Tasks),
-		readers:   newQuota(framesPerPeer, framesPerPeer*cfg.Limits.Connections),
+		fetchesIn: newQuota(cfg.Limits.FetchesPerPeer+spareStreams, cfg.Limits.Fetches, 0), // each may hold much
+		tasksIn:   newQuota(cfg.Limits.TasksPerPeer+spareStreams, cfg.Limits.Tasks, sureTasks),
+		tasksOut:  newQuota(cfg.Limits.TasksPerPeer, cfg.Limits.Tasks, sureTasks),
+		readers:   newQuota(framesPerPeer, 2*framesPerPeer*cfg.Limits.Connections, framesPerPeer),
+		arriving:  newBudget(MaxFrame+MaxTaskFrame, cfg.Limits.FrameBytes),
 		links:     map[network.Conn]*link{},
 		sessions:  map[peer.ID]*session{},
 		outboxes:  map[peer.ID]*outbox{},
@@ -189,10 +193,11 @@ func (h *Host) Run(ctx context.Context) error {
 // bring WebRTC, which doubles the binary, and count connections per address so
 // low that a LAN behind one NAT locks itself out.
 func (h *Host) build() (host.Host, error) {
-	resources, err := resourceManager(h.cfg.Limits)
+	resources, err := newPlaces(h.cfg.Limits, h.standingOf)
 	if err != nil {
 		return nil, fmt.Errorf("resource limits: %w", err)
 	}
+	h.places = resources
 	conns, err := connmgr.NewConnManager(h.cfg.Limits.Connections*3/4, h.cfg.Limits.Connections,
 		connmgr.WithGracePeriod(h.cfg.Limits.Hello)) // a stranger is worth no more
 	if err != nil {

@@ -24,8 +24,9 @@ const (
 	// MaxTaskFrame bounds one frame of a task stream. Larger things go as blobs.
 	MaxTaskFrame = 1 << 20
 
-	// MaxGossip bounds one gossiped message: pubsub's own default.
-	MaxGossip = 1 << 20
+	// MaxGossip bounds one gossiped message: a batch and its envelope. pubsub
+	// allocates what a peer says that it will send.
+	MaxGossip = MaxBatchBytes + 32<<10
 
 	// MaxBatchItems and MaxBatchBytes bound one batch of a [Batcher]. 256
 	// transactions are verified together at the best price per signature.
@@ -41,6 +42,7 @@ const (
 	maxConduct  = 1024     // peers whose offences are remembered, those of none first forgotten
 	maxOffences = 8        // offences listed per peer
 	maxPast     = 4        // boot nonces remembered per connected peer
+	sureTasks   = 2        // task streams that each kept peer has a place for, each way
 )
 
 // batchDelay is the longest that a transaction waits for company. The first
@@ -55,6 +57,7 @@ type Limits struct {
 	Memory         int64 // bytes, for libp2p's own buffers
 	Descriptors    int   // file descriptors
 	OutboxBytes    int   // kept for one peer, over all slots; the oldest go first
+	FrameBytes     int   // of large frames that are arriving, over all peers: strangers may hold half
 	FrameRate      int   // consensus frames per second read from one peer
 	ByteRate       int   // bytes per second read from one peer, for consensus and for gossip each
 	FetchesPerPeer int   // requests to one peer at once
@@ -89,8 +92,9 @@ func EdgeLimits() Limits {
 		PerAddress:     64,
 		Memory:         128 << 20, // a stream reserves 256 KiB of it: 27 validators with 6 streams each take a third
 		Descriptors:    512,
-		OutboxBytes:    8 << 20, // four of the largest frames; a frame sent to all is kept once
-		FrameRate:      5000,    // 1000 heights a second with 5 frames from each validator
+		OutboxBytes:    8 << 20,  // four of the largest frames; a frame sent to all is kept once
+		FrameBytes:     48 << 20, // 24 of the largest: a proposal comes from one validator at a time
+		FrameRate:      5000,     // 1000 heights a second with 5 frames from each validator
 		ByteRate:       8 << 20,
 		FetchesPerPeer: 4,
 		Fetches:        8,
@@ -125,6 +129,7 @@ func ServerLimits() Limits {
 	l.Memory = 512 << 20
 	l.Descriptors = 2048
 	l.OutboxBytes = 16 << 20
+	l.FrameBytes = 192 << 20
 	l.FrameRate = 20_000
 	l.ByteRate = 32 << 20
 	l.FetchesPerPeer = 8
@@ -148,6 +153,7 @@ func (l Limits) validate() error {
 		{"Memory", l.Memory, 16 << 20},
 		{"Descriptors", int64(l.Descriptors), 32},
 		{"OutboxBytes", int64(l.OutboxBytes), MaxFrame},
+		{"FrameBytes", int64(l.FrameBytes), 4 * MaxFrame},
 		{"FrameRate", int64(l.FrameRate), 1},
 		{"ByteRate", int64(l.ByteRate), 1},
 		{"FetchesPerPeer", int64(l.FetchesPerPeer), 1},

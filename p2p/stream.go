@@ -224,14 +224,18 @@ func (h *Host) hasBetter(c network.Conn) bool {
 func (h *Host) serveFrames(ctx context.Context, s network.Stream) {
 	from := s.Conn().RemotePeer()
 	defer s.Reset()
-	if !h.readers.take(from) {
+	as := h.standingOf(from)
+	give, ok := h.readers.take(from, as)
+	if !ok {
 		s.ResetWithError(network.StreamResourceLimitExceeded)
 		return
 	}
-	defer h.readers.give(from)
+	defer give()
 	defer context.AfterFunc(ctx, func() { s.Reset() })()
 	frames, bytes, _ := h.limitersOf(from)
 	in := newFrameReader(s, MaxFrame)
+	in.room = &portion{of: h.arriving, id: from, as: as}
+	defer in.room.give()
 	for {
 		// An idle federation is silent for days: libp2p's keep-alive, not a
 		// deadline, finds dead connections, and streams are few.

@@ -1,0 +1,182 @@
+package p2p
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+	"github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+)
+
+// streamMemory is what a stream reserves of Limits.Memory: yamux's first window.
+const streamMemory = 256 << 10
+
+// strangerStreams is how many streams a stranger may have open to us at once:
+// all that each protocol allows would be forty.
+const strangerStreams = 24
+
+// places is libp2p's resource manager, which knows no difference between peers:
+// here strangers find room for a share of what others open to us, so that those
+// who matter find the rest whatever strangers do.
+type places struct {
+	network.ResourceManager
+	apart    *rcmgr.Allowlist // addresses whose connections are counted apart
+	standing func(peer.ID) standing
+	most     struct{ opening, address, conns, streams int }
+
+	mu      sync.Mutex
+	opening map[netip.Addr]int // guarded by mu: connections of which the peer is not known yet
+	pending int                // guarded by mu: their sum
+	conns   int                // guarded by mu: of strangers
+	streams map[peer.ID]int    // guarded by mu: of each stranger
+	open    int                // guarded by mu: their sum
+}
+
+func newPlaces(l Limits, standing func(peer.ID) standing) (*places, error) {
+	inner, err := resourceManager(l)
+	if err != nil {
+		return nil, err
+	}
+	p := &places{
+		ResourceManager: inner, apart: rcmgr.GetAllowlist(inner), standing: standing,
+		opening: map[netip.Addr]int{}, streams: map[peer.ID]int{},
+	}
+	p.most.opening = max(8, l.Connections/2)
+	p.most.address = max(4, l.Connections/4)
+	p.most.conns = max(1, l.Connections*3/4) // to so many the connection manager trims, too
+	p.most.streams = int(l.Memory / streamMemory * 3 / 4)
+	return p, nil
+}
+
+// OpenConnection implements network.ResourceManager. Of the connections that
+// others open and that have not said yet who they are, one address has half.
+func (p *places) OpenConnection(dir network.Direction, usefd bool, far multiaddr.Multiaddr) (network.ConnManagementScope, error) {
+	if dir != network.DirInbound {
+		return p.ResourceManager.OpenConnection(dir, usefd, far)
+	}
+	ip := addressOf(far)
+	p.mu.Lock()
+	full := p.pending >= p.most.opening && !p.apart.Allowed(far) || p.opening[ip] >= p.most.address
+	if !full {
+		p.opening[ip]++
+		p.pending++
+	}
+	p.mu.Unlock()
+	if full {
+		return nil, fmt.Errorf("p2p: connection from %s: %w: too many have not said who they are", far, network.ErrResourceLimitExceeded)
+	}
+	scope, err := p.ResourceManager.OpenConnection(dir, usefd, far)
+	if err != nil {
+		p.opened(ip)
+		return nil, err
+	}
+	c := &connPlace{ConnManagementScope: scope, of: p, ip: ip}
+	c.opened = sync.OnceFunc(func() { p.opened(ip) })
+	c.left = func() {}
+	return c, nil
+}
+
+func addressOf(far multiaddr.Multiaddr) netip.Addr {
+	ip, err := manet.ToIP(far)
+	if err != nil {
+		return netip.Addr{} // relayed
+	}
+	a, _ := netip.AddrFromSlice(ip)
+	return a.Unmap()
+}
+
+// opened notes that a connection is no longer being opened.
+func (p *places) opened(ip netip.Addr) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pending--
+	if p.opening[ip]--; p.opening[ip] == 0 {
+		delete(p.opening, ip)
+	}
+}
+
+// connPlace is the place of a connection that another opened.
+type connPlace struct {
+	network.ConnManagementScope
+	of     *places
+	ip     netip.Addr
+	opened func()
+	left   func() // gives back the stranger's place, if it has one
+}
+
+// SetPeer implements network.ConnManagementScope: the peer is known now.
+func (c *connPlace) SetPeer(id peer.ID) error {
+	p := c.of
+	if p.standing(id) == asStranger {
+		p.mu.Lock()
+		full := p.conns >= p.most.conns
+		if !full {
+			p.conns++
+		}
+		p.mu.Unlock()
+		if full {
+			return fmt.Errorf("p2p: connection of %s: %w: no more strangers", id, network.ErrResourceLimitExceeded)
+		}
+		c.left = sync.OnceFunc(func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.conns--
+		})
+	}
+	c.opened()
+	return c.ConnManagementScope.SetPeer(id)
+}
+
+// Done implements network.ConnManagementScope.
+func (c *connPlace) Done() {
+	c.opened()
+	c.left()
+	c.ConnManagementScope.Done()
+}
+
+// OpenStream implements network.ResourceManager.
+func (p *places) OpenStream(id peer.ID, dir network.Direction) (network.StreamManagementScope, error) {
+	if dir != network.DirInbound || p.standing(id) != asStranger {
+		return p.ResourceManager.OpenStream(id, dir)
+	}
+	p.mu.Lock()
+	full := p.open >= p.most.streams || p.streams[id] >= strangerStreams
+	if !full {
+		p.streams[id]++
+		p.open++
+	}
+	p.mu.Unlock()
+	if full {
+		return nil, fmt.Errorf("p2p: stream of %s: %w: no more of strangers", id, network.ErrResourceLimitExceeded)
+	}
+	closed := sync.OnceFunc(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.open--
+		if p.streams[id]--; p.streams[id] == 0 {
+			delete(p.streams, id)
+		}
+	})
+	scope, err := p.ResourceManager.OpenStream(id, dir)
+	if err != nil {
+		closed()
+		return nil, err
+	}
+	return &streamPlace{scope, closed}, nil
+}
+
+// streamPlace is the place of a stranger's stream.
+type streamPlace struct {
+	network.StreamManagementScope
+	closed func()
+}
+
+// Done implements network.StreamManagementScope.
+func (s *streamPlace) Done() {
+	s.closed()
+	s.StreamManagementScope.Done()
+}

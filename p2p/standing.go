@@ -1,0 +1,162 @@
+package p2p
+
+import (
+	"sync"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// standing is what a peer is to us. Keys cost nothing: whatever is scarce,
+// strangers together have a part of, and those whom the caller has named keep
+// the rest.
+type standing int
+
+const (
+	asStranger standing = iota
+	asKept              // Keep, or Config.Bootstrap
+	asMember            // Favour
+)
+
+// share is the part of a total that those of a standing, and of all below it,
+// may hold: half for strangers, three quarters with those kept.
+func (s standing) share(total int64) int64 {
+	return max(1, total*int64(s+2)/4)
+}
+
+// Favour names the peers without which nothing goes on, the validators usually,
+// in place of those named before: of streams, connections and memory they find
+// what no others may take.
+func (h *Host) Favour(ids []peer.ID) {
+	members := make(map[peer.ID]bool, len(ids))
+	for _, id := range ids {
+		members[id] = true
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.members = members
+	for _, w := range h.wanted {
+		h.settleRoom(w)
+	}
+}
+
+func (h *Host) standingOf(id peer.ID) standing {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	w := h.wanted[id]
+	switch {
+	case h.members[id]:
+		return asMember
+	case w != nil && (w.kept || w.bootstrap):
+		return asKept
+	}
+	return asStranger
+}
+
+// tally is what is in use of something, by standing. Its owner locks.
+type tally [asMember + 1]int64
+
+func (t *tally) sum() (n int64) {
+	for _, used := range t {
+		n += used
+	}
+	return n
+}
+
+// fits reports whether n more fit for a standing.
+func (t *tally) fits(s standing, n, total int64) bool {
+	below := n
+	for _, used := range t[:s+1] {
+		below += used
+	}
+	return below <= s.share(total) && t.sum()+n <= total
+}
+
+// quota counts what is in use, per peer and in total, and keeps a share of it
+// for those who matter.
+type quota struct {
+	perPeer, total int
+	sure           int // that each peer but a stranger gets, whatever others hold
+
+	mu    sync.Mutex
+	used  map[peer.ID]int // guarded by mu
+	tally tally           // guarded by mu
+}
+
+func newQuota(perPeer, total, sure int) *quota {
+	return &quota{perPeer: perPeer, total: total, sure: sure, used: map[peer.ID]int{}}
+}
+
+// take reports whether one more was free for the peer. Call give once.
+func (q *quota) take(id peer.ID, s standing) (give func(), ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	sure := s > asStranger && q.used[id] < q.sure
+	if q.used[id] >= q.perPeer || !sure && !q.tally.fits(s, 1, int64(q.total)) {
+		return nil, false
+	}
+	q.used[id]++
+	q.tally[s]++
+	return sync.OnceFunc(func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.tally[s]--
+		if q.used[id]--; q.used[id] == 0 {
+			delete(q.used, id)
+		}
+	}), true
+}
+
+// budget is the bytes of frames that have begun to arrive, and have not been
+// dealt with.
+type budget struct {
+	perPeer, total int64
+
+	mu    sync.Mutex
+	used  map[peer.ID]int64 // guarded by mu
+	tally tally             // guarded by mu
+}
+
+func newBudget(perPeer, total int) *budget {
+	return &budget{perPeer: int64(perPeer), total: int64(total), used: map[peer.ID]int64{}}
+}
+
+// portion is what one stream holds of a budget. It belongs to one goroutine; nil
+// is without a bound.
+type portion struct {
+	of   *budget
+	id   peer.ID
+	as   standing
+	held int64
+}
+
+// take reports whether there was room for n bytes more.
+func (p *portion) take(n int) bool {
+	if p == nil {
+		return true
+	}
+	b := p.of
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.used[p.id]+int64(n) > b.perPeer || !b.tally.fits(p.as, int64(n), b.total) {
+		return false
+	}
+	b.used[p.id] += int64(n)
+	b.tally[p.as] += int64(n)
+	p.held += int64(n)
+	return true
+}
+
+// give gives back all that is held.
+func (p *portion) give() {
+	if p == nil || p.held == 0 {
+		return
+	}
+	b := p.of
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tally[p.as] -= p.held
+	if b.used[p.id] -= p.held; b.used[p.id] == 0 {
+		delete(b.used, p.id)
+	}
+	p.held = 0
+}

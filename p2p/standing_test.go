@@ -1,0 +1,334 @@
+package p2p
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+	"pgregory.net/rapid"
+)
+
+// crowd is strangers that are connected with m.
+func crowd(t *testing.T, m *member, n int) []*stranger {
+	t.Helper()
+	all := make([]*stranger, n)
+	for i := range all {
+		all[i] = newStranger(t, nil)
+		all[i].connect(m)
+	}
+	return all
+}
+
+// held opens streams of a protocol, says something on each and leaves them. Some
+// may be refused.
+func (s *stranger) held(m *member, p protocol.ID, n int, say []byte) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for range n {
+		st, err := s.NewStream(ctx, m.ID(), p)
+		if err != nil {
+			return
+		}
+		st.SetWriteDeadline(time.Now().Add(patience))
+		st.Write(say)
+	}
+}
+
+// validator is a host that m favours, connected with it.
+func validator(t *testing.T, m *member, opts ...Option) *member {
+	t.Helper()
+	v := start(t, nil, opts...)
+	m.Favour([]peer.ID{v.ID()})
+	join(v, m)
+	return v
+}
+
+// P3: whatever strangers hold, and give back, those who matter find their share.
+func TestStrangersNeverHoldMoreThanTheirShare(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		total, sure := rapid.IntRange(4, 40).Draw(t, "total"), rapid.IntRange(0, 2).Draw(t, "sure")
+		q := newQuota(total, total, sure)
+		var gives []func()
+		t.Repeat(map[string]func(*rapid.T){
+			"take": func(t *rapid.T) {
+				as := standing(rapid.IntRange(0, 2).Draw(t, "as"))
+				id := peer.ID(fmt.Sprint(as, rapid.IntRange(0, 3).Draw(t, "who")))
+				if give, ok := q.take(id, as); ok {
+					gives = append(gives, give)
+				}
+			},
+			"give": func(t *rapid.T) {
+				if len(gives) == 0 {
+					t.Skip("nothing is held")
+				}
+				i := rapid.IntRange(0, len(gives)-1).Draw(t, "which")
+				gives[i]()
+				gives = append(gives[:i], gives[i+1:]...)
+			},
+			"": func(t *rapid.T) {
+				if got, most := q.tally[asStranger], int64(total/2); got > most {
+					t.Fatalf("strangers hold %d of %d", got, total)
+				}
+				if got := q.tally.sum(); got != int64(len(gives)) || got > int64(total+8*sure) {
+					t.Fatalf("%d are held, %d counted, of %d", len(gives), got, total)
+				}
+				give, ok := q.take("another", asMember)
+				if full := q.tally[asMember]+q.tally[asKept] >= int64(total/2); !ok && !full {
+					t.Fatalf("a member finds no place beside %v of %d", q.tally, total)
+				} else if ok {
+					give()
+				}
+			},
+		})
+	})
+}
+
+func TestSilentStreamsOfStrangersLeaveRoomForTasks(t *testing.T) {
+	m := start(t, func(c *Config) { c.Limits.Tasks, c.Limits.TasksPerPeer = 16, 4 }, WithTasks(echo))
+	v := validator(t, m)
+	for _, s := range crowd(t, m, 4) {
+		s.held(m, taskProtocol, 12, nil)
+	}
+	eventually(t, "strangers hold what they can", func() bool {
+		m.tasksIn.mu.Lock()
+		defer m.tasksIn.mu.Unlock()
+		return m.tasksIn.tally[asStranger] == 8
+	})
+	for range 3 {
+		c, err := v.OpenTask(t.Context(), m.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Reset()
+		if err := c.WriteFrame([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.ReadFrame(10); err != nil {
+			t.Errorf("a validator's task stream: %v", err)
+		}
+	}
+}
+
+func echo(_ context.Context, _ peer.ID, c *FrameConn) {
+	for {
+		f, err := c.ReadFrame(100)
+		if err != nil || c.WriteFrame(f) != nil {
+			return
+		}
+	}
+}
+
+func TestWhoOpensATaskStreamHasToSaySomething(t *testing.T) {
+	m := start(t, func(c *Config) { c.Limits.Frame, c.Limits.TaskIdle = 100*time.Millisecond, time.Hour }, WithTasks(echo))
+	s := newStranger(t, nil)
+	s.connect(m)
+	s.held(m, taskProtocol, 3, nil)
+	eventually(t, "the streams were open", func() bool { return m.Counters().TaskStreams == 3 })
+	eventually(t, "the streams have ended", func() bool {
+		m.tasksIn.mu.Lock()
+		defer m.tasksIn.mu.Unlock()
+		return m.tasksIn.tally.sum() == 0
+	})
+}
+
+func TestUnreadAnswersOfStrangersLeaveRoomForQuestions(t *testing.T) {
+	answer := make([]byte, 8<<20) // more than the connection buffers
+	m := start(t, nil, WithFetch(func(_ context.Context, _ peer.ID, req []byte) ([]byte, error) {
+		if string(req) == "short" {
+			return req, nil
+		}
+		return answer, nil
+	}))
+	v := validator(t, m)
+	for _, s := range crowd(t, m, 3) {
+		s.held(m, fetchProtocol, 8, appendFrame(nil, []byte("long")))
+	}
+	eventually(t, "strangers hold what they can", func() bool {
+		m.fetchesIn.mu.Lock()
+		defer m.fetchesIn.mu.Unlock()
+		return m.fetchesIn.tally[asStranger] == int64(m.cfg.Limits.Fetches/2)
+	})
+	if got, err := v.Request(t.Context(), m.ID(), []byte("short"), 10); err != nil || string(got) != "short" {
+		t.Errorf("a validator's question is answered with %q, %v", got, err)
+	}
+}
+
+// Frames that never end, of many peers, cost a part of the budget; a validator's
+// largest frame arrives meanwhile.
+func TestFramesThatNeverEndCostBoundedMemory(t *testing.T) {
+	frames := make(chan []byte, 1)
+	limits := func(c *Config) {
+		c.Limits.FrameBytes = 16 << 20
+		c.Limits.Frame = patience // they are not over before the test is
+	}
+	m := start(t, limits, listener(frames))
+	v := validator(t, m)
+	before := heapBytes()
+	unending := append([]byte{0x80, 0x80, 0x80, 0x01}, make([]byte, MaxFrame-1)...)
+	var wg sync.WaitGroup
+	for _, s := range crowd(t, m, 24) {
+		wg.Go(func() { s.held(m, frameProtocol, framesPerPeer, unending) })
+	}
+	wg.Wait()
+	if grown := heapBytes() - before; grown > 40<<20 {
+		t.Errorf("the heap has grown by %d MiB", grown>>20)
+	}
+	m.arriving.mu.Lock()
+	got := m.arriving.tally[asStranger]
+	m.arriving.mu.Unlock()
+	if got == 0 || got > 8<<20 {
+		t.Errorf("strangers hold %d bytes, want at most half of 16 MiB", got)
+	}
+	if err := v.Send(m.ID(), 1, make([]byte, MaxFrame)); err != nil {
+		t.Fatal(err)
+	}
+	if f := receive(t, "a validator's frame", frames); len(f) != MaxFrame {
+		t.Errorf("have %d bytes", len(f))
+	}
+}
+
+func heapBytes() int64 {
+	runtime.GC()
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return int64(s.HeapAlloc)
+}
+
+// Strangers connect as often as they are let, and open all that they can on each
+// connection.
+func TestCrowdsLeaveRoomForConnectionsAndStreams(t *testing.T) {
+	const most = 16
+	m := start(t, func(c *Config) { c.Limits.Connections, c.Limits.Memory = most, 32<<20 },
+		WithTasks(echo), listener(make(chan []byte, 100)), WithFetch(func(_ context.Context, _ peer.ID, req []byte) ([]byte, error) { return req, nil }))
+	let := 0
+	for range 2 * most {
+		s := newStranger(t, nil)
+		if _, err := s.greet(m, nil); err != nil {
+			continue
+		}
+		let++
+		for _, p := range []protocol.ID{helloProtocol, frameProtocol, fetchProtocol, taskProtocol} {
+			s.held(m, p, 16, nil)
+		}
+	}
+	if let == 0 || let > most*3/4 {
+		t.Errorf("%d strangers were let in, want 1 to %d", let, most*3/4)
+	}
+	v := start(t, nil)
+	m.Favour([]peer.ID{v.ID()})
+	v.Keep(m.info()) // m knows no address of it
+	m.awaitUp(v.ID())
+	if got, err := v.Request(t.Context(), m.ID(), []byte("x"), 10); err != nil || string(got) != "x" {
+		t.Errorf("a validator's question is answered with %q, %v", got, err)
+	}
+	c, err := v.OpenTask(t.Context(), m.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Reset()
+	if err := c.WriteFrame([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.ReadFrame(10); err != nil {
+		t.Errorf("a validator's task stream: %v", err)
+	}
+}
+
+// Who connects and says nothing, not even who it is, has a part of the places.
+func TestHalfOpenConnectionsLeaveRoom(t *testing.T) {
+	m := start(t, func(c *Config) { c.Limits.Connections = 16 })
+	network, addr, err := manet.DialArgs(m.info().Addrs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 64 {
+		c, err := net.Dial(network, addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+	}
+	m.places.mu.Lock()
+	pending := m.places.pending
+	m.places.mu.Unlock()
+	if pending > m.places.most.address {
+		t.Errorf("%d connections of one address are being opened, want at most %d", pending, m.places.most.address)
+	}
+	v := start(t, func(c *Config) { c.Listen = addrsOf("/ip4/127.0.0.2/tcp/0") }) // another address
+	v.Keep(m.info())
+	m.awaitUp(v.ID())
+}
+
+// A key that is banned or refused gives its place back.
+func TestPlacesAreGivenBack(t *testing.T) {
+	m := start(t, nil, WithTasks(echo))
+	for _, s := range crowd(t, m, 3) {
+		s.held(m, taskProtocol, 3, nil)
+		s.Close()
+		m.awaitDown(s.ID())
+	}
+	refused := newStranger(t, nil)
+	refused.greet(m, func(h *hello) { h.Network = "another" })
+	m.awaitRefused(refused.ID())
+	eventually(t, "every place is free", func() bool {
+		p := m.places
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.pending == 0 && len(p.opening) == 0 && p.conns == 0 && p.open == 0 && len(p.streams) == 0
+	})
+}
+
+// Whoever tells ever new addresses of a peer that is away has a few dialled at a
+// time, and what is not told again is forgotten.
+func TestRumoursAreDialledWithinBounds(t *testing.T) {
+	m := start(t, func(c *Config) { c.Limits.Dial = 50 * time.Millisecond; c.Limits.RedialMax = 50 * time.Millisecond })
+	away := newStranger(t, nil).ID()
+	for i := range 200 {
+		var rumours []multiaddr.Multiaddr
+		for j := range 2 * maxRumours {
+			rumours = append(rumours, multiaddr.StringCast(fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", 1+(i+j)%64)))
+		}
+		m.Keep(peer.AddrInfo{ID: away}, rumours...)
+	}
+	eventually(t, "it is given up for now", func() bool {
+		w := m.Wanted()
+		return len(w) == 1 && w[0].Attempts >= hopeless
+	})
+	dials := m.Counters().Dials
+	if dials > 2*hopeless {
+		t.Errorf("%d dials, want about %d", dials, hopeless)
+	}
+	eventually(t, "the addresses are forgotten", func() bool { return len(m.node.Peerstore().Addrs(away)) == 0 })
+	if got := m.Counters().Dials; got != dials {
+		t.Errorf("%d dials more", got-dials)
+	}
+	m.Favour([]peer.ID{away}) // it is worth the trouble
+	m.nudge(away)
+	eventually(t, "it is dialled again and again", func() bool { return m.Counters().Dials > dials+2 })
+}
+
+func TestARumourLeadsToAPeer(t *testing.T) {
+	a, b := start(t, nil), start(t, nil)
+	a.Keep(peer.AddrInfo{ID: b.ID()}, b.info().Addrs...)
+	a.awaitUp(b.ID())
+	if a.places.apart.Allowed(b.info().Addrs[0]) {
+		t.Error("an address by hearsay is counted apart")
+	}
+	a.Keep(b.info())
+	a.Favour([]peer.ID{b.ID()})
+	if !a.places.apart.Allowed(b.info().Addrs[0]) {
+		t.Error("a validator's own address is not counted apart")
+	}
+	a.Favour(nil)
+	if a.places.apart.Allowed(b.info().Addrs[0]) {
+		t.Error("the address of one that is no validator any more is counted apart")
+	}
+}

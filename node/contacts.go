@@ -10,6 +10,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
+	"golang.org/x/time/rate"
 
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
@@ -27,6 +28,12 @@ const (
 	maxAddrText     = 256 // bytes of an address
 	maxKept         = 64  // platforms besides the validators that connections are kept with
 
+	// Keys cost nothing: what all strangers together may have us dial, beside
+	// where they say that they listen themselves, is bounded.
+	maxStrange   = 64               // addresses at once,
+	strangeEvery = time.Minute      // and one more each
+	strangeAge   = 10 * time.Minute // after which they are forgotten
+
 	contactsEvery = 15 * time.Second
 	contactsPause = 100 * time.Millisecond // between two rounds, however often peers come and go
 )
@@ -36,14 +43,16 @@ const (
 // who answers proves its identity. Only a platform's own word is passed on, so
 // that no rumour outlives who began it.
 type contacts struct {
-	wake chan struct{} // holds one token when there is somebody new to ask
+	wake    chan struct{} // holds one token when there is somebody new to ask
+	strange *rate.Limiter // of addresses that strangers tell of others
 
 	mu    sync.Mutex
 	known map[peer.ID]*contact // guarded by mu; at most maxContacts
 
 	// Of exchangeContacts alone.
-	stored []peer.AddrInfo // what the store holds
-	kept   map[peer.ID]bool
+	stored   []peer.AddrInfo // what the store holds
+	kept     map[peer.ID]bool
+	favoured []peer.ID
 }
 
 // contact is where one platform listens.
@@ -56,14 +65,26 @@ type contact struct {
 type hearsay struct {
 	by    peer.ID
 	addrs []multiaddr.Multiaddr
+	until time.Time // for a stranger's; zero is without end
+}
+
+// teller is one who tells where platforms listen, and when.
+type teller struct {
+	id       peer.ID
+	credible bool // a validator, or named by the operator
+	now      time.Time
 }
 
 func newContacts() *contacts {
-	return &contacts{known: map[peer.ID]*contact{}, wake: make(chan struct{}, 1), kept: map[peer.ID]bool{}}
+	return &contacts{
+		known: map[peer.ID]*contact{}, wake: make(chan struct{}, 1), kept: map[peer.ID]bool{},
+		strange: rate.NewLimiter(rate.Every(strangeEvery), maxStrange),
+	}
 }
 
 // heard takes what one peer told about platforms that matter.
-func (c *contacts) heard(from peer.ID, told []wire.Contact, matters func(peer.ID) bool) {
+func (c *contacts) heard(by teller, told []wire.Contact, matters func(peer.ID) bool) {
+	from := by.id
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, t := range told {
@@ -82,12 +103,43 @@ func (c *contacts) heard(from peer.ID, told []wire.Contact, matters func(peer.ID
 			k.own = addrs
 			continue
 		}
-		k.told = slices.DeleteFunc(k.told, func(h hearsay) bool { return h.by == from })
-		if len(k.told) == maxTellers {
-			k.told = k.told[1:]
-		}
-		k.told = append(k.told, hearsay{from, addrs[:min(len(addrs), maxHearsay)]})
+		k.hear(by, addrs[:min(len(addrs), maxHearsay)], c.strange)
 	}
+}
+
+// hear takes the word of another. A stranger's takes nobody's place but another
+// stranger's, and what it adds is limited.
+func (k *contact) hear(by teller, addrs []multiaddr.Multiaddr, strange *rate.Limiter) {
+	i := slices.IndexFunc(k.told, func(h hearsay) bool { return h.by == by.id })
+	word := hearsay{by: by.id, addrs: addrs}
+	if !by.credible {
+		var before []multiaddr.Multiaddr
+		if i >= 0 {
+			before = k.told[i].addrs
+		}
+		word.until = by.now.Add(strangeAge)
+		if news := without(addrs, before); len(news) > 0 && !strange.AllowN(by.now, len(news)) {
+			return
+		}
+	}
+	if i < 0 && len(k.told) == maxTellers {
+		i = slices.IndexFunc(k.told, func(h hearsay) bool { return !h.until.IsZero() })
+		if i < 0 && !by.credible {
+			return
+		}
+		i = max(i, 0)
+	}
+	if i >= 0 {
+		k.told = slices.Delete(k.told, i, i+1)
+	}
+	k.told = append(k.told, word)
+}
+
+// without returns the addresses that are not among others.
+func without(addrs, others []multiaddr.Multiaddr) []multiaddr.Multiaddr {
+	return slices.DeleteFunc(slices.Clone(addrs), func(a multiaddr.Multiaddr) bool {
+		return slices.ContainsFunc(others, a.Equal)
+	})
 }
 
 // admit makes room for a platform; one that speaks for itself takes the place
@@ -131,26 +183,36 @@ func parseAddrs(texts []string) []multiaddr.Multiaddr {
 	return addrs
 }
 
-// forget drops who does not matter any more.
-func (c *contacts) forget(matters func(peer.ID) bool) {
+// forget drops who does not matter any more, and what strangers told long ago.
+func (c *contacts) forget(now time.Time, matters func(peer.ID) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for id := range c.known {
-		if !matters(id) {
+	for id, k := range c.known {
+		k.told = slices.DeleteFunc(k.told, func(h hearsay) bool { return !h.until.IsZero() && now.After(h.until) })
+		if !matters(id) || len(k.own)+len(k.told) == 0 {
 			delete(c.known, id)
 		}
 	}
 }
 
-// list returns all that is known, by ID; or only what platforms say themselves.
-func (c *contacts) list(ownWord bool) []peer.AddrInfo {
+// whose says whose word counts.
+type whose int
+
+const (
+	theirOwn whose = iota // what platforms say themselves
+	credible              // and what those say who may be believed
+	anyones
+)
+
+// list returns what is known by somebody's word, by ID, the platforms' own first.
+func (c *contacts) list(word whose) []peer.AddrInfo {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	list := make([]peer.AddrInfo, 0, len(c.known))
 	for id, k := range c.known {
 		addrs := slices.Clone(k.own)
 		for _, h := range k.told {
-			if !ownWord {
+			if word == anyones || word == credible && h.until.IsZero() {
 				addrs = append(addrs, h.addrs...)
 			}
 		}
@@ -173,7 +235,7 @@ func (c *contacts) nudge() {
 // tellContacts answers where this platform and those that it knows listen.
 func (n *Node) tellContacts() []wire.Contact {
 	all := []wire.Contact{tellContact(peer.AddrInfo{ID: n.id().ID, Addrs: n.ownAddrs()})}
-	for _, info := range n.contacts.list(true) {
+	for _, info := range n.contacts.list(theirOwn) {
 		if len(all) < maxContacts && info.ID != n.id().ID {
 			all = append(all, tellContact(info))
 		}
@@ -218,7 +280,7 @@ func (n *Node) exchangeContacts(ctx context.Context) error {
 		}
 		matters := n.matters()
 		n.askAll(ctx, wire.Question{Peers: true}, everybody, func(id atp.ID, reply wire.Reply) bool {
-			n.contacts.heard(id.ID, reply.Peers, matters)
+			n.contacts.heard(teller{id.ID, n.credible(id.ID), time.Now()}, reply.Peers, matters)
 			return false
 		})
 	}
@@ -258,13 +320,20 @@ func (n *Node) keepContacts() {
 	if r == nil && n.cfg.Expect == 0 {
 		return
 	}
+	if r != nil {
+		n.favour(r)
+	}
 	matters := n.matters()
-	n.contacts.forget(matters)
-	list := n.contacts.list(false)
-	for _, info := range list {
-		n.host.Keep(info)
+	n.contacts.forget(time.Now(), matters)
+	own := map[peer.ID][]multiaddr.Multiaddr{}
+	for _, info := range n.contacts.list(theirOwn) {
+		own[info.ID] = info.Addrs
+	}
+	for _, info := range n.contacts.list(anyones) {
+		n.host.Keep(peer.AddrInfo{ID: info.ID, Addrs: own[info.ID]}, without(info.Addrs, own[info.ID])...)
 		n.contacts.kept[info.ID] = true
 	}
+	list := n.contacts.list(credible)
 	for id := range n.contacts.kept {
 		if !matters(id) {
 			n.host.Release(id)
@@ -291,7 +360,7 @@ func (n *Node) recall() error {
 	for _, info := range last {
 		told = append(told, tellContact(info))
 	}
-	n.contacts.heard(n.id().ID, told, n.matters())
+	n.contacts.heard(teller{n.id().ID, true, time.Now()}, told, n.matters())
 	n.contacts.nudge()
 	return nil
 }

@@ -5,12 +5,17 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/node/wire"
 )
+
+func honest(id peer.ID) teller { return teller{id, true, time.Unix(1, 0)} }
+
+func strange(id peer.ID, now int64) teller { return teller{id, false, time.Unix(now, 0)} }
 
 func anybody(peer.ID) bool { return true }
 
@@ -25,8 +30,8 @@ func says(about peer.ID, ports ...int) wire.Contact {
 }
 
 // of returns the known addresses of one, without what is alike in all.
-func (c *contacts) of(id peer.ID, ownWord bool) (ports []string) {
-	for _, info := range c.list(ownWord) {
+func (c *contacts) of(id peer.ID, word whose) (ports []string) {
+	for _, info := range c.list(word) {
 		if info.ID != id {
 			continue
 		}
@@ -40,29 +45,29 @@ func (c *contacts) of(id peer.ID, ownWord bool) (ports []string) {
 func TestAPlatformsOwnWordComesFirst(t *testing.T) {
 	c := newContacts()
 	v, other := someone(1), someone(2)
-	c.heard(other, []wire.Contact{says(v, 1)}, anybody)
-	c.heard(v, []wire.Contact{says(v, 7, 8)}, anybody)
-	if got, want := c.of(v, false), []string{"7", "8", "1"}; !slices.Equal(got, want) {
+	c.heard(honest(other), []wire.Contact{says(v, 1)}, anybody)
+	c.heard(honest(v), []wire.Contact{says(v, 7, 8)}, anybody)
+	if got, want := c.of(v, anyones), []string{"7", "8", "1"}; !slices.Equal(got, want) {
 		t.Errorf("known: %v, want %v", got, want)
 	}
-	if got, want := c.of(v, true), []string{"7", "8"}; !slices.Equal(got, want) {
+	if got, want := c.of(v, theirOwn), []string{"7", "8"}; !slices.Equal(got, want) {
 		t.Errorf("passed on: %v, want %v: hearsay ends here", got, want)
 	}
-	c.heard(v, []wire.Contact{says(v, 9)}, anybody)
-	if got, want := c.of(v, true), []string{"9"}; !slices.Equal(got, want) {
+	c.heard(honest(v), []wire.Contact{says(v, 9)}, anybody)
+	if got, want := c.of(v, theirOwn), []string{"9"}; !slices.Equal(got, want) {
 		t.Errorf("after it has moved: %v, want %v", got, want)
 	}
 }
 
 func TestALieAboutAPlatformDoesNotKeepOutTheTruth(t *testing.T) {
 	c := newContacts()
-	v, liar, honest := someone(1), someone(2), someone(3)
-	c.heard(liar, []wire.Contact{says(v, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16)}, anybody)
-	c.heard(honest, []wire.Contact{says(v, 1000)}, anybody)
+	v, liar, other := someone(1), someone(2), someone(3)
+	c.heard(honest(liar), []wire.Contact{says(v, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16)}, anybody)
+	c.heard(honest(other), []wire.Contact{says(v, 1000)}, anybody)
 	for range 10 {
-		c.heard(liar, []wire.Contact{says(v, 1, 2, 3, 4, 5, 6)}, anybody)
+		c.heard(honest(liar), []wire.Contact{says(v, 1, 2, 3, 4, 5, 6)}, anybody)
 	}
-	got := c.of(v, false)
+	got := c.of(v, anyones)
 	if !slices.Contains(got, "1000") || len(got) > maxHearsay+1 {
 		t.Errorf("known: %v, want 1000 among at most %d", got, maxHearsay+1)
 	}
@@ -72,9 +77,9 @@ func TestOfManyTellersTheNewestAreHeard(t *testing.T) {
 	c := newContacts()
 	v := someone(1)
 	for i := range maxTellers + 1 {
-		c.heard(someone(100+i), []wire.Contact{says(v, 100+i)}, anybody)
+		c.heard(honest(someone(100+i)), []wire.Contact{says(v, 100+i)}, anybody)
 	}
-	if got, want := c.of(v, false), []string{"101", "102", "103", "104"}; !slices.Equal(got, want) {
+	if got, want := c.of(v, anyones), []string{"101", "102", "103", "104"}; !slices.Equal(got, want) {
 		t.Errorf("known: %v, want %v", got, want)
 	}
 }
@@ -86,22 +91,22 @@ func TestContactsAreBounded(t *testing.T) {
 	for i := range 2 * maxContacts {
 		crowd = append(crowd, says(someone(i), 1))
 	}
-	c.heard(liar, crowd, anybody)
-	if got := len(c.list(false)); got != maxContacts {
+	c.heard(honest(liar), crowd, anybody)
+	if got := len(c.list(anyones)); got != maxContacts {
 		t.Errorf("%d platforms, want %d", got, maxContacts)
 	}
 	late := someone(-2)
-	c.heard(late, []wire.Contact{says(late, 5)}, anybody)
-	if got := c.of(late, true); !slices.Equal(got, []string{"5"}) {
+	c.heard(honest(late), []wire.Contact{says(late, 5)}, anybody)
+	if got := c.of(late, theirOwn); !slices.Equal(got, []string{"5"}) {
 		t.Errorf("one who speaks for itself is known at %v, want a place among rumours", got)
 	}
-	if got := len(c.list(false)); got != maxContacts {
+	if got := len(c.list(anyones)); got != maxContacts {
 		t.Errorf("%d platforms, want %d", got, maxContacts)
 	}
 	for i := range 10 {
-		c.heard(someone(1000+i), []wire.Contact{says(late, 100+i, 200+i, 300+i, 400+i, 500+i)}, anybody)
+		c.heard(honest(someone(1000+i)), []wire.Contact{says(late, 100+i, 200+i, 300+i, 400+i, 500+i)}, anybody)
 	}
-	if got := len(c.of(late, false)); got > maxContactAddrs {
+	if got := len(c.of(late, anyones)); got > maxContactAddrs {
 		t.Errorf("%d addresses of one, want at most %d", got, maxContactAddrs)
 	}
 }
@@ -110,14 +115,14 @@ func TestOnlyWhoMattersIsRemembered(t *testing.T) {
 	c := newContacts()
 	v, stranger := someone(1), someone(2)
 	onlyV := func(id peer.ID) bool { return id == v }
-	c.heard(stranger, []wire.Contact{says(stranger, 1), says(v, 2)}, onlyV)
-	if c.of(stranger, false) != nil || c.of(v, false) == nil {
-		t.Errorf("known: %v, want the validator alone", c.list(false))
+	c.heard(honest(stranger), []wire.Contact{says(stranger, 1), says(v, 2)}, onlyV)
+	if c.of(stranger, anyones) != nil || c.of(v, anyones) == nil {
+		t.Errorf("known: %v, want the validator alone", c.list(anyones))
 	}
-	c.heard(stranger, []wire.Contact{says(stranger, 1)}, anybody)
-	c.forget(onlyV)
-	if c.of(stranger, false) != nil || c.of(v, false) == nil {
-		t.Errorf("after forget: %v, want the validator alone", c.list(false))
+	c.heard(honest(stranger), []wire.Contact{says(stranger, 1)}, anybody)
+	c.forget(time.Unix(2, 0), onlyV)
+	if c.of(stranger, anyones) != nil || c.of(v, anyones) == nil {
+		t.Errorf("after forget: %v, want the validator alone", c.list(anyones))
 	}
 }
 
@@ -133,5 +138,49 @@ func TestAddressesThatAreNoneAreLeftOut(t *testing.T) {
 	}
 	if want := []string{"/ip4/10.0.0.1/tcp/1", "/ip4/10.0.0.1/tcp/2"}; !slices.Equal(texts, want) {
 		t.Errorf("parseAddrs = %v, want %v", texts, want)
+	}
+}
+
+// However many strangers there are, and whatever they tell, what they have us
+// dial is bounded, and takes the place of nobody's word but theirs.
+func TestStrangersHaveUsDialABoundedNumberOfHosts(t *testing.T) {
+	c := newContacts()
+	v, validator := someone(1), someone(2)
+	c.heard(honest(validator), []wire.Contact{says(v, 7)}, anybody)
+	var told []string
+	for i := range 1000 {
+		c.heard(strange(someone(100+i), 1), []wire.Contact{says(v, 4*i+10, 4*i+11, 4*i+12, 4*i+13)}, anybody)
+		for _, port := range c.of(v, anyones) {
+			if !slices.Contains(told, port) {
+				told = append(told, port)
+			}
+		}
+	}
+	if len(told) > maxStrange+1 || !slices.Contains(c.of(v, anyones), "7") {
+		t.Errorf("%d addresses, at last %v; want at most %d, with 7", len(told), c.of(v, anyones), maxStrange+1)
+	}
+	if got := c.of(v, credible); !slices.Equal(got, []string{"7"}) {
+		t.Errorf("kept for the next start: %v, want 7", got)
+	}
+	for i := range maxTellers { // who may be believed takes their places
+		c.heard(honest(someone(10+i)), []wire.Contact{says(v, 1+i)}, anybody)
+	}
+	if got := c.of(v, anyones); !slices.Equal(got, c.of(v, credible)) || len(got) != maxTellers {
+		t.Errorf("known: %v, want what those say who may be believed", got)
+	}
+}
+
+func TestAStrangersWordIsForgotten(t *testing.T) {
+	c := newContacts()
+	v, stranger := someone(1), someone(2)
+	c.heard(strange(stranger, 1), []wire.Contact{says(v, 1)}, anybody)
+	c.heard(strange(stranger, 60), []wire.Contact{says(v, 1)}, anybody) // it is still here
+	c.forget(time.Unix(1, 0).Add(strangeAge+time.Second), anybody)
+	if got := c.of(v, anyones); len(got) != 1 {
+		t.Errorf("known: %v, want what a stranger goes on saying", got)
+	}
+	c.forget(time.Unix(60, 0).Add(strangeAge+time.Second), anybody)
+	if got := c.of(v, anyones); got != nil {
+		t.Errorf("known: %v, want nothing", got)
 	}
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/node/wire"
-	"github.com/sage-p2p/sage-p2p/p2p"
 )
 
 // errNotHere answers a question that this platform cannot answer now.
@@ -59,13 +58,17 @@ func (n *Node) announce(r *running) (wire.Reply, error) {
 	return wire.Reply{Data: raw}, err
 }
 
+// maxTold is how many bytes the answer to one question may have: an announcement,
+// or 128 contacts, or a block. Many are asked at once.
+const maxTold = 4 << 20
+
 // ask asks a peer one thing.
 func (n *Node) ask(ctx context.Context, to peer.ID, q wire.Question) (wire.Reply, error) {
 	raw, err := atp.Encode(&q)
 	if err != nil {
 		return wire.Reply{}, err
 	}
-	raw, err = n.host.Request(ctx, to, raw, p2p.MaxResponse)
+	raw, err = n.host.Request(ctx, to, raw, maxTold)
 	if err != nil {
 		return wire.Reply{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -11,7 +12,6 @@ import (
 	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/node/replica"
 	"github.com/sage-p2p/sage-p2p/node/wire"
-	"github.com/sage-p2p/sage-p2p/p2p"
 )
 
 // fetch implements carries. The replica bounds how many are under way.
@@ -27,14 +27,23 @@ func (w *wires) fetch(f replica.Fetch) {
 	})
 }
 
+// Bounds of one answer: whoever drips a larger one, or a slower one, is one of many
+// who may.
+const (
+	maxAnswer   = maxServed + 2<<20 // the last block of a range goes beyond maxServed
+	answerGrace = 20 * time.Second
+)
+
 // ask asks a peer and checks all signatures in its reply.
 func (w *wires) ask(ctx context.Context, f replica.Fetch) (replica.Fetched, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerGrace)
+	defer cancel()
 	q := question(f.Want)
 	raw, err := atp.Encode(&q)
 	if err != nil {
 		return replica.Fetched{}, err
 	}
-	raw, err = w.host.Request(ctx, f.Peer.ID, raw, p2p.MaxResponse)
+	raw, err = w.host.Request(ctx, f.Peer.ID, raw, maxAnswer)
 	if err != nil {
 		return replica.Fetched{}, err
 	}

@@ -10,12 +10,13 @@ import (
 	"github.com/sage-p2p/sage-p2p/chain"
 )
 
-// fetch is an unanswered request. There are at most maxRanges for ranges and
-// maxAlike for each candidate.
+// fetch is an unanswered request. At most maxRanges for ranges, and maxAlike for
+// each candidate, are waited for; besides, at most twice maxLate of each are late.
 type fetch struct {
 	Fetch
 	block cid.Cid    // the candidate that it is for; undefined for a range
 	since atp.Millis // when it went out
+	late  bool       // it counts against its peer
 }
 
 // young reports whether f need not be asked of another peer yet. One from the
@@ -25,7 +26,7 @@ func (f *fetch) young(now atp.Millis) bool { return f.since <= now && now < f.si
 // ask sends a request to a peer.
 func (r *Replica) ask(p *peer, w Want, block cid.Cid) {
 	r.lastID++
-	f := &fetch{Fetch{r.lastID, p.id, w}, block, r.now}
+	f := &fetch{Fetch: Fetch{r.lastID, p.id, w}, block: block, since: r.now}
 	r.fetches = append(r.fetches, f)
 	r.out.Fetch = append(r.out.Fetch, f.Fetch)
 }
@@ -40,14 +41,44 @@ func (r *Replica) asking(is func(*fetch) bool) (n int) {
 	return n
 }
 
+// reproach counts against each peer what it has not answered in time.
+func (r *Replica) reproach() {
+	for _, f := range r.fetches {
+		if f.late || f.young(r.now) {
+			continue
+		}
+		f.late = true
+		if p := r.peers.get(f.Peer); p != nil {
+			p.gave(false, r.now)
+		}
+	}
+}
+
+// roomFor reports whether p may be asked one thing more of a kind, of which at
+// most so many are waited for. One place is for the proven; and those who are late
+// keep out their like alone.
+func (r *Replica) roomFor(p *peer, most int, kind func(*fetch) bool) bool {
+	proven := func(f *fetch) bool {
+		p := r.peers.get(f.Peer)
+		return p != nil && r.trust(p) >= lapsed
+	}
+	mine := r.trust(p) >= lapsed
+	waits := func(f *fetch) bool { return kind(f) && f.young(r.now) }
+	switch {
+	case r.asking(waits) >= most:
+		return false
+	case !mine && r.asking(func(f *fetch) bool { return waits(f) && !proven(f) }) >= most-1:
+		return false
+	}
+	return r.asking(func(f *fetch) bool { return kind(f) && !f.young(r.now) && proven(f) == mine }) < maxLate
+}
+
 // fetchBody asks for what is missing of a block: the transactions, or all of it
 // if their addresses are not known, or if they may be in no mempool any more.
 // It asks at most maxAlike peers at once; the timer brings it back.
 func (r *Replica) fetchBody(c *candidate) {
 	r.lookAgain(patience)
-	if r.asking(func(f *fetch) bool { return f.block == c.id }) >= maxAlike {
-		return
-	}
+	r.reproach()
 	p := r.holder(c)
 	if p == nil {
 		return
@@ -72,7 +103,7 @@ func (r *Replica) holder(c *candidate) *peer {
 		} else {
 			p = r.peers[i-len(c.holders)]
 		}
-		if p == nil || p.resting(r.now) {
+		if p == nil || p.resting(r.now) || !r.roomFor(p, maxAlike, func(f *fetch) bool { return f.block == c.id }) {
 			continue
 		}
 		if r.asking(func(f *fetch) bool { return f.block == c.id && f.Peer == p.id }) == 0 {

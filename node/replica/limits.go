@@ -11,7 +11,9 @@ const (
 	MaxRange = 32
 
 	maxAhead      = 4 * MaxRange // blocks above the height in progress, waiting for their turn
-	maxRanges     = 3            // requests for ranges that are unanswered at once
+	maxRanges     = 3            // requests for ranges that are waited for at once
+	maxLate       = 6            // others that nobody waits for any more, of the proven and of the rest each
+	maxShirkers   = 128          // peers that did not serve, remembered when they have gone
 	maxCandidates = 8            // blocks of the height in progress that are held
 	maxJobs       = 64           // unanswered signature checks for one peer
 	maxAnswers    = 8            // certificates sent to one peer in one second
@@ -26,7 +28,7 @@ const patience = 1
 // Patience.
 const (
 	restAfterFailure = 1 * atp.Second  // for each failure in a row, before a peer is asked again
-	stalled          = 2 * atp.Second  // a range unanswered for so long is asked of another peer too
+	stalled          = 2 * atp.Second  // what is unanswered for so long is asked of another peer too
 	maxLead          = 2 * atp.Second  // a fresh block's time may be ahead of our clock
 	maxLag           = 10 * atp.Second // or behind it
 	dueGrace         = 2 * atp.Second  // non-leaders leave a deadline to the leader for so long

@@ -13,6 +13,7 @@ type peer struct {
 	claim bft.Height // the highest height it called final: a hint where to ask, never a goal
 	jobs  int        // unanswered signature checks of its messages, at most maxJobs
 
+	served   bool       // it has given what it was asked for since it came
 	failures atp.Span   // requests in a row that brought nothing
 	rests    atp.Millis // not asked for anything before this time
 
@@ -29,14 +30,46 @@ func (p *peer) claims(h bft.Height) { p.claim = max(p.claim, h) }
 // is no longer believed to.
 func (p *peer) gave(something bool, now atp.Millis) {
 	if something {
-		p.failures = 0
+		p.served, p.failures = true, 0
 		return
 	}
-	p.failures++
+	p.failures = min(p.failures+1, maxFailures)
 	p.rest(now, p.failures*restAfterFailure)
-	if p.failures >= maxFailures {
-		p.failures, p.claim = 0, 0
+	if p.failures == maxFailures {
+		p.claim = 0
 	}
+}
+
+// trust is how much is expected of a peer that is asked. Anybody can come with a
+// new key and claim any height: a validator, or one that has served, is asked
+// first, and has a place that no others take.
+type trust int
+
+const (
+	shirking trust = iota // did not serve what it was asked for last
+	untried               // nothing is known of it
+	lapsed                // a validator that did not serve last
+	proven                // a validator, or has served what it was asked for last
+)
+
+func (r *Replica) trust(p *peer) trust {
+	validator := r.set.Contains(p.id)
+	switch {
+	case p.failures == 0 && (validator || p.served):
+		return proven
+	case validator:
+		return lapsed
+	case p.failures == 0:
+		return untried
+	}
+	return shirking
+}
+
+// shirker is a peer that did not serve, and has gone: coming back makes nobody
+// fresh.
+type shirker struct {
+	id       bft.ID
+	failures atp.Span
 }
 
 // rest has p not asked for a while.
@@ -96,6 +129,21 @@ func (ps peers) claimed() (h bft.Height) {
 	return h
 }
 
+// believed returns the highest height that those say is final who are worth it: the
+// proven or, when none of them is connected, anyone.
+func (r *Replica) believed() (h bft.Height) {
+	known := false
+	for _, p := range r.peers {
+		if r.trust(p) >= lapsed {
+			known, h = true, max(h, p.claim)
+		}
+	}
+	if !known {
+		return r.peers.claimed()
+	}
+	return h
+}
+
 // connected greets a peer with our Status.
 func (r *Replica) connected(id bft.ID) error {
 	validator := r.set.Contains(id)
@@ -103,6 +151,11 @@ func (r *Replica) connected(id bft.ID) error {
 		return nil
 	}
 	r.peers.add(id)
+	if i := slices.IndexFunc(r.shirkers, func(s shirker) bool { return s.id == id }); i >= 0 {
+		p := r.peers.get(id)
+		p.failures = max(p.failures, r.shirkers[i].failures)
+		r.shirkers = slices.Delete(r.shirkers, i, i+1)
+	}
 	if validator {
 		r.patient()
 	}
@@ -117,6 +170,10 @@ func (r *Replica) connected(id bft.ID) error {
 // disconnected forgets a peer. A validator that is gone is not waited for when
 // it leads (L7).
 func (r *Replica) disconnected(id bft.ID) error {
+	if p := r.peers.get(id); p != nil && p.failures > 0 {
+		r.shirkers = append(r.shirkers, shirker{id, p.failures})
+		r.shirkers = r.shirkers[max(0, len(r.shirkers)-maxShirkers):]
+	}
 	r.peers.remove(id)
 	if !r.set.Contains(id) || slices.Contains(r.gone, id) {
 		return nil

@@ -7,7 +7,7 @@ type Progress struct {
 	Height  bft.Height // in progress
 	View    bft.View
 	Pending int        // transactions in the mempool
-	Claimed bft.Height // the highest that a connected peer calls final: its word only
+	Claimed bft.Height // the highest that a connected peer calls final: its word only; a validator's, if one is connected
 }
 
 // Behind reports whether somebody says to be further.
@@ -15,5 +15,5 @@ func (p Progress) Behind() bool { return p.Claimed >= p.Height }
 
 // Progress returns where r stands.
 func (r *Replica) Progress() Progress {
-	return Progress{Height: r.height(), View: r.core.View(), Pending: r.pool.Len(), Claimed: r.peers.claimed()}
+	return Progress{Height: r.height(), View: r.core.View(), Pending: r.pool.Len(), Claimed: r.believed()}
 }

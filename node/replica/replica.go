@@ -66,14 +66,15 @@ type Replica struct {
 	mute        bool       // AlarmRolled: nothing is signed any more
 	listening   listening  // since the start
 
-	peers   peers
-	gone    []bft.ID     // validators that the transport has lost, at most as many as there are
-	ahead   *bft.Ahead   // messages of the next height
-	newest  []bft.Signed // of each validator, what it said last; at most one each
-	heard   []bft.Signed // of this height: at most one for each validator and kind
-	active  bool         // the height's timers run: it is unfinished
-	ticking bool         // TimerStatus is armed
-	looking bool         // TimerFetch is armed
+	peers    peers
+	shirkers []shirker    // that have gone, at most maxShirkers
+	gone     []bft.ID     // validators that the transport has lost, at most as many as there are
+	ahead    *bft.Ahead   // messages of the next height
+	newest   []bft.Signed // of each validator, what it said last; at most one each
+	heard    []bft.Signed // of this height: at most one for each validator and kind
+	active   bool         // the height's timers run: it is unfinished
+	ticking  bool         // TimerStatus is armed
+	looking  bool         // TimerFetch is armed
 
 	blocks   []*candidate // of this height, at most maxCandidates
 	checking bft.Check    // unanswered if its block is defined

@@ -28,6 +28,7 @@ type fed struct {
 	members []*member
 	mail    []func()
 	cut     func(from, to int, m bft.Message) bool // true: does not arrive
+	silent  func(i int) bool                       // true: answers no request
 }
 
 // member is one platform: a driver with its store.
@@ -193,7 +194,9 @@ func (m *member) take(in replica.Input) {
 		}
 		for _, q := range out.Fetch {
 			m.fetches = append(m.fetches, q)
-			m.f.mail = append(m.f.mail, func() { m.f.find(q.Peer).serve(m, q) })
+			if to := m.f.find(q.Peer); m.f.silent == nil || !m.f.silent(to.index) {
+				m.f.mail = append(m.f.mail, func() { to.serve(m, q) })
+			}
 		}
 		for _, g := range out.Gossip {
 			m.spread(g)

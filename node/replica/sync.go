@@ -106,8 +106,8 @@ func (r *Replica) judgeNext() error {
 // askRanges asks for final blocks from the height in progress on, each range of
 // another peer, so that one that stalls delays us no longer than stalled.
 func (r *Replica) askRanges() {
-	isRange := func(f *fetch) bool { return !f.Want.Range.IsZero() }
-	for r.asking(isRange) < maxRanges {
+	r.reproach()
+	for {
 		from, limit := r.firstGap(), r.height()+maxAhead
 		p := r.source(from)
 		if from >= limit || p == nil {
@@ -129,19 +129,25 @@ func (r *Replica) firstGap() bft.Height {
 	return h
 }
 
-// source chooses a peer that says it has the block of height h, in turn.
-func (r *Replica) source(h bft.Height) *peer {
-	for range r.peers {
-		r.turn++
-		p := r.peers[r.turn%len(r.peers)]
-		if p.claim < h || p.resting(r.now) {
-			continue
-		}
-		if r.asking(func(f *fetch) bool { return f.Peer == p.id && !f.Want.Range.IsZero() }) == 0 {
-			return p
+// source chooses a peer that says it has the block of height h: of those trusted
+// most, each in turn.
+func (r *Replica) source(h bft.Height) (best *peer) {
+	isRange := func(f *fetch) bool { return !f.Want.Range.IsZero() }
+	chosen := 0
+	for i := range r.peers {
+		n := (r.turn + 1 + i) % len(r.peers)
+		p := r.peers[n]
+		switch {
+		case p.claim < h, p.resting(r.now), best != nil && r.trust(best) >= r.trust(p):
+		case r.asking(func(f *fetch) bool { return isRange(f) && f.Peer == p.id }) > 0:
+		case r.roomFor(p, maxRanges, isRange):
+			best, chosen = p, n
 		}
 	}
-	return nil
+	if best != nil {
+		r.turn = chosen
+	}
+	return best
 }
 
 // gotRange takes the answer for a range of final blocks.

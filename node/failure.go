@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/chain"
@@ -33,4 +34,10 @@ func ours(err error) error {
 // damaged reports an error after which the store must be looked at.
 func damaged(err error) bool {
 	return errors.Is(err, store.ErrCorrupt) || errors.Is(err, chain.ErrStorage)
+}
+
+// silenced says what to do about a key that signs nothing any more.
+func (n *Node) silenced(why string) string {
+	return fmt.Sprintf("%s. To vote again: stop any other process that has this key, put back the newest %s, then remove %s and start again; or begin as a new platform in another --home",
+		why, filepath.Join(n.cfg.Home, signer.RecordFile), filepath.Join(n.cfg.Home, signer.SilenceFile))
 }

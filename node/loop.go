@@ -35,6 +35,7 @@ type signs interface {
 	ID() bft.ID
 	Sign(...bft.Unsigned) ([]bft.Signature, error)
 	Finalize(bft.Height, cid.Cid)
+	Silence(why string) error
 }
 
 // stores makes blocks durable (chain/store).
@@ -144,6 +145,11 @@ func each[T any](list []T, do func(T)) {
 
 // persist returns when all of p is on disk.
 func (l *loop) persist(p replica.Persist) error {
+	if p.Mute != "" {
+		if err := l.signer.Silence(p.Mute); err != nil {
+			return err
+		}
+	}
 	if len(p.Local) > 0 {
 		if err := l.store.PutLocal(p.Local...); err != nil {
 			return err

@@ -41,6 +41,7 @@ func (e *effects) Sign(list ...bft.Unsigned) ([]bft.Signature, error) {
 	return all, nil
 }
 
+func (e *effects) Silence(string) error               { return e.note("silence") }
 func (e *effects) Finalize(bft.Height, cid.Cid)       { e.note("finalize") }
 func (e *effects) PutLocal(...chain.VerifiedTx) error { return e.note("local") }
 func (e *effects) PutBody(...chain.Block) error       { return e.note("body") }
@@ -64,7 +65,7 @@ func everything() replica.Output {
 	vote := bft.Unsigned{Statement: bft.Statement{Kind: bft.KindPrepare, Height: 2, Block: someDagCID("block"), HighView: bft.NoView}}
 	final := &replica.Final{Cert: bft.CommitCert{Height: 1}}
 	return replica.Output{
-		Persist: replica.Persist{Local: make([]chain.VerifiedTx, 1), Bodies: make([]chain.Block, 1), Final: final},
+		Persist: replica.Persist{Local: make([]chain.VerifiedTx, 1), Bodies: make([]chain.Block, 1), Final: final, Mute: "why"},
 		Sign:    []bft.Unsigned{vote},
 		Send:    make([]replica.Envelope, 2), Verify: make([]replica.Job, 1),
 		Timers: []replica.Timer{{Kind: replica.TimerView, Height: 2}},
@@ -81,7 +82,7 @@ func TestTheLoopCarriesOutAnOutputInItsOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"local", "body", "commit", "sign", "send", "send", "verify", "fetch", "answer", "gossip", "publish"}
+	want := []string{"silence", "local", "body", "commit", "sign", "send", "send", "verify", "fetch", "answer", "gossip", "publish"}
 	if !slices.Equal(e.done, want) {
 		t.Errorf("done: %v, want %v", e.done, want)
 	}
@@ -103,6 +104,7 @@ func TestNothingIsSaidAfterAFailureOfOurOwn(t *testing.T) {
 		err  error
 		last string
 	}{
+		{"silence", signer.ErrFailed, "silence"},
 		{"local", store.ErrFailed, "local"},
 		{"body", store.ErrNoSpace, "body"},
 		{"commit", store.ErrCorrupt, "commit"},

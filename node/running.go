@@ -87,6 +87,10 @@ func (n *Node) start(ctx context.Context, g chain.Genesis) (*running, error) {
 		return nil, err
 	}
 	r.wallet.resume(locals)
+	if why := n.signer.Silenced(); why != "" {
+		n.log.Error("this platform does not vote", "why", n.silenced(why))
+		n.hub.alarm(n.silenced(why))
+	}
 	r.worker, err = newWorker(n, r)
 	return r, err
 }
@@ -97,7 +101,9 @@ func (n *Node) wire(r *running, state chain.State, below bft.ValidatorSet) error
 	if n.cfg.Observer {
 		self = bft.ID{} // nobody, who is in no set
 	}
-	machine, err := replica.New(replica.Config{Self: self, Record: n.signer.Record(), State: state, Below: below}, n.store, n.signer)
+	machine, err := replica.New(replica.Config{
+		Self: self, Record: n.signer.Record(), State: state, Below: below, Mute: n.signer.Silenced() != "",
+	}, n.store, n.signer)
 	if err != nil {
 		return ours(err)
 	}
@@ -229,6 +235,9 @@ func (n *Node) publish(r *running, p replica.Publish) {
 		n.host.Blame(f.Peer.ID, f.Err.Error())
 	}
 	for _, a := range p.Alarms {
+		if a.Kind == replica.AlarmRolled {
+			a.Text = n.silenced(a.Text)
+		}
 		n.log.Warn("alarm", "text", a.Text)
 		n.hub.alarm(a.Text)
 	}

@@ -23,7 +23,7 @@ func enough(set bft.ValidatorSet) int { return set.Len() - set.Quorum() + set.F(
 
 // listen begins it, unless nobody else votes, who could know better.
 func (r *Replica) listen() {
-	r.listening.on = r.set.Contains(r.self) && len(r.others) > 0
+	r.listening.on = r.set.Contains(r.self) && len(r.others) > 0 && !r.mute
 }
 
 // patient gives the others two timeouts from when the first of them is

@@ -39,6 +39,7 @@ type Persist struct {
 	Local  []chain.VerifiedTx // journal of locally submitted transactions
 	Bodies []chain.Block      // blocks that we are about to propose or vote for
 	Final  *Final             // at most one height in each Output
+	Mute   string             // unless empty, why nothing may be signed any more, through any restart
 }
 
 // Final is a decided height: to be stored in the order of reliability.md, noted

@@ -41,6 +41,7 @@ type Config struct {
 	State  chain.State // after the store's head, read from the store
 	// Below is the set that agreed on the head; the zero set at the genesis.
 	Below bft.ValidatorSet
+	Mute  bool // Persist.Mute was once asked for: nothing is signed
 }
 
 // Replica is one platform's part in the chain. It is not for concurrent use.
@@ -97,7 +98,7 @@ type previous struct {
 // New returns a replica at the head of its store. Its first input is [Start].
 func New(cfg Config, store Chain, prover Prover) (*Replica, error) {
 	r := &Replica{
-		self: cfg.Self, store: store, prover: prover, record: cfg.Record,
+		self: cfg.Self, store: store, prover: prover, record: cfg.Record, mute: cfg.Mute,
 		state: cfg.State, pool: mempool.New(cfg.State),
 		below: previous{set: cfg.Below},
 	}

@@ -38,6 +38,7 @@ type member struct {
 	id      bft.ID
 	replica *replica.Replica // nil: it is off
 	record  bft.Record
+	mute    string // as the disk has it
 
 	saved   map[cid.Cid][]byte
 	bodies  map[cid.Cid]chain.Block
@@ -148,7 +149,7 @@ func (f *fed) off(i int) {
 
 func (m *member) boot() {
 	m.f.t.Helper()
-	cfg := replica.Config{Self: m.id, Record: m.record, State: m.f.genesis}
+	cfg := replica.Config{Self: m.id, Record: m.record, State: m.f.genesis, Mute: m.mute != ""}
 	if n := len(m.finals); n > 0 {
 		head := m.finals[n-1].Block.Header
 		tip, err := head.Tip()
@@ -209,6 +210,7 @@ func (m *member) take(in replica.Input) {
 
 func (m *member) persist(p replica.Persist) {
 	m.local = append(m.local, p.Local...)
+	m.mute += p.Mute
 	for _, b := range p.Bodies {
 		id, err := b.Header.ID()
 		if err != nil {

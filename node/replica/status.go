@@ -62,8 +62,9 @@ func (r *Replica) rolledBack(s bft.Signed) {
 		return
 	}
 	r.mute, r.listening = true, listening{}
-	r.alarm(Alarm{AlarmRolled, fmt.Sprintf("a peer holds our %v of height %d, view %d, which our record does not know: "+
-		"the disk was restored, or the key is in use elsewhere. Nothing is signed any more", s.Kind, s.Height, s.View)})
+	r.out.Persist.Mute = fmt.Sprintf("a peer holds our %v of height %d, view %d, which our record does not know: "+
+		"the disk was restored, or the key is in use elsewhere. Nothing is signed any more", s.Kind, s.Height, s.View)
+	r.alarm(Alarm{AlarmRolled, r.out.Persist.Mute})
 }
 
 func (r *Replica) alarm(a Alarm) { r.out.Publish.Alarms = append(r.out.Publish.Alarms, a) }

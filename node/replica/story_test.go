@@ -273,6 +273,17 @@ func TestARestoredDiskImageIsFoundOutBeforeTheFirstSignature(t *testing.T) {
 	if m.record.Height != old.Height {
 		t.Errorf("it signed at height %d", m.record.Height)
 	}
+	f.off(3) // nor does it after a restart, though nobody tells it any more
+	f.cut = func(_, to int, msg bft.Message) bool {
+		return to == 3 && msg != nil && msg.Position().Kind == bft.KindStatus
+	}
+	f.on(3)
+	f.quiet()
+	f.submit(0, f.pay(0, 2))
+	f.settle(3)
+	if m.record.Height != old.Height {
+		t.Errorf("after a restart it signed at height %d", m.record.Height)
+	}
 }
 
 // A leader restarts that had proposed another's block on a TC that named it, and

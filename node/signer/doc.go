@@ -21,6 +21,8 @@
 //	    failed sync may have lost what was written, and a second one would lie.
 //	K5  without a whole record of this key and this chain nothing is signed.
 //	K6  one process holds a key at a time.
+//	K7  once a peer has shown a statement of ours that the record does not know,
+//	    nothing is signed, through any restart, until the operator has acted.
 //
 // K1 and K2 give: whenever power goes, the record found afterwards holds every
 // signature that was handed out. K3 and K5 give A6 on one machine; K6 keeps it

@@ -152,8 +152,11 @@ func (h *files) load(key ed25519.PrivateKey) (*Signer, error) {
 
 // ready gives a signer what only a home has.
 func (h *files) ready(s *Signer, key ed25519.PrivateKey) (_ *Signer, err error) {
+	if s.silenced, err = readSilence(h.home); err != nil {
+		return nil, err
+	}
 	s.host, err = newHostKey(key)
-	s.release = h.close
+	s.home, s.release = h.home, h.close
 	return s, err
 }
 

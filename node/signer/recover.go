@@ -64,7 +64,10 @@ func Recover(home string, w Watermark) (err error) {
 	if err != nil {
 		return err
 	}
-	return h.replace(key, f, w)
+	if err := h.replace(key, f, w); err != nil {
+		return err
+	}
+	return removeSilence(home) // the watermark is above whatever was shown: the operator's word
 }
 
 // replace writes the recovered record over whatever the file holds.

@@ -26,13 +26,15 @@ type Key interface {
 type Signer struct {
 	key     Key
 	host    crypto.PrivKey // nil without a home
+	home    string         // empty without one
 	release func() error
 
-	mu      sync.Mutex // guards the fields below; held while the record is written
-	slots   *slots
-	genesis bft.GenesisHash // zero until Bind
-	record  bft.Record      // as in the file, but for a newer final height
-	failed  error           // K4: the first failure
+	mu       sync.Mutex // guards the fields below; held while the record is written
+	slots    *slots
+	genesis  bft.GenesisHash // zero until Bind
+	record   bft.Record      // as in the file, but for a newer final height
+	failed   error           // K4: the first failure
+	silenced string          // K7: why nothing is signed, unless empty
 }
 
 // Format makes the record of a key that has never signed, in an empty file of
@@ -154,8 +156,11 @@ func (s *Signer) Sign(statements ...bft.Unsigned) ([]bft.Signature, error) {
 	if s.failed != nil {
 		return nil, s.failed
 	}
-	if s.genesis == (bft.GenesisHash{}) {
+	switch {
+	case s.genesis == (bft.GenesisHash{}):
 		return nil, fmt.Errorf("%w: the record is not tied to a chain yet", ErrRefused)
+	case s.silenced != "":
+		return nil, fmt.Errorf("%w: the key is silenced: %s", ErrRefused, s.silenced)
 	}
 	next, fresh := s.record, false
 	signatures := make([]bft.Signature, 0, len(statements))

@@ -20,6 +20,11 @@
 //	    ready is work: a block can hold at least one of it.
 //	M5  keys cost nothing. One of which the state knows nothing holds its next
 //	    transaction alone, and all such together a quarter of the pool.
+//	M6  what is held counts beside what is paid, as nobody can make it: of a
+//	    sender that holds one part in 2,048 of all that accounts hold, the
+//	    next transaction, if it takes a 512th of a block at most, makes room
+//	    for nobody, and a quarter of each block goes to such, those first
+//	    that were not in a block for longest. So it is in one of the next 16 blocks, whatever others pay.
 //
 // Other than the design has it, pay is for the share of a block and not for
 // bytes: where operations are scarce, few bytes fill a block with them.
@@ -51,6 +56,12 @@ const (
 	MaxWait = 3_600 * atp.Second
 	// strangersPart is the part of a pool that is for strangers: a quarter.
 	strangersPart = 4
+	// holders is how many may hold enough to be a holder, modest the part of a
+	// block that a transaction of theirs may take at most, and holdersPart the
+	// part of pool and block that is for them (M6).
+	holders     = 2_048
+	modest      = 512
+	holdersPart = 4
 )
 
 // Why a pool does not take a transaction. A transaction that no correct
@@ -93,6 +104,7 @@ type entry struct {
 	fee     atp.Amount
 	size    int
 	share   uint64 // see share
+	modest  bool   // M6
 	expires atp.Millis
 	leaves  atp.Millis // at the latest
 	arrival uint64
@@ -106,6 +118,9 @@ type entry struct {
 func share(l chain.Limits, bytes, ops uint64) uint64 {
 	return max(bytes*l.Ops*l.Txs, ops*l.BodyBytes*l.Txs, l.BodyBytes*l.Ops)
 }
+
+// whole is the share of all of a block.
+func whole(l chain.Limits) uint64 { return l.BodyBytes * l.Ops * l.Txs }
 
 // comparePay compares what two pay for the same share of a block, exactly.
 func comparePay(a, b *entry) int {
@@ -198,10 +213,18 @@ func (p *Pool) newEntry(v chain.VerifiedTx, now atp.Millis) (*entry, error) {
 		return nil, fmt.Errorf("%w: expired at %d, now %d", ErrStale, tx.Expires, came)
 	}
 	p.arrivals++
+	part := share(params.Limits, uint64(size), uint64(len(tx.Ops)))
 	return &entry{
-		tx: v, nonce: tx.Nonce, fee: tx.Fee, size: size, share: share(params.Limits, uint64(size), uint64(len(tx.Ops))),
+		tx: v, nonce: tx.Nonce, fee: tx.Fee, size: size, share: part,
+		modest:  part <= whole(params.Limits)/modest && size <= p.maxBytes/holdersPart/holders,
 		expires: tx.Expires, leaves: came.Add(MaxWait), arrival: p.arrivals,
 	}, nil
+}
+
+// holds reports whether funds make a holder (M6): at most so many can be one, as
+// all accounts together hold no more than all.
+func (p *Pool) holds(funds atp.Amount) bool {
+	return funds > p.state.Totals().Available/holders
 }
 
 // queueOf returns a sender's queue as of the state, a new one that is not in
@@ -215,7 +238,7 @@ func (p *Pool) queueOf(id atp.ID) (*queue, error) {
 	if q == nil {
 		q = &queue{id: id}
 	}
-	q.next, q.funds, q.stranger = a.Nonce, a.Available, a == (atp.Account{})
+	q.next, q.funds, q.stranger, q.holder = a.Nonce, a.Available, a == (atp.Account{}), p.holds(a.Available)
 	return q, nil
 }
 
@@ -223,6 +246,9 @@ func (p *Pool) queueOf(id atp.ID) (*queue, error) {
 func (p *Pool) insert(q *queue, e, old *entry) {
 	if old != nil {
 		p.remove(q, old)
+	}
+	if old == nil && e.nonce == q.next {
+		q.turn = e.arrival
 	}
 	q.put(e)
 	p.byID[e.tx.ID()], p.byForm[e.tx.Address()] = e, e
@@ -268,7 +294,7 @@ type eviction struct {
 func (p *Pool) shrink() (out []eviction) {
 	for p.bytes > p.maxBytes || len(p.byID) > MaxTxs {
 		q := p.worst[0]
-		for victim := q.victim; ; {
+		for victim := q.loses(); ; {
 			last := q.last()
 			p.remove(q, last)
 			out = append(out, eviction{q, last})
@@ -299,18 +325,22 @@ func (p *Pool) Advance(state chain.State, txs []chain.VerifiedTx) error {
 	p.state = state
 	for _, tx := range txs {
 		// Only a sender's own transactions move its nonce or take from it.
-		if p.senders[tx.Tx().From] == nil {
+		q := p.senders[tx.Tx().From]
+		if q == nil {
 			continue
 		}
 		if _, err := p.queueOf(tx.Tx().From); err != nil {
 			return err
 		}
+		p.arrivals++
+		q.turn = p.arrivals // behind all who wait
 	}
 	for _, q := range p.senders { // each is judged by itself
 		for _, e := range q.done(state.Tip().Time) {
 			p.remove(q, e)
 		}
 		if len(q.entries) > 0 { // its nonce may have moved, and closed a gap
+			q.holder = p.holds(q.funds)
 			q.findVictim()
 			heap.Fix(&p.worst, q.place)
 		}

@@ -14,6 +14,8 @@ type queue struct {
 	next     uint64     // the state's nonce
 	funds    atp.Amount // what the state has available for fees
 	stranger bool       // the state has no account of it
+	holder   bool       // M6
+	turn     uint64     // when its next transaction became that: the order of holders
 	entries  []*entry   // at most MaxAhead
 	share    uint64     // of a block, that they would take together
 	victim   *entry     // leaves first (M2), and what stands behind it; nil if there is none
@@ -91,12 +93,32 @@ func (q *queue) connected() int {
 	return len(q.entries)
 }
 
-// findVictim chooses, of what stands behind a gap or else of all, the one that
-// pays the least, of several the last. The pool's heap must be told.
+// guarded returns the entry that makes room for nobody, if there is one (M6).
+func (q *queue) guarded() *entry {
+	if q.holder && len(q.entries) > 0 && q.entries[0].nonce == q.next && q.entries[0].modest {
+		return q.entries[0]
+	}
+	return nil
+}
+
+// loses returns the victim or, when all that wait are guarded, the last all the
+// same: that cannot be while M6 holds.
+func (q *queue) loses() *entry {
+	if q.victim == nil {
+		return q.last()
+	}
+	return q.victim
+}
+
+// findVictim chooses, of what stands behind a gap or else of all but what is
+// guarded, the one that pays the least, of several the last. The pool's heap must
+// be told.
 func (q *queue) findVictim() {
 	among, n := q.entries, q.connected()
 	if q.gap = n < len(among); q.gap {
 		among = among[n:]
+	} else if q.guarded() != nil {
+		among = among[1:]
 	}
 	q.victim = nil
 	for _, e := range slices.Backward(among) {
@@ -141,8 +163,13 @@ func (w worst) Len() int { return len(w) }
 
 func (w worst) Less(i, j int) bool {
 	a, b := w[i], w[j]
-	if a.gap != b.gap {
+	switch {
+	case a.gap != b.gap:
 		return a.gap
+	case a.victim == nil && b.victim == nil:
+		return a.last().arrival > b.last().arrival
+	case a.victim == nil || b.victim == nil:
+		return b.victim == nil
 	}
 	return cmp.Or(
 		comparePay(a.victim, b.victim),

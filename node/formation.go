@@ -159,6 +159,7 @@ func (n *Node) found(ctx context.Context, expect int) (chain.Genesis, error) {
 	if err != nil {
 		return chain.Genesis{}, err
 	}
+	f.where = n.farEnd
 	for {
 		n.founding.Store(f.shown())
 		g, waiting, err := f.hear(n.announcements(ctx, expect))
@@ -182,7 +183,7 @@ func (n *Node) announcements(ctx context.Context, expect int) map[atp.ID]wire.An
 	if expect == 1 {
 		return heard
 	}
-	n.askAll(ctx, wire.Question{Founding: true}, everybody, func(id atp.ID, reply wire.Reply) bool {
+	n.askAll(ctx, wire.Question{Founding: true}, n.mayFound(expect), func(id atp.ID, reply wire.Reply) bool {
 		a, err := wire.DecodeAnnouncement(reply.Data)
 		if err != nil {
 			n.host.Blame(id.ID, err.Error())
@@ -197,6 +198,32 @@ func (n *Node) announcements(ctx context.Context, expect int) map[atp.ID]wire.An
 }
 
 func everybody(atp.ID) bool { return true }
+
+// mayFound returns whose wish to found counts: anybody's, unless the operator has
+// named all the others. Then no stranger can be too many, or a founder.
+func (n *Node) mayFound(expect int) func(atp.ID) bool {
+	named := map[peer.ID]bool{}
+	list, err := n.cfg.bootstrap()
+	for _, b := range list {
+		if b.ID != n.id().ID {
+			named[b.ID] = true
+		}
+	}
+	if err != nil || len(named) < expect-1 {
+		return everybody
+	}
+	return func(id atp.ID) bool { return named[id.ID] }
+}
+
+// farEnd is where a connected platform is, or empty.
+func (n *Node) farEnd(id atp.ID) string {
+	for _, p := range n.host.Peers() {
+		if p.ID == id.ID && len(p.Addrs) > 0 {
+			return p.Addrs[0].String()
+		}
+	}
+	return ""
+}
 
 // askAll asks every connected platform that counts the same, and calls hear, on
 // several goroutines, for those that answer in time. It returns when all have,

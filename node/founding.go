@@ -32,6 +32,9 @@ const (
 // beginAgain is the way out of a founding that cannot succeed.
 const beginAgain = "to begin again, stop all founders and remove " + foundingFile + " from their homes"
 
+// nobodyElse is the way out when a stranger wants to found too: anybody may say so.
+const nobodyElse = "if it is none of yours, start each founder with --bootstrap for every other one: then nobody else counts"
+
 // founding makes one genesis with all the platforms that want to found it. All
 // compute the same draft from the same announcements, so that there is no
 // leader whose absence could spoil it. A platform signs
@@ -45,7 +48,8 @@ type founding struct {
 	self    atp.ID
 	params  chain.Params
 	say     wire.Announcement
-	draft   chain.Genesis // once we have signed it, with the signatures heard so far
+	draft   chain.Genesis       // once we have signed it, with the signatures heard so far
+	where   func(atp.ID) string // a founder's address, for people
 	sign    func(message []byte) (bft.Signature, error)
 }
 
@@ -62,7 +66,7 @@ func newFounding(cfg Config, self atp.ID, params chain.Params, now atp.Millis, s
 		return nil, err
 	}
 	f := &founding{
-		home: cfg.Home, network: cfg.Network, self: self, params: params, sign: sign,
+		home: cfg.Home, network: cfg.Network, self: self, params: params, sign: sign, where: func(atp.ID) string { return "" },
 		say: wire.Announcement{Name: cfg.Name, Time: now, Expect: uint64(cfg.Expect), Params: hash},
 	}
 	raw, err := os.ReadFile(filepath.Join(cfg.Home, foundingFile))
@@ -208,26 +212,36 @@ func (f *founding) agree(heard map[atp.ID]wire.Announcement) (waiting string, er
 
 // missing says who or what is missing before a draft can be computed.
 func (f *founding) missing(heard map[atp.ID]wire.Announcement) string {
-	named := map[string]bool{f.say.Name: true}
+	named, culprits := map[string]bool{f.say.Name: true}, []string(nil)
 	for _, id := range sortedIDs(heard) {
 		a := heard[id]
 		switch {
 		case a.Expect != f.say.Expect:
-			return fmt.Sprintf("%s, which expects %d platforms, and this one %d: start all with the same --expect", a.Name, a.Expect, f.say.Expect)
+			return fmt.Sprintf("%s, which expects %d platforms, and this one %d: start all with the same --expect; %s", f.who(id, a), a.Expect, f.say.Expect, nobodyElse)
 		case a.Params != f.say.Params:
-			return fmt.Sprintf("%s, which wants other genesis parameters: start all with the same --params file", a.Name)
+			return fmt.Sprintf("%s, which wants other genesis parameters: start all with the same --params file; %s", f.who(id, a), nobodyElse)
 		case named[a.Name]:
-			return fmt.Sprintf("another name of one of two founders named %s: start it with another --name", a.Name)
+			return fmt.Sprintf("another name of one of two founders of one name, such as %s: start it with another --name; %s", f.who(id, a), nobodyElse)
 		}
 		named[a.Name] = true
+		culprits = append(culprits, f.who(id, a))
 	}
 	switch have := uint64(len(heard) + 1); {
 	case have < f.say.Expect:
 		return fmt.Sprintf("%d of %d founders", f.say.Expect-have, f.say.Expect)
 	case have > f.say.Expect:
-		return fmt.Sprintf("fewer founders: %d are here and %d were expected; stop those that are too many", have, f.say.Expect)
+		return fmt.Sprintf("fewer founders: %d are here and %d were expected: stop those that are too many of %s; %s",
+			have, f.say.Expect, strings.Join(culprits, ", "), nobodyElse)
 	}
 	return ""
+}
+
+// who names a founder so that it can be found.
+func (f *founding) who(id atp.ID, a wire.Announcement) string {
+	if where := f.where(id); where != "" {
+		return fmt.Sprintf("%s (%s, at %s)", a.Name, id, where)
+	}
+	return fmt.Sprintf("%s (%s)", a.Name, id)
 }
 
 // compute returns the genesis that all founders compute. Its time is the lower

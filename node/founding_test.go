@@ -216,7 +216,7 @@ func TestFoundingSaysWhatItWaitsFor(t *testing.T) {
 		want  string
 	}{
 		{"too few", func(*room) map[atp.ID]wire.Announcement { return nil }, "1 of 2 founders"},
-		{"another number", other(func(a *wire.Announcement) { a.Expect = 3 }), "node-1, which expects 3 platforms, and this one 2"},
+		{"another number", other(func(a *wire.Announcement) { a.Expect = 3 }), "which expects 3 platforms, and this one 2"},
 		{"other parameters", other(func(a *wire.Announcement) { a.Params[0]++ }), "the same --params"},
 		{"one name twice", other(func(a *wire.Announcement) { a.Name = "node-0" }), "start it with another --name"},
 		{"does not hear us", other(func(*wire.Announcement) {}), "node-1 to hear of all founders"},

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -200,16 +202,43 @@ func TestOneFounderTooManyIsSaidAndWaitedOut(t *testing.T) {
 	first := up(t, "node-0", func(c *node.Config) { c.Expect = 2 })
 	where := first.wait(t, "listening", listening).Listen
 	hold := up(t, "too-many", func(c *node.Config) { c.Expect, c.Bootstrap = 3, where })
+	hold.wait(t, "listening", listening)
 	first.wait(t, "in disagreement", func(s view.Status) bool {
-		return strings.Contains(s.Waiting, "too-many, which expects 3 platforms, and this one 2")
+		return strings.HasPrefix(s.Waiting, fmt.Sprintf("too-many (%s, at /ip4/127.0.0.1/tcp/", hold.id(t))) &&
+			strings.Contains(s.Waiting, "which expects 3 platforms, and this one 2")
 	})
 	second := up(t, "node-1", func(c *node.Config) { c.Expect, c.Bootstrap = 2, where })
-	second.wait(t, "in disagreement", func(s view.Status) bool { return strings.Contains(s.Waiting, "too-many") })
+	second.wait(t, "waiting for the first", func(s view.Status) bool { return strings.Contains(s.Waiting, "node-0 to hear of all founders") })
 	hold.end(t)
 	for _, p := range []*platform{first, second} {
 		p.wait(t, "in a federation", func(s view.Status) bool { return s.Genesis != "" })
 	}
 	agree(t, first, second)
+}
+
+// A stranger who wants to found too holds up nobody once each founder is told who
+// all the others are, as the message has it.
+func TestFoundersWhoNameEachOtherCountNobodyElse(t *testing.T) {
+	t.Parallel()
+	all := []*platform{up(t, "node-0", func(c *node.Config) { c.Expect = 3 })}
+	where := []string{all[0].wait(t, "listening", listening).Listen[0]}
+	up(t, "stranger", func(c *node.Config) { c.Expect, c.Bootstrap = 5, where })
+	all[0].wait(t, "in disagreement", func(s view.Status) bool { return strings.Contains(s.Waiting, "stranger (") })
+	for _, name := range []string{"node-1", "node-2"} {
+		p := up(t, name, func(c *node.Config) { c.Expect, c.Bootstrap = 3, where[:1] })
+		all, where = append(all, p), append(where, p.wait(t, "listening", listening).Listen[0])
+	}
+	all[0].wait(t, "in disagreement", func(s view.Status) bool {
+		return strings.Contains(s.Waiting, "stranger (") && strings.Contains(s.Waiting, "--bootstrap for every other one")
+	})
+	for i, p := range all {
+		p.end(t)
+		p.cfg.Bootstrap = slices.Delete(slices.Clone(where), i, i+1)
+		all[i] = p.again(t)
+	}
+	for _, p := range all {
+		p.wait(t, "in a federation of three", func(s view.Status) bool { return s.Validators == 3 })
+	}
 }
 
 func TestAStoreThatEndsTheProcessIsSetAside(t *testing.T) {

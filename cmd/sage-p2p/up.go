@@ -33,7 +33,7 @@ func (p program) up() *cli.Command {
 			&cli.StringFlag{Name: "network", Usage: "`NAME` of the federation", Value: d.Network, EnvVars: []string{"SAGE_NETWORK"}},
 			&cli.StringSliceFlag{Name: "listen", Usage: "multiaddress `ADDR`; may be repeated", Value: cli.NewStringSlice(d.Listen...), EnvVars: []string{"SAGE_LISTEN"}},
 			&cli.StringFlag{Name: "api-addr", Usage: "`HOST:PORT` of the API; port 0: any free one", Value: d.APIAddr, EnvVars: []string{"SAGE_API_ADDR"}},
-			&cli.IntFlag{Name: "expect", Usage: "found a federation of `N` platforms, all of which sign its genesis"},
+			&cli.IntFlag{Name: "expect", Usage: "found a federation of `N` platforms, all of which sign its genesis; with --bootstrap for the N-1 others, nobody else counts"},
 			&cli.StringSliceFlag{Name: "bootstrap", Usage: "`ADDR` of a platform to connect to; may be repeated", EnvVars: []string{"SAGE_BOOTSTRAP"}},
 			&cli.StringFlag{Name: "genesis", Usage: "`FILE` of the federation to take part in"},
 			&cli.StringFlag{Name: "params", Usage: "`FILE` with parameters of a genesis to found"},

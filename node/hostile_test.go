@@ -25,34 +25,53 @@ type enemy struct {
 	mu    sync.Mutex
 	up    map[peer.ID]bool    // guarded by mu
 	heads map[bft.Height]bool // guarded by mu: that it was told of
+	meet  func(peer.ID)       // called for each that comes up
 }
 
 // against starts an enemy that is connected with all.
 func against(t *testing.T, all []*platform) *enemy {
 	t.Helper()
-	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var bootstrap []peer.AddrInfo
+	e := &enemy{}
+	e.run(t, all[0].Host().Genesis(), infos(t, all))
+	all[0].wait(t, "connected with the enemy", func(view.Status) bool {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		return len(e.up) == len(all) && len(e.TopicPeers("txs")) == len(all) && len(e.TopicPeers("heads")) == len(all)
+	})
+	return e
+}
+
+// infos are where platforms listen.
+func infos(t *testing.T, all []*platform) (list []peer.AddrInfo) {
+	t.Helper()
 	for _, p := range all {
 		for _, a := range p.wait(t, "listening", listening).Listen {
 			info, err := peer.AddrInfoFromString(a)
 			if err != nil {
 				t.Fatal(err)
 			}
-			bootstrap = append(bootstrap, *info)
+			list = append(list, *info)
 		}
 	}
-	e := &enemy{up: map[peer.ID]bool{}, heads: map[bft.Height]bool{}}
+	return list
+}
+
+// run starts an enemy of a federation that keeps dialling its platforms.
+func (e *enemy) run(t *testing.T, genesis p2p.Genesis, bootstrap []peer.AddrInfo, opts ...p2p.Option) {
+	t.Helper()
+	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.up, e.heads = map[peer.ID]bool{}, map[bft.Height]bool{}
 	e.Host, err = p2p.New(p2p.Config{
 		Key: key, Listen: []multiaddr.Multiaddr{multiaddr.StringCast("/ip4/127.0.0.1/tcp/0")}, Network: "test",
-		Genesis: all[0].Host().Genesis(), Name: "enemy", Agent: "enemy", Bootstrap: bootstrap, Limits: p2p.EdgeLimits(),
-	},
+		Genesis: genesis, Name: "enemy", Agent: "enemy", Bootstrap: bootstrap, Limits: p2p.EdgeLimits(),
+	}, append([]p2p.Option{
 		p2p.WithEvents(e.event),
 		p2p.WithTopic("txs", func(peer.ID, []byte) p2p.Verdict { return p2p.Accept }),
 		p2p.WithTopic("heads", e.head),
-	)
+	}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,12 +84,6 @@ func against(t *testing.T, all []*platform) *enemy {
 			t.Error(err)
 		}
 	})
-	all[0].wait(t, "connected with the enemy", func(view.Status) bool {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		return len(e.up) == len(all) && len(e.TopicPeers("txs")) == len(all) && len(e.TopicPeers("heads")) == len(all)
-	})
-	return e
 }
 
 func (e *enemy) event(n p2p.Event) {
@@ -79,6 +92,9 @@ func (e *enemy) event(n p2p.Event) {
 	switch n := n.(type) {
 	case p2p.PeerUp:
 		e.up[n.ID] = true
+		if e.meet != nil {
+			e.meet(n.ID)
+		}
 	case p2p.PeerDown:
 		delete(e.up, n.ID)
 	}

@@ -317,7 +317,12 @@ func (h *Host) endGossipStream(gs *gossipStream) {
 }
 
 func (s *gossipStream) Read(b []byte) (int, error) {
-	n, err := s.paced.Read(b)
+	n, err := s.paced.Read(b[:min(len(b), MaxGossip)])
+	if n > 0 && s.h.standingOf(s.Conn().RemotePeer()) == asStranger {
+		if late := s.h.strangers.gossip.WaitN(s.ctx, n); late != nil && err == nil {
+			err = late
+		}
+	}
 	if err != nil {
 		s.failed.Store(true)
 	}

@@ -65,6 +65,7 @@ type Host struct {
 	lanDials                              *rate.Limiter // to peers that are only found
 	fetchesIn, tasksIn, tasksOut, readers *quota
 	arriving                              *budget
+	strangers                             strangersPace
 
 	mu       sync.Mutex
 	genesis  Genesis                // guarded by mu
@@ -104,6 +105,7 @@ func New(cfg Config, opts ...Option) (*Host, error) {
 		tasksIn:   newQuota(cfg.Limits.TasksPerPeer+spareStreams, cfg.Limits.Tasks, sureTasks),
 		tasksOut:  newQuota(cfg.Limits.TasksPerPeer, cfg.Limits.Tasks, sureTasks),
 		readers:   newQuota(framesPerPeer, 2*framesPerPeer*cfg.Limits.Connections, framesPerPeer),
+		strangers: newStrangersPace(cfg.Limits),
 		arriving:  newBudget(MaxFrame+MaxTaskFrame, cfg.Limits.FrameBytes),
 		links:     map[network.Conn]*link{},
 		sessions:  map[peer.ID]*session{},

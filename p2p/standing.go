@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/time/rate"
 )
 
 // standing is what a peer is to us. Keys cost nothing: whatever is scarce,
@@ -37,6 +38,22 @@ func (h *Host) Favour(ids []peer.ID) {
 	for _, w := range h.wanted {
 		h.settleRoom(w)
 	}
+}
+
+// strangersPart is the part of what one peer may send in a second that all
+// strangers together may: what they sign costs nothing to make, and time to check.
+const strangersPart = 4
+
+// strangersPace slows all strangers together.
+type strangersPace struct {
+	frames, bytes, gossip *rate.Limiter // as of conduct
+}
+
+func newStrangersPace(l Limits) strangersPace {
+	pace := func(most, burst int) *rate.Limiter {
+		return rate.NewLimiter(rate.Limit(max(1, most/strangersPart)), max(1, most/strangersPart, burst))
+	}
+	return strangersPace{pace(l.FrameRate, 0), pace(l.ByteRate, MaxFrame), pace(l.ByteRate, MaxGossip)}
 }
 
 func (h *Host) standingOf(id peer.ID) standing {

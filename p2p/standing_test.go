@@ -1,11 +1,13 @@
 package p2p
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -330,5 +332,40 @@ func TestARumourLeadsToAPeer(t *testing.T) {
 	a.Favour(nil)
 	if a.places.apart.Allowed(b.info().Addrs[0]) {
 		t.Error("the address of one that is no validator any more is counted apart")
+	}
+}
+
+// P3: a crowd that floods is read at a part of the rate of one peer, and keeps no
+// validator's frames waiting.
+func TestAFloodOfManyIsReadAtTheRateOfAll(t *testing.T) {
+	const rate = 400
+	var strange, others atomic.Int32
+	var v *member
+	m := start(t, func(c *Config) { c.Limits.FrameRate = rate }, WithFrames(func(from peer.ID, _ []byte) Verdict {
+		if from == v.ID() {
+			others.Add(1)
+		} else {
+			strange.Add(1)
+		}
+		return Accept
+	}))
+	v = start(t, nil)
+	m.Favour([]peer.ID{v.ID()})
+	join(v, m)
+	began := time.Now()
+	flood := bytes.Repeat(appendFrame(nil, make([]byte, 20)), 10_000)
+	for _, s := range crowd(t, m, 8) {
+		s.held(m, frameProtocol, 1, flood)
+	}
+	for i := range rate / 2 {
+		if err := v.Send(m.ID(), Slot(i%MaxSlots), name(i)); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "a validator's frame is read", func() bool { return int(others.Load()) > i })
+	}
+	eventually(t, "the crowd is read", func() bool { return strange.Load() >= rate/strangersPart })
+	// Each has one frame beside what the rate lets through.
+	if most := rate/strangersPart*(1+time.Since(began).Seconds()) + 8 + 1; float64(strange.Load()) > most {
+		t.Errorf("%d frames of strangers were read, want at most %.0f", strange.Load(), most)
 	}
 }

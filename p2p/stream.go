@@ -255,7 +255,12 @@ func (h *Host) serveFrames(ctx context.Context, s network.Stream) {
 			h.offence(from, fmt.Sprintf("%s: frame rejected", frameProtocol))
 			return
 		}
+		in.room.give()
+		in.room.as = h.standingOf(from) // it may have become a validator
 		if frames.Wait(ctx) != nil || bytes.WaitN(ctx, len(frame)) != nil {
+			return
+		}
+		if s := h.strangers; in.room.as == asStranger && (s.frames.Wait(ctx) != nil || s.bytes.WaitN(ctx, len(frame)) != nil) {
 			return
 		}
 	}

@@ -314,6 +314,7 @@ func TestAFloodIsReadAtTheRate(t *testing.T) {
 	a := start(t, func(c *Config) { c.Limits.FrameRate = rate },
 		WithFrames(func(peer.ID, []byte) Verdict { called.Add(1); return Ignore }))
 	s := newStranger(t, nil)
+	a.Favour([]peer.ID{s.ID()}) // one that may send the most
 	s.connect(a)
 	st, err := s.open(a, frameProtocol)
 	if err != nil {

@@ -26,6 +26,7 @@ const (
 	maxTellers      = 4   // others whose word about a platform is kept
 	maxHearsay      = 4   // addresses, of each of them
 	maxAddrText     = 256 // bytes of an address
+	maxCame         = 512 // peers that came since they were last asked; others wait for the round
 	maxKept         = 64  // platforms besides the validators that connections are kept with
 
 	// Keys cost nothing: what all strangers together may have us dial, beside
@@ -48,6 +49,8 @@ type contacts struct {
 
 	mu    sync.Mutex
 	known map[peer.ID]*contact // guarded by mu; at most maxContacts
+	came  map[peer.ID]bool     // guarded by mu: peers to be asked, at most maxCame
+	again bool                 // guarded by mu: all of them
 
 	// Of exchangeContacts alone.
 	stored   []peer.AddrInfo // what the store holds
@@ -77,7 +80,7 @@ type teller struct {
 
 func newContacts() *contacts {
 	return &contacts{
-		known: map[peer.ID]*contact{}, wake: make(chan struct{}, 1), kept: map[peer.ID]bool{},
+		known: map[peer.ID]*contact{}, came: map[peer.ID]bool{}, wake: make(chan struct{}, 1), kept: map[peer.ID]bool{},
 		strange: rate.NewLimiter(rate.Every(strangeEvery), maxStrange),
 	}
 }
@@ -224,14 +227,6 @@ func (c *contacts) list(word whose) []peer.AddrInfo {
 	return list
 }
 
-// nudge asks for a round of questions soon.
-func (c *contacts) nudge() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-}
-
 // tellContacts answers where this platform and those that it knows listen.
 func (n *Node) tellContacts() []wire.Contact {
 	all := []wire.Contact{tellContact(peer.AddrInfo{ID: n.id().ID, Addrs: n.ownAddrs()})}
@@ -263,7 +258,8 @@ func (n *Node) ownAddrs() []multiaddr.Multiaddr {
 }
 
 // exchangeContacts asks every peer where platforms listen, when it comes and
-// then now and again, and stays connected with those that matter.
+// then now and again, and stays connected with those that matter. Whoever comes
+// and goes has nobody else asked.
 func (n *Node) exchangeContacts(ctx context.Context) error {
 	tick := time.NewTicker(contactsEvery)
 	defer tick.Stop()
@@ -272,14 +268,16 @@ func (n *Node) exchangeContacts(ctx context.Context) error {
 		if !sleep(ctx, contactsPause) {
 			return nil
 		}
+		counts := everybody
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		case <-n.contacts.wake:
+			counts = n.contacts.newcomers()
 		}
 		matters := n.matters()
-		n.askAll(ctx, wire.Question{Peers: true}, everybody, func(id atp.ID, reply wire.Reply) bool {
+		n.askAll(ctx, wire.Question{Peers: true}, counts, func(id atp.ID, reply wire.Reply) bool {
 			n.contacts.heard(teller{id.ID, n.credible(id.ID), time.Now()}, reply.Peers, matters)
 			return false
 		})
@@ -361,7 +359,7 @@ func (n *Node) recall() error {
 		told = append(told, tellContact(info))
 	}
 	n.contacts.heard(teller{n.id().ID, true, time.Now()}, told, n.matters())
-	n.contacts.nudge()
+	n.contacts.askAgain()
 	return nil
 }
 
@@ -381,7 +379,7 @@ func (n *Node) cloned(e p2p.Clone) {
 func (n *Node) event(e p2p.Event) {
 	switch e := e.(type) {
 	case p2p.PeerUp:
-		n.contacts.nudge()
+		n.contacts.arrived(e.ID)
 	case p2p.Refused:
 		n.refused(e.Refusal)
 	case p2p.Clone:

@@ -132,3 +132,18 @@ func (e *enemy) met(id peer.ID) bool {
 	defer e.mu.Unlock()
 	return e.up[id]
 }
+
+// Each arrival of a stranger is a reason to ask the stranger, and nobody else.
+func TestComingsAndGoingsOfAStrangerHaveNobodyElseAsked(t *testing.T) {
+	const arrivals, round = 15, 15 * time.Second
+	all := federation(t, 4)
+	agree(t, all...)
+	began, before := time.Now(), all[0].Host().Counters().FetchesMade
+	for range arrivals {
+		t.Run("arrival", func(t *testing.T) { against(t, all) })
+	}
+	most := arrivals + 5*(1+int(time.Since(began)/round))
+	if made := int(all[0].Host().Counters().FetchesMade - before); made > most {
+		t.Errorf("%d questions were asked, want at most %d", made, most)
+	}
+}

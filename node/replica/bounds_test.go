@@ -36,6 +36,38 @@ func TestAFloodOfOnePeerCostsBoundedChecks(t *testing.T) {
 	}
 }
 
+// A certificate takes as many checks as there are validators, and anybody may show
+// one: a crowd's wait in a short line, and a validator's vote behind few of them.
+func TestAFloodOfManyPeersCostsBoundedChecks(t *testing.T) {
+	f := newFed(t, 4, 40)
+	f.on(0, 1, 2, 3)
+	f.quiet()
+	m, block := f.members[0], f.genesis.Tip().ID
+	checks := 0
+	step := func(in replica.Input) {
+		out, err := m.replica.Step(f.now, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checks += len(out.Verify)
+	}
+	for _, o := range f.members[4:] {
+		step(replica.Disconnected{Peer: f.members[4].id}) // coming back does not shorten the line
+		step(replica.Connected{Peer: o.id})
+		for v := range bft.View(10) {
+			step(replica.Received{From: o.id, Message: &bft.CommitCert{Height: 1, View: v, Block: block, Signers: bft.Bitmap{7}, Signatures: make([]bft.Signature, 3)}})
+		}
+	}
+	if checks == 0 || checks > 32 {
+		t.Errorf("%d checks wait for strangers, want 1 to 32", checks)
+	}
+	checks = 0
+	step(replica.Received{From: f.members[1].id, Message: &bft.Vote{Kind: bft.KindPrepare, Height: 1, Block: block, Signer: f.members[1].id}})
+	if checks != 1 {
+		t.Errorf("a validator's vote leads to %d checks, want 1", checks)
+	}
+}
+
 func TestWhoBoastsOfAHeightIsAskedAFewTimesAlone(t *testing.T) {
 	f := newFed(t, 4, 0)
 	f.on(0, 1, 2, 3)

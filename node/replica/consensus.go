@@ -213,7 +213,7 @@ func (r *Replica) verify(p *peer, m bft.Message, arrived bft.Arrival) {
 // verifyWith asks for the check of what a peer has sent unasked, if not too
 // much of it is being checked.
 func (r *Replica) verifyWith(p *peer, j Job) {
-	if p.jobs < maxJobs {
+	if p.jobs < maxJobs && (r.set.Contains(p.id) || r.strange < maxStrange) {
 		r.job(j)
 	}
 }
@@ -222,6 +222,9 @@ func (r *Replica) verifyWith(p *peer, j Job) {
 func (r *Replica) job(j Job) {
 	if p := r.peers.get(j.From); p != nil {
 		p.jobs++
+	}
+	if j.strange = !r.set.Contains(j.From); j.strange {
+		r.strange++
 	}
 	r.out.Verify = append(r.out.Verify, j)
 }
@@ -248,6 +251,9 @@ func (r *Replica) verified(in Verified) error {
 	p := r.peers.get(in.Job.From)
 	if p != nil && p.jobs > 0 {
 		p.jobs--
+	}
+	if in.Job.strange {
+		r.strange--
 	}
 	if done, err := r.parentJudged(in); done {
 		return err

@@ -16,6 +16,7 @@ const (
 	maxShirkers   = 128          // peers that did not serve, remembered when they have gone
 	maxCandidates = 8            // blocks of the height in progress that are held
 	maxJobs       = 64           // unanswered signature checks for one peer
+	maxStrange    = 32           // and for all peers without a vote together: those of validators wait behind them
 	maxAnswers    = 8            // certificates sent to one peer in one second
 	maxAlike      = 2            // peers asked for the same body at once
 	maxFailures   = 8            // requests in a row after which a peer's claim is no longer believed

@@ -64,6 +64,7 @@ type Job struct {
 	Set     bft.ValidatorSet
 	Message bft.Message
 	Arrived bft.Arrival
+	strange bool // From had no vote
 }
 
 // Fetch asks Peer for Want.

@@ -82,6 +82,7 @@ type Replica struct {
 	reusing  bft.Build    // unanswered if its block is defined
 	final    *bft.Final   // decided, and the block not here yet
 
+	strange int      // unanswered checks for peers without a vote, at most maxStrange unasked ones
 	fetches []*fetch // unanswered
 	lastID  uint64   // of fetches
 	turn    int      // of peers, for the next fetch

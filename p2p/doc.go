@@ -23,6 +23,9 @@
 //	    pressure), outboxes and tables have sizes. See limits.go.
 //	P4  A slow caller delays itself only: events are coalesced per peer, and
 //	    [Host.Send] never blocks.
+//	    Keys cost nothing, so what all strangers hold together is limited too:
+//	    they share a part, and the rest is for kept peers and those of
+//	    [Host.Favour]. See standing.go and places.go.
 //	P5  A peer's fault is noted, scored, and ends in disconnection and a short
 //	    ban; it never ends [Host.Run]. The first is logged, the rest counted.
 //

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -129,7 +130,7 @@ func (h *Host) conclude(l *link, theirs hello, said, asked time.Time) {
 		h.work.start(func(ctx context.Context) { h.greet(ctx, l) }) // to tell it
 	}
 	if o.changed {
-		h.log.Info("peer up", "peer", id, "name", theirs.Name, "addr", l.conn.RemoteMultiaddr(), "forming", o.event.Forming)
+		h.say(slog.LevelInfo, id, "peer up", "name", theirs.Name, "addr", l.conn.RemoteMultiaddr(), "forming", o.event.Forming)
 		o.box.ring() // a better path may have appeared
 		h.nudge(id)
 	}
@@ -248,7 +249,7 @@ func (h *Host) refuse(l *link, theirs hello, reason string) {
 	h.mu.Unlock()
 	h.count.refused.Add(1)
 	if !ok {
-		h.log.Warn("peer refused", "peer", id, "name", theirs.Name, "addr", next.Addr, "reason", reason)
+		h.say(slog.LevelWarn, id, "peer refused", "name", theirs.Name, "addr", next.Addr, "reason", reason)
 	}
 	h.mail.note(Refused{next})
 	l.conn.CloseWithError(network.ConnGated)

@@ -66,6 +66,7 @@ type Host struct {
 	fetchesIn, tasksIn, tasksOut, readers *quota
 	arriving                              *budget
 	strangers                             strangersPace
+	chatter                               *rate.Limiter // of lines about strangers
 
 	mu       sync.Mutex
 	genesis  Genesis                // guarded by mu
@@ -106,6 +107,7 @@ func New(cfg Config, opts ...Option) (*Host, error) {
 		tasksOut:  newQuota(cfg.Limits.TasksPerPeer, cfg.Limits.Tasks, sureTasks),
 		readers:   newQuota(framesPerPeer, 2*framesPerPeer*cfg.Limits.Connections, framesPerPeer),
 		strangers: newStrangersPace(cfg.Limits),
+		chatter:   rate.NewLimiter(rate.Every(strangerLine), strangerLines),
 		arriving:  newBudget(MaxFrame+MaxTaskFrame, cfg.Limits.FrameBytes),
 		links:     map[network.Conn]*link{},
 		sessions:  map[peer.ID]*session{},

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -112,7 +113,7 @@ func (h *Host) disconnected(c network.Conn) {
 	name := s.them.Name
 	h.mu.Unlock()
 	if last {
-		h.log.Info("peer down", "peer", down.ID, "name", name, "reason", down.Reason)
+		h.say(slog.LevelInfo, down.ID, "peer down", "name", name, "reason", down.Reason)
 		h.nudge(down.ID)
 	}
 }

@@ -3,6 +3,7 @@ package p2p
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -262,7 +263,7 @@ func (h *Host) offence(id peer.ID, what string) {
 	}
 	h.mu.Unlock()
 	if first {
-		h.log.Warn("peer misbehaves", "peer", id, "what", what)
+		h.say(slog.LevelWarn, id, "peer misbehaves", "what", what)
 	}
 	if !ban {
 		return

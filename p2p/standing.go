@@ -1,7 +1,10 @@
 package p2p
 
 import (
+	"context"
+	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/time/rate"
@@ -67,6 +70,21 @@ func (h *Host) standingOf(id peer.ID) standing {
 		return asKept
 	}
 	return asStranger
+}
+
+// Lines that strangers can have written to the log, and how often one more.
+const (
+	strangerLines = 256
+	strangerLine  = 10 * time.Second
+)
+
+// say logs something about a peer. Strangers, of whom there is no end, fill no
+// disk: what they add beyond their lines is for the debugger.
+func (h *Host) say(level slog.Level, id peer.ID, what string, args ...any) {
+	if h.standingOf(id) == asStranger && !h.chatter.Allow() {
+		level = slog.LevelDebug
+	}
+	h.log.Log(context.Background(), level, what, append([]any{"peer", id}, args...)...)
 }
 
 // tally is what is in use of something, by standing. Its owner locks.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"runtime"
 	"sync"
@@ -369,3 +370,34 @@ func TestAFloodOfManyIsReadAtTheRateOfAll(t *testing.T) {
 		t.Errorf("%d frames of strangers were read, want at most %.0f", strange.Load(), most)
 	}
 }
+
+// Keys cost nothing: whoever misbehaves with ever new ones fills no disk.
+func TestStrangersWriteFewLines(t *testing.T) {
+	var lines atomic.Int32
+	cfg := testConfig(t)
+	h, err := New(cfg, WithLogger(slog.New(counting{&lines})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	for i := range 10 * strangerLines {
+		h.Blame(peer.ID(fmt.Sprint("stranger ", i)), "garbage")
+	}
+	most := strangerLines + 1 + int32(time.Since(began)/strangerLine)
+	if n := lines.Load(); n < strangerLines || n > most {
+		t.Errorf("%d lines, want %d to %d", n, strangerLines, most)
+	}
+	h.Favour([]peer.ID{"validator"})
+	before := lines.Load()
+	if h.Blame("validator", "garbage"); lines.Load() != before+1 {
+		t.Error("nothing is said of a validator")
+	}
+}
+
+// counting is a log of which the lines are counted.
+type counting struct{ lines *atomic.Int32 }
+
+func (c counting) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelInfo }
+func (c counting) Handle(context.Context, slog.Record) error    { c.lines.Add(1); return nil }
+func (c counting) WithAttrs([]slog.Attr) slog.Handler           { return c }
+func (c counting) WithGroup(string) slog.Handler                { return c }

@@ -102,10 +102,11 @@ func (h *Host) serveFetch(ctx context.Context, s network.Stream) {
 	c.until, _ = ctx.Deadline()
 	req, err := c.ReadFrame(MaxRequest)
 	if err == nil { // not before: who asks nothing takes nobody's place
-		if give, ok := h.fetchesIn.take(from, h.standingOf(from)); ok {
+		as := h.standingOf(from)
+		if give, ok := h.fetchesIn.take(from, as); ok {
 			defer give()
 			h.count.fetchesServed.Add(1)
-			err = h.answer(ctx, c, from, req)
+			err = h.answer(ctx, c, from, as, req)
 		} else {
 			err = c.WriteFrame([]byte{statusBusy})
 		}
@@ -117,8 +118,13 @@ func (h *Host) serveFetch(ctx context.Context, s network.Stream) {
 	c.Close() // not Reset, which would overtake the answer
 }
 
-func (h *Host) answer(ctx context.Context, c *FrameConn, from peer.ID, req []byte) error {
+func (h *Host) answer(ctx context.Context, c *FrameConn, from peer.ID, as standing, req []byte) error {
 	resp, err := h.onFetch(ctx, from, req)
+	if as == asStranger { // they keep their place while they wait, and we are asked no more
+		if late := h.strangers.answers.WaitN(ctx, min(answerCost+len(resp), MaxResponse)); late != nil {
+			return late
+		}
+	}
 	if err == nil && len(resp) > MaxResponse {
 		h.log.Error("answer too large", "peer", from, "have", len(resp), "want", MaxResponse)
 		err = ErrTooLarge

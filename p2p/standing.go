@@ -50,13 +50,20 @@ const strangersPart = 4
 // strangersPace slows all strangers together.
 type strangersPace struct {
 	frames, bytes, gossip *rate.Limiter // as of conduct
+	answers               *rate.Limiter // bytes of answers to their questions
 }
+
+// answerCost is the bytes that any answer counts for besides its own.
+const answerCost = 8 << 10
 
 func newStrangersPace(l Limits) strangersPace {
 	pace := func(most, burst int) *rate.Limiter {
 		return rate.NewLimiter(rate.Limit(max(1, most/strangersPart)), max(1, most/strangersPart, burst))
 	}
-	return strangersPace{pace(l.FrameRate, 0), pace(l.ByteRate, MaxFrame), pace(l.ByteRate, MaxGossip)}
+	return strangersPace{
+		frames: pace(l.FrameRate, 0), bytes: pace(l.ByteRate, MaxFrame), gossip: pace(l.ByteRate, MaxGossip),
+		answers: pace(strangersPart*l.ByteRate, MaxResponse), // a newcomer fetches the whole chain
+	}
 }
 
 func (h *Host) standingOf(id peer.ID) standing {

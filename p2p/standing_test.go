@@ -292,7 +292,7 @@ func TestPlacesAreGivenBack(t *testing.T) {
 // Whoever tells ever new addresses of a peer that is away has a few dialled at a
 // time, and what is not told again is forgotten.
 func TestRumoursAreDialledWithinBounds(t *testing.T) {
-	m := start(t, func(c *Config) { c.Limits.Dial = 50 * time.Millisecond; c.Limits.RedialMax = 50 * time.Millisecond })
+	m := start(t, func(c *Config) { c.Limits.Dial, c.Limits.RedialMax = 50*time.Millisecond, time.Second })
 	away := newStranger(t, nil).ID()
 	for i := range 200 {
 		var rumours []multiaddr.Multiaddr
@@ -401,3 +401,42 @@ func (c counting) Enabled(_ context.Context, l slog.Level) bool { return l >= sl
 func (c counting) Handle(context.Context, slog.Record) error    { c.lines.Add(1); return nil }
 func (c counting) WithAttrs([]slog.Attr) slog.Handler           { return c }
 func (c counting) WithGroup(string) slog.Handler                { return c }
+
+// P3: however many strangers ask for how much, they are answered at a rate; those
+// who matter do not wait for it.
+func TestStrangersAreAnsweredAtARate(t *testing.T) {
+	const rate, size = 4 << 20, 4 << 20
+	answer := make([]byte, size)
+	m := start(t, func(c *Config) { c.Limits.ByteRate = rate }, WithFetch(func(context.Context, peer.ID, []byte) ([]byte, error) {
+		return answer, nil
+	}))
+	v := validator(t, m)
+	began := time.Now()
+	stop, cancel := context.WithCancel(t.Context())
+	var served atomic.Int64
+	var wg sync.WaitGroup
+	for range 4 {
+		asker := start(t, nil)
+		join(m, asker)
+		m.Release(asker.ID()) // it is a stranger
+		wg.Go(func() {
+			for stop.Err() == nil {
+				if got, err := asker.Request(stop, m.ID(), []byte("all"), size); err == nil {
+					served.Add(int64(len(got)))
+				}
+			}
+		})
+	}
+	for range 20 { // five times what strangers get at once
+		if _, err := v.Request(t.Context(), m.ID(), []byte("all"), size); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "strangers are answered", func() bool { return served.Load() >= MaxResponse })
+	most := MaxResponse + rate*int64(time.Since(began).Seconds()+1) + size
+	cancel()
+	wg.Wait()
+	if got := served.Load(); got > most {
+		t.Errorf("%d bytes were served to strangers, want at most %d", got, most)
+	}
+}

@@ -103,7 +103,7 @@ func (h *Host) serveFetch(ctx context.Context, s network.Stream) {
 	req, err := c.ReadFrame(MaxRequest)
 	if err == nil { // not before: who asks nothing takes nobody's place
 		as := h.standingOf(from)
-		if give, ok := h.fetchesIn.take(from, as); ok {
+		if give, ok := h.awaitFetch(ctx, from, as); ok {
 			defer give()
 			h.count.fetchesServed.Add(1)
 			err = h.answer(ctx, c, from, as, req)
@@ -116,6 +116,13 @@ func (h *Host) serveFetch(ctx context.Context, s network.Stream) {
 		return
 	}
 	c.Close() // not Reset, which would overtake the answer
+}
+
+// awaitFetch finds a place for a question, for which strangers wait a while.
+func (h *Host) awaitFetch(ctx context.Context, from peer.ID, as standing) (give func(), ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.Limits.Frame/2)
+	defer cancel()
+	return h.fetchesIn.await(ctx, from, as)
 }
 
 func (h *Host) answer(ctx context.Context, c *FrameConn, from peer.ID, as standing, req []byte) error {

@@ -71,13 +71,12 @@ func (p *places) OpenConnection(dir network.Direction, usefd bool, far multiaddr
 	}
 	scope, err := p.ResourceManager.OpenConnection(dir, usefd, far)
 	if err != nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		p.opened(ip)
 		return nil, err
 	}
-	c := &connPlace{ConnManagementScope: scope, of: p, ip: ip}
-	c.opened = sync.OnceFunc(func() { p.opened(ip) })
-	c.left = func() {}
-	return c, nil
+	return &connPlace{ConnManagementScope: scope, of: p, ip: ip, opening: true}, nil
 }
 
 func addressOf(far multiaddr.Multiaddr) netip.Addr {
@@ -89,52 +88,57 @@ func addressOf(far multiaddr.Multiaddr) netip.Addr {
 	return a.Unmap()
 }
 
-// opened notes that a connection is no longer being opened.
+// opened notes that a connection is no longer being opened. The caller holds mu.
 func (p *places) opened(ip netip.Addr) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.pending--
 	if p.opening[ip]--; p.opening[ip] == 0 {
 		delete(p.opening, ip)
 	}
 }
 
-// connPlace is the place of a connection that another opened.
+// connPlace is the place of a connection that another opened. QUIC may be done
+// with one while its peer is being named.
 type connPlace struct {
 	network.ConnManagementScope
-	of     *places
-	ip     netip.Addr
-	opened func()
-	left   func() // gives back the stranger's place, if it has one
+	of *places
+	ip netip.Addr
+
+	// Guarded by places.mu.
+	opening, stranger, done bool
 }
 
 // SetPeer implements network.ConnManagementScope: the peer is known now.
 func (c *connPlace) SetPeer(id peer.ID) error {
-	p := c.of
-	if p.standing(id) == asStranger {
-		p.mu.Lock()
-		full := p.conns >= p.most.conns
-		if !full {
-			p.conns++
-		}
+	p, as := c.of, c.of.standing(id)
+	p.mu.Lock()
+	if full := as == asStranger && p.conns >= p.most.conns; full && !c.done {
 		p.mu.Unlock()
-		if full {
-			return fmt.Errorf("p2p: connection of %s: %w: no more strangers", id, network.ErrResourceLimitExceeded)
-		}
-		c.left = sync.OnceFunc(func() {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			p.conns--
-		})
+		return fmt.Errorf("p2p: connection of %s: %w: no more strangers", id, network.ErrResourceLimitExceeded)
 	}
-	c.opened()
+	if c.opening {
+		c.opening = false
+		p.opened(c.ip)
+	}
+	if as == asStranger && !c.done && !c.stranger {
+		c.stranger = true
+		p.conns++
+	}
+	p.mu.Unlock()
 	return c.ConnManagementScope.SetPeer(id)
 }
 
 // Done implements network.ConnManagementScope.
 func (c *connPlace) Done() {
-	c.opened()
-	c.left()
+	p := c.of
+	p.mu.Lock()
+	if c.opening {
+		p.opened(c.ip)
+	}
+	if c.stranger {
+		p.conns--
+	}
+	c.opening, c.stranger, c.done = false, false, true
+	p.mu.Unlock()
 	c.ConnManagementScope.Done()
 }
 

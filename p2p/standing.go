@@ -3,6 +3,7 @@ package p2p
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -122,6 +123,13 @@ type quota struct {
 	mu    sync.Mutex
 	used  map[peer.ID]int // guarded by mu
 	tally tally           // guarded by mu
+	line  []*waiter       // guarded by mu: strangers, each once, in the order in which they came
+}
+
+// waiter is a stranger that waits for a place.
+type waiter struct {
+	id  peer.ID
+	got chan func() // what gives the place back; has room for one
 }
 
 func newQuota(perPeer, total, sure int) *quota {
@@ -132,6 +140,52 @@ func newQuota(perPeer, total, sure int) *quota {
 func (q *quota) take(id peer.ID, s standing) (give func(), ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	return q.place(id, s)
+}
+
+// await is take for those who can wait until ctx ends: strangers find places in
+// turn, so that who asks the most does not get them all.
+func (q *quota) await(ctx context.Context, id peer.ID, s standing) (give func(), ok bool) {
+	q.mu.Lock()
+	if s != asStranger || len(q.line) == 0 {
+		give, ok = q.place(id, s)
+	}
+	if ok || s != asStranger || slices.ContainsFunc(q.line, func(w *waiter) bool { return w.id == id }) {
+		q.mu.Unlock()
+		return give, ok
+	}
+	w := &waiter{id, make(chan func(), 1)}
+	q.line = append(q.line, w)
+	q.mu.Unlock()
+	select {
+	case give := <-w.got:
+		return give, true
+	case <-ctx.Done():
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.line = slices.DeleteFunc(q.line, func(o *waiter) bool { return o == w })
+	select {
+	case give := <-w.got: // at the last moment
+		return give, true
+	default:
+		return nil, false
+	}
+}
+
+// serve gives free places to those who wait. The caller holds mu.
+func (q *quota) serve() {
+	q.line = slices.DeleteFunc(q.line, func(w *waiter) bool {
+		give, ok := q.place(w.id, asStranger)
+		if ok {
+			w.got <- give
+		}
+		return ok
+	})
+}
+
+// place is take for who holds mu.
+func (q *quota) place(id peer.ID, s standing) (give func(), ok bool) {
 	sure := s > asStranger && q.used[id] < q.sure
 	if q.used[id] >= q.perPeer || !sure && !q.tally.fits(s, 1, int64(q.total)) {
 		return nil, false
@@ -145,6 +199,7 @@ func (q *quota) take(id peer.ID, s standing) (give func(), ok bool) {
 		if q.used[id]--; q.used[id] == 0 {
 			delete(q.used, id)
 		}
+		q.serve()
 	}), true
 }
 

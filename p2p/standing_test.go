@@ -440,3 +440,45 @@ func TestStrangersAreAnsweredAtARate(t *testing.T) {
 		t.Errorf("%d bytes were served to strangers, want at most %d", got, most)
 	}
 }
+
+func TestStrangersWaitInTurn(t *testing.T) {
+	q := newQuota(8, 4, 0) // two places for strangers
+	var gives []func()
+	for range 2 {
+		give, ok := q.await(t.Context(), "greedy", asStranger)
+		if !ok {
+			t.Fatal("no place")
+		}
+		gives = append(gives, give)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if _, ok := q.await(ended, "hasty", asStranger); ok || len(q.line) != 0 {
+		t.Errorf("who cannot wait has a place: %v; %d wait", ok, len(q.line))
+	}
+	got := make(chan peer.ID, 3)
+	var wg sync.WaitGroup
+	for i, id := range []peer.ID{"greedy", "modest", "late"} {
+		wg.Go(func() {
+			if give, ok := q.await(t.Context(), id, asStranger); ok {
+				got <- id
+				give()
+			}
+		})
+		eventually(t, "it waits", func() bool { q.mu.Lock(); defer q.mu.Unlock(); return len(q.line) == i+1 })
+	}
+	if _, ok := q.await(t.Context(), "greedy", asStranger); ok {
+		t.Error("one peer waits twice")
+	}
+	gives[0]()
+	wg.Wait()
+	for _, want := range []peer.ID{"greedy", "modest", "late"} {
+		if id := <-got; id != want {
+			t.Errorf("%s had its turn, want %s", id, want)
+		}
+	}
+	gives[1]()
+	if q.tally.sum() != 0 || len(q.used) != 0 {
+		t.Errorf("%v are held", q.tally)
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -15,7 +14,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/multiformats/go-multiaddr"
-	manet "github.com/multiformats/go-multiaddr/net"
 	"pgregory.net/rapid"
 )
 
@@ -203,90 +201,6 @@ func heapBytes() int64 {
 	var s runtime.MemStats
 	runtime.ReadMemStats(&s)
 	return int64(s.HeapAlloc)
-}
-
-// Strangers connect as often as they are let, and open all that they can on each
-// connection.
-func TestCrowdsLeaveRoomForConnectionsAndStreams(t *testing.T) {
-	const most = 16
-	m := start(t, func(c *Config) { c.Limits.Connections, c.Limits.Memory = most, 32<<20 },
-		WithTasks(echo), listener(make(chan []byte, 100)), WithFetch(func(_ context.Context, _ peer.ID, req []byte) ([]byte, error) { return req, nil }))
-	let := 0
-	for range 2 * most {
-		s := newStranger(t, nil)
-		if _, err := s.greet(m, nil); err != nil {
-			continue
-		}
-		let++
-		for _, p := range []protocol.ID{helloProtocol, frameProtocol, fetchProtocol, taskProtocol} {
-			s.held(m, p, 16, nil)
-		}
-	}
-	if let == 0 || let > most*3/4 {
-		t.Errorf("%d strangers were let in, want 1 to %d", let, most*3/4)
-	}
-	v := start(t, nil)
-	m.Favour([]peer.ID{v.ID()})
-	v.Keep(m.info()) // m knows no address of it
-	m.awaitUp(v.ID())
-	if got, err := v.Request(t.Context(), m.ID(), []byte("x"), 10); err != nil || string(got) != "x" {
-		t.Errorf("a validator's question is answered with %q, %v", got, err)
-	}
-	c, err := v.OpenTask(t.Context(), m.ID())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Reset()
-	if err := c.WriteFrame([]byte("x")); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.ReadFrame(10); err != nil {
-		t.Errorf("a validator's task stream: %v", err)
-	}
-}
-
-// Who connects and says nothing, not even who it is, has a part of the places.
-func TestHalfOpenConnectionsLeaveRoom(t *testing.T) {
-	m := start(t, func(c *Config) { c.Limits.Connections = 16 })
-	network, addr, err := manet.DialArgs(m.info().Addrs[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 64 {
-		c, err := net.Dial(network, addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
-	}
-	m.places.mu.Lock()
-	pending := m.places.pending
-	m.places.mu.Unlock()
-	if pending > m.places.most.address {
-		t.Errorf("%d connections of one address are being opened, want at most %d", pending, m.places.most.address)
-	}
-	v := start(t, func(c *Config) { c.Listen = addrsOf("/ip4/127.0.0.2/tcp/0") }) // another address
-	v.Keep(m.info())
-	m.awaitUp(v.ID())
-}
-
-// A key that is banned or refused gives its place back.
-func TestPlacesAreGivenBack(t *testing.T) {
-	m := start(t, nil, WithTasks(echo))
-	for _, s := range crowd(t, m, 3) {
-		s.held(m, taskProtocol, 3, nil)
-		s.Close()
-		m.awaitDown(s.ID())
-	}
-	refused := newStranger(t, nil)
-	refused.greet(m, func(h *hello) { h.Network = "another" })
-	m.awaitRefused(refused.ID())
-	eventually(t, "every place is free", func() bool {
-		p := m.places
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		return p.pending == 0 && len(p.opening) == 0 && p.conns == 0 && p.open == 0 && len(p.streams) == 0
-	})
 }
 
 // Whoever tells ever new addresses of a peer that is away has a few dialled at a

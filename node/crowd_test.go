@@ -76,16 +76,17 @@ func (e *enemy) pester(ctx context.Context, to peer.ID) {
 	g.Wait()
 }
 
-// Eight strangers lie about the chain, tell where nobody is; half of them ask
+// Strangers lie about the chain, tell where nobody is; half of them ask
 // for all of it and hold streams open. Validators go on, one that was off catches up, and so does
 // a newcomer.
 func TestACrowdOfStrangersHarmsNobodyButItself(t *testing.T) {
-	const crowd = 8
+	crowd := 8
+	if raceDetector() {
+		crowd = 3 // each is as costly as ten
+	}
 	all := federation(t, 4)
 	payee := all[2].id(t)
-	all[3].end(t)
-	all[1].pays(t, payee, beyond)
-	all[3] = all[3].again(t)
+	all[1].pays(t, payee, 1)
 	agree(t, all...)
 	where := infos(t, all)
 	all[3].end(t)

@@ -70,6 +70,14 @@ type TaskCancel struct {
 	Task cid.Cid `json:"task"`
 }
 
+// ValidatorJoin makes the sender a candidate until its transaction expires,
+// VALIDATOR_JOIN: within [MaxCandidacy] of the block. By a validator it takes
+// back a VALIDATOR_LEAVE that waits.
+type ValidatorJoin struct{}
+
+// ValidatorLeave takes back a candidacy or a vote, VALIDATOR_LEAVE.
+type ValidatorLeave struct{}
+
 // Kind implements [Action].
 func (*Transfer) Kind() OpKind { return OpTransfer }
 
@@ -100,8 +108,16 @@ func (*TaskAcknowledge) Kind() OpKind { return OpTaskAcknowledge }
 // Kind implements [Action].
 func (*TaskCancel) Kind() OpKind { return OpTaskCancel }
 
+// Kind implements [Action].
+func (*ValidatorJoin) Kind() OpKind { return OpValidatorJoin }
+
+// Kind implements [Action].
+func (*ValidatorLeave) Kind() OpKind { return OpValidatorLeave }
+
 func (*Transfer) check() error           { return nil }
 func (*TransferLock) check() error       { return nil }
+func (*ValidatorJoin) check() error      { return nil }
+func (*ValidatorLeave) check() error     { return nil }
 func (a *TransferCommit) check() error   { return checkID("lock", a.Lock) }
 func (a *TransferRollback) check() error { return checkID("lock", a.Lock) }
 func (a *PlatformRegister) check() error { return blame(a.Platform.Check()) }

@@ -11,7 +11,7 @@ import (
 // Result is what a block did.
 type Result struct {
 	State    State     // after the block; it reads Nodes before what is saved
-	Receipts []Receipt // of each transaction, then of each deadline that fired
+	Receipts []Receipt // of each transaction, of each deadline that fired, of the validators if they changed
 	Nodes    []Node    // to be saved with the block, by address
 }
 
@@ -204,10 +204,13 @@ func (e *execution) fire() error {
 	return nil
 }
 
-// finish fires what is due, checks A2, writes the state and completes the
+// finish fires what is due, changes the validators, checks A2, writes the state and completes the
 // header.
 func (e *execution) finish() (Header, Result, error) {
 	if err := e.fire(); err != nil {
+		return Header{}, Result{}, err
+	}
+	if err := e.renew(); err != nil {
 		return Header{}, Result{}, err
 	}
 	if err := e.root.Totals.Check(); err != nil {

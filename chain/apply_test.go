@@ -267,7 +267,7 @@ func TestRegistration(t *testing.T) {
 		if got := w.available(tt.by); got != tt.available*atp.ATP {
 			t.Errorf("%s: has %s ATP, want %d", tt.what, got, tt.available)
 		}
-		if got, want := w.state.Census(), (Census{tt.census, tt.census}); got != want {
+		if got, want := w.state.Census(), (Census{Platforms: tt.census, Societies: tt.census}); got != want {
 			t.Errorf("%s: census %v, want %v", tt.what, got, want)
 		}
 	}

@@ -1282,6 +1282,92 @@ func (t *TaskCancel) UnmarshalCBOR(r io.Reader) (err error) {
 	return nil
 }
 
+var lengthBufValidatorJoin = []byte{128}
+
+func (t *ValidatorJoin) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufValidatorJoin); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *ValidatorJoin) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = ValidatorJoin{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 0 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	return nil
+}
+
+var lengthBufValidatorLeave = []byte{128}
+
+func (t *ValidatorLeave) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufValidatorLeave); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *ValidatorLeave) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = ValidatorLeave{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 0 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	return nil
+}
+
 var lengthBufHeader = []byte{139}
 
 func (t *Header) MarshalCBOR(w io.Writer) error {
@@ -2620,6 +2706,466 @@ func (t *Receipt) UnmarshalCBOR(r io.Reader) (err error) {
 	return nil
 }
 
+var lengthBufValidatorCandidate = []byte{131}
+
+func (t *ValidatorCandidate) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufValidatorCandidate); err != nil {
+		return err
+	}
+
+	// t.ID (atp.ID) (struct)
+	if err := t.ID.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Until (atp.Millis) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Until)); err != nil {
+		return err
+	}
+
+	// t.Bond (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Bond)); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *ValidatorCandidate) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = ValidatorCandidate{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 3 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.ID (atp.ID) (struct)
+
+	{
+
+		if err := t.ID.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.ID: %w", err)
+		}
+
+	}
+	// t.Until (atp.Millis) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Until = atp.Millis(extra)
+
+	}
+	// t.Bond (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Bond = atp.Amount(extra)
+
+	}
+	return nil
+}
+
+var lengthBufCandidateLeft = []byte{130}
+
+func (t *CandidateLeft) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufCandidateLeft); err != nil {
+		return err
+	}
+
+	// t.ID (atp.ID) (struct)
+	if err := t.ID.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Bond (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Bond)); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *CandidateLeft) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = CandidateLeft{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 2 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.ID (atp.ID) (struct)
+
+	{
+
+		if err := t.ID.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.ID: %w", err)
+		}
+
+	}
+	// t.Bond (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Bond = atp.Amount(extra)
+
+	}
+	return nil
+}
+
+var lengthBufValidatorStays = []byte{129}
+
+func (t *ValidatorStays) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufValidatorStays); err != nil {
+		return err
+	}
+
+	// t.ID (atp.ID) (struct)
+	if err := t.ID.MarshalCBOR(cw); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (t *ValidatorStays) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = ValidatorStays{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 1 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.ID (atp.ID) (struct)
+
+	{
+
+		if err := t.ID.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.ID: %w", err)
+		}
+
+	}
+	return nil
+}
+
+var lengthBufValidatorLeaving = []byte{129}
+
+func (t *ValidatorLeaving) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufValidatorLeaving); err != nil {
+		return err
+	}
+
+	// t.ID (atp.ID) (struct)
+	if err := t.ID.MarshalCBOR(cw); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (t *ValidatorLeaving) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = ValidatorLeaving{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 1 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.ID (atp.ID) (struct)
+
+	{
+
+		if err := t.ID.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.ID: %w", err)
+		}
+
+	}
+	return nil
+}
+
+var lengthBufValidatorJoined = []byte{130}
+
+func (t *ValidatorJoined) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufValidatorJoined); err != nil {
+		return err
+	}
+
+	// t.ID (atp.ID) (struct)
+	if err := t.ID.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.From (bft.Height) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.From)); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *ValidatorJoined) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = ValidatorJoined{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 2 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.ID (atp.ID) (struct)
+
+	{
+
+		if err := t.ID.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.ID: %w", err)
+		}
+
+	}
+	// t.From (bft.Height) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.From = bft.Height(extra)
+
+	}
+	return nil
+}
+
+var lengthBufValidatorLeft = []byte{131}
+
+func (t *ValidatorLeft) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufValidatorLeft); err != nil {
+		return err
+	}
+
+	// t.ID (atp.ID) (struct)
+	if err := t.ID.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.From (bft.Height) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.From)); err != nil {
+		return err
+	}
+
+	// t.Bond (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Bond)); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *ValidatorLeft) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = ValidatorLeft{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 3 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.ID (atp.ID) (struct)
+
+	{
+
+		if err := t.ID.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.ID: %w", err)
+		}
+
+	}
+	// t.From (bft.Height) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.From = bft.Height(extra)
+
+	}
+	// t.Bond (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Bond = atp.Amount(extra)
+
+	}
+	return nil
+}
+
 var lengthBufgenesisForm = []byte{136}
 
 func (t *genesisForm) MarshalCBOR(w io.Writer) error {
@@ -3838,7 +4384,7 @@ func (t *constants) UnmarshalCBOR(r io.Reader) (err error) {
 	return nil
 }
 
-var lengthBufCensus = []byte{130}
+var lengthBufCensus = []byte{132}
 
 func (t *Census) MarshalCBOR(w io.Writer) error {
 	if t == nil {
@@ -3864,6 +4410,18 @@ func (t *Census) MarshalCBOR(w io.Writer) error {
 		return err
 	}
 
+	// t.Candidates (uint64) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Candidates)); err != nil {
+		return err
+	}
+
+	// t.Leaving (uint64) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Leaving)); err != nil {
+		return err
+	}
+
 	return nil
 }
 
@@ -3886,7 +4444,7 @@ func (t *Census) UnmarshalCBOR(r io.Reader) (err error) {
 		return fmt.Errorf("cbor input should be of type array")
 	}
 
-	if extra != 2 {
+	if extra != 4 {
 		return fmt.Errorf("cbor input had wrong number of fields")
 	}
 
@@ -3916,6 +4474,34 @@ func (t *Census) UnmarshalCBOR(r io.Reader) (err error) {
 			return fmt.Errorf("wrong type for uint64 field")
 		}
 		t.Societies = uint64(extra)
+
+	}
+	// t.Candidates (uint64) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Candidates = uint64(extra)
+
+	}
+	// t.Leaving (uint64) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Leaving = uint64(extra)
 
 	}
 	return nil
@@ -4094,7 +4680,7 @@ func (t *society) UnmarshalCBOR(r io.Reader) (err error) {
 	return nil
 }
 
-var lengthBufValidator = []byte{130}
+var lengthBufValidator = []byte{131}
 
 func (t *Validator) MarshalCBOR(w io.Writer) error {
 	if t == nil {
@@ -4120,6 +4706,12 @@ func (t *Validator) MarshalCBOR(w io.Writer) error {
 		return err
 	}
 
+	// t.Leaving (bft.Height) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Leaving)); err != nil {
+		return err
+	}
+
 	return nil
 }
 
@@ -4142,7 +4734,7 @@ func (t *Validator) UnmarshalCBOR(r io.Reader) (err error) {
 		return fmt.Errorf("cbor input should be of type array")
 	}
 
-	if extra != 2 {
+	if extra != 3 {
 		return fmt.Errorf("cbor input had wrong number of fields")
 	}
 
@@ -4158,6 +4750,103 @@ func (t *Validator) UnmarshalCBOR(r io.Reader) (err error) {
 			return fmt.Errorf("wrong type for uint64 field")
 		}
 		t.Joined = bft.Height(extra)
+
+	}
+	// t.Bond (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Bond = atp.Amount(extra)
+
+	}
+	// t.Leaving (bft.Height) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Leaving = bft.Height(extra)
+
+	}
+	return nil
+}
+
+var lengthBufCandidate = []byte{130}
+
+func (t *Candidate) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufCandidate); err != nil {
+		return err
+	}
+
+	// t.Until (atp.Millis) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Until)); err != nil {
+		return err
+	}
+
+	// t.Bond (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Bond)); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *Candidate) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = Candidate{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 2 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Until (atp.Millis) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Until = atp.Millis(extra)
 
 	}
 	// t.Bond (atp.Amount) (uint64)

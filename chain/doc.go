@@ -22,6 +22,9 @@
 //	C2  only a [VerifiedTx] is executed, and only on the chain it is signed for.
 //	C3  the operations of a transaction take effect together or not at all; its
 //	    nonce and fee are spent either way.
+//	C4  the validators of a height are in the state of the block below. They
+//	    change at the end of a block and nowhere else; no set is empty, and no
+//	    admission and no leaving makes one of two.
 //
 // A transaction is named by the CID of what is signed ([Transaction.ID]); a
 // block commits to the signed forms ([VerifiedTx.Address]). The parent of the

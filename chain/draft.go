@@ -25,6 +25,7 @@ type draft struct {
 	locks      *table[atp.Lock, *atp.Lock]
 	tasks      *table[task.Task, *task.Task]
 	validators *table[Validator, *Validator]
+	candidates *table[Candidate, *Candidate]
 	due        *schedule
 }
 
@@ -41,13 +42,14 @@ func newDraft(o *overlay, root stateRoot, c constants) *draft {
 		locks:      newTable[atp.Lock](o, root.Locks),
 		tasks:      newTable[task.Task](o, root.Tasks),
 		validators: newTable[Validator](o, root.Validators),
+		candidates: newTable[Candidate](o, root.Candidates),
 		due:        newSchedule(o, root.Due),
 	}
 }
 
 // savepoint is how far a draft had come.
 type savepoint struct {
-	accounts, names, platforms, societies, evidence, locks, tasks, validators, due int
+	accounts, names, platforms, societies, evidence, locks, tasks, validators, candidates, due int
 
 	totals atp.Totals
 	census Census
@@ -56,7 +58,7 @@ type savepoint struct {
 func (d *draft) save() savepoint {
 	return savepoint{
 		len(d.accounts.undo), len(d.names.undo), len(d.platforms.undo), len(d.societies.undo), len(d.evidence.undo),
-		len(d.locks.undo), len(d.tasks.undo), len(d.validators.undo), len(d.due.undo),
+		len(d.locks.undo), len(d.tasks.undo), len(d.validators.undo), len(d.candidates.undo), len(d.due.undo),
 		d.root.Totals, d.root.Census,
 	}
 }
@@ -71,6 +73,7 @@ func (d *draft) rollback(s savepoint) {
 	d.locks.rollback(s.locks)
 	d.tasks.rollback(s.tasks)
 	d.validators.rollback(s.validators)
+	d.candidates.rollback(s.candidates)
 	d.due.rollback(s.due)
 	d.root.Totals, d.root.Census = s.totals, s.census
 }
@@ -90,6 +93,7 @@ func (d *draft) flush() (cid.Cid, stateRoot, error) {
 		{&root.Locks, d.locks.flush},
 		{&root.Tasks, d.tasks.flush},
 		{&root.Validators, d.validators.flush},
+		{&root.Candidates, d.candidates.flush},
 		{&root.Due, d.due.flush},
 	} {
 		var err error

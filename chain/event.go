@@ -12,7 +12,7 @@ import (
 	"github.com/sage-p2p/sage-p2p/task"
 )
 
-// Fact is what an event tells: a pointer to one of the structs of this file or
+// Fact is what an event tells: a pointer to one of the structs of this package's event files or
 // to one of the events of package task.
 type Fact interface{ atp.Value }
 
@@ -87,6 +87,12 @@ const (
 	eventTaskEngaged
 	eventTaskPaid
 	eventReputationChanged
+	eventValidatorCandidate
+	eventCandidateLeft
+	eventValidatorStays
+	eventValidatorLeaving
+	eventValidatorJoined
+	eventValidatorLeft
 )
 
 // number returns the event's number, or 0 for what is no event.
@@ -116,6 +122,18 @@ func (e Event) number() uint64 {
 		return eventTaskPaid
 	case *task.ReputationChanged:
 		return eventReputationChanged
+	case *ValidatorCandidate:
+		return eventValidatorCandidate
+	case *CandidateLeft:
+		return eventCandidateLeft
+	case *ValidatorStays:
+		return eventValidatorStays
+	case *ValidatorLeaving:
+		return eventValidatorLeaving
+	case *ValidatorJoined:
+		return eventValidatorJoined
+	case *ValidatorLeft:
+		return eventValidatorLeft
 	}
 	return 0
 }
@@ -146,6 +164,18 @@ func newFact(number uint64) (Fact, error) {
 		return new(task.Paid), nil
 	case eventReputationChanged:
 		return new(task.ReputationChanged), nil
+	case eventValidatorCandidate:
+		return new(ValidatorCandidate), nil
+	case eventCandidateLeft:
+		return new(CandidateLeft), nil
+	case eventValidatorStays:
+		return new(ValidatorStays), nil
+	case eventValidatorLeaving:
+		return new(ValidatorLeaving), nil
+	case eventValidatorJoined:
+		return new(ValidatorJoined), nil
+	case eventValidatorLeft:
+		return new(ValidatorLeft), nil
 	}
 	return nil, fmt.Errorf("%w: event %d", ErrMalformed, number)
 }
@@ -175,6 +205,18 @@ func (e Event) Name() string {
 		return "ATP_TRANSFER_" + string(f.Outcome)
 	case *task.ReputationChanged:
 		return "FEDERATION_REPUTATION"
+	case *ValidatorCandidate:
+		return "VALIDATOR_CANDIDATE"
+	case *CandidateLeft:
+		return "VALIDATOR_CANDIDATE_LEFT"
+	case *ValidatorStays:
+		return "VALIDATOR_STAYS"
+	case *ValidatorLeaving:
+		return "VALIDATOR_LEAVING"
+	case *ValidatorJoined:
+		return "VALIDATOR_JOINED"
+	case *ValidatorLeft:
+		return "VALIDATOR_LEFT"
 	}
 	return ""
 }

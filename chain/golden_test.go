@@ -59,6 +59,11 @@ func TestGolden(t *testing.T) {
 	play(1_000, w.tx(2, proof(id)))
 	play(20_000, w.tx(1, &TaskAcknowledge{Task: id, Mark: 850_000}))
 	play(1)
+	soon := Transaction{Expires: w.state.Tip().Time + 30_000}
+	play(1_000, w.tx(1, &PlatformRegister{Platform: registration("founder-1")}), w.signed(1, soon, &ValidatorJoin{}))
+	play(1_000, w.signed(2, soon, &ValidatorJoin{}))
+	play(1_000, w.tx(2, &ValidatorLeave{}))
+	play(1_000, w.tx(1, &ValidatorLeave{}))
 	beacon := w.state.Beacon()
 	got.Beacon = name(atp.Sum(beacon[:]), nil)
 

@@ -277,6 +277,24 @@ func (t *table[V, P]) flush() (cid.Cid, error) {
 	return root, stored(err)
 }
 
+// keys returns the keys of all entries in their order, also of those that are
+// not in the tree yet. It is for small tables.
+func (t *table[V, P]) keys() ([]string, error) {
+	if err := t.load(); err != nil {
+		return nil, err
+	}
+	present := make(map[string]bool)
+	err := t.tree.ForEach(background(), func(key string, _ *cbg.Deferred) error {
+		present[key] = true
+		return nil
+	})
+	for key, e := range t.entries {
+		present[key] = e.present
+	}
+	maps.DeleteFunc(present, func(_ string, there bool) bool { return !there })
+	return slices.Sorted(maps.Keys(present)), stored(err)
+}
+
 func (t *table[V, P]) write(key string, e entry[V]) error {
 	if !e.present {
 		_, err := t.tree.Delete(background(), key)

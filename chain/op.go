@@ -118,6 +118,10 @@ func newAction(k OpKind) (Action, error) {
 		return new(TaskAcknowledge), nil
 	case OpTaskCancel:
 		return new(TaskCancel), nil
+	case OpValidatorJoin:
+		return new(ValidatorJoin), nil
+	case OpValidatorLeave:
+		return new(ValidatorLeave), nil
 	}
 	return nil, fmt.Errorf("%w: %s", ErrUnknownOperation, k)
 }

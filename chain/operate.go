@@ -69,6 +69,10 @@ func (e *execution) operate(tx Transaction, index int, action Action) ([]Event, 
 		return wrap(e.book().Acknowledge(a.Task, tx.From, a.Mark, e.clock))
 	case *TaskCancel:
 		return wrap(e.book().Cancel(a.Task, tx.From, e.clock))
+	case *ValidatorJoin:
+		return e.join(tx)
+	case *ValidatorLeave:
+		return e.leave(tx.From)
 	}
 	return nil, fmt.Errorf("%w: %T is not executed", ErrBroken, action)
 }

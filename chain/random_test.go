@@ -35,7 +35,7 @@ func (p *player) action(t *rapid.T, by int) Action {
 	amount := atp.Amount(rapid.OneOf(rapid.Uint64Range(0, 60_000_000), rapid.Uint64Range(999_000_000, 1_001_000_000), rapid.Just(^uint64(0))).Draw(t, "amount"))
 	who := rapid.SampledFrom(p.keys).Draw(t, "who").id
 	lock, id := rapid.SampledFrom(p.locks).Draw(t, "lock"), rapid.SampledFrom(p.tasks).Draw(t, "task")
-	switch rapid.IntRange(0, 9).Draw(t, "action") {
+	switch rapid.IntRange(0, 11).Draw(t, "action") {
 	case 0:
 		return &Transfer{To: who, Amount: amount}
 	case 1:
@@ -64,6 +64,10 @@ func (p *player) action(t *rapid.T, by int) Action {
 		return proof(id)
 	case 8:
 		return &TaskAcknowledge{Task: id, Mark: task.PPM(rapid.SampledFrom([]uint64{0, 699_999, 700_000, 1_000_000, 1_000_001}).Draw(t, "mark"))}
+	case 9:
+		return &ValidatorJoin{}
+	case 10:
+		return &ValidatorLeave{}
 	default:
 		return &TaskCancel{Task: id}
 	}
@@ -76,8 +80,9 @@ func (p *player) transaction(t *rapid.T) VerifiedTx {
 		actions = append(actions, p.action(t, by))
 	}
 	tx := Transaction{Fee: atp.Amount(rapid.SampledFrom([]uint64{0, 0, 5, 2_000_000_000}).Draw(t, "fee"))}
-	if rapid.IntRange(0, 5).Draw(t, "expires") == 0 {
-		tx.Expires = p.state.Tip().Time + 500
+	tx.Expires = p.state.Tip().Time + atp.Millis(rapid.SampledFrom([]uint64{500, 5_000, 60_000}).Draw(t, "expires"))
+	if rapid.Bool().Draw(t, "lasts") {
+		tx.Expires = 0
 	}
 	v := p.signed(by, tx, actions...)
 	for i, a := range actions {
@@ -119,7 +124,7 @@ func TestRandomBlocks(t *testing.T) {
 			must(t, err)
 			r := p.blockAfter(after, txs...)
 			blocks = append(blocks, b)
-			if len(r.Receipts) < len(b.Txs) || len(r.Receipts) > len(b.Txs)+12 {
+			if len(r.Receipts) < len(b.Txs) || len(r.Receipts) > len(b.Txs)+12+1 {
 				rt.Fatalf("%d receipts for %d transactions", len(r.Receipts), len(b.Txs))
 			}
 			checkRefused(t, p, before, b, r)
@@ -146,7 +151,7 @@ func checkRefused(t *testing.T, p *player, before State, b Block, r Result) {
 		if r.Receipts[i].OK() {
 			continue
 		}
-		alone, result, err := Assemble(before, headerOn(before, p.keys[0], 1), []VerifiedTx{tx})
+		alone, result, err := Assemble(before, headerOn(before, p.proposer(before), 1), []VerifiedTx{tx})
 		must(t, err)
 		if len(alone.Txs) != 1 || result.Receipts[0].OK() || len(result.Receipts) > 1 {
 			continue // it needs, or fails by, what came before it; or something was due

@@ -40,6 +40,8 @@ const (
 	CodeName
 	CodeDeadline
 	CodeSociety
+	CodeAdmission
+	CodeMember
 )
 
 // Refusals of this package. Like all that wrap [atp.ErrRefused], they fail a
@@ -85,6 +87,8 @@ func reasons() []reason {
 		{CodeName, "name", ErrName},
 		{CodeDeadline, "deadline", ErrDeadline},
 		{CodeSociety, "society", ErrSociety},
+		{CodeAdmission, "admission", ErrAdmission},
+		{CodeMember, "member", ErrMember},
 		{CodeRefused, "refused", atp.ErrRefused},
 	}
 }
@@ -117,9 +121,10 @@ const MaxReceiptBytes = 1 << 20
 
 // Receipt tells what became of one transaction of a block, or of one deadline
 // that fired in it. A block has one for each of its transactions, in order,
-// then one for each deadline, in order.
+// then one for each deadline, in order, then one for itself if its validators
+// or candidates changed.
 type Receipt struct {
-	Subject cid.Cid // the transaction, or the lock or task that was due
+	Subject cid.Cid // the transaction; the lock or task that was due; or the block below, for the block itself
 	Code    Code    // why nothing but nonce and fee took effect; CodeOK if all did
 	Op      uint64  // the operation that failed; 0 if none did
 	Events  []Event // `FEE` first; of a failed transaction that one alone

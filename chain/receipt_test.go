@@ -92,6 +92,12 @@ func everyEvent() []Event {
 		{&task.Engaged{Task: link, Requester: id, Executor: id}},
 		{&task.Paid{Task: link, Outcome: task.Commit, Requester: id}},
 		{&task.ReputationChanged{Task: link, Who: id, Role: task.Executor, Cause: task.CausePass}},
+		{&ValidatorCandidate{id, epoch, 8}},
+		{&CandidateLeft{id, 9}},
+		{&ValidatorStays{id}},
+		{&ValidatorLeaving{id}},
+		{&ValidatorJoined{id, 10}},
+		{&ValidatorLeft{id, 11, 12}},
 	}
 }
 

@@ -24,7 +24,7 @@ type stateRoot struct {
 	Locks      cid.Cid // lock ID → atp.Lock
 	Tasks      cid.Cid // task ID → task.Task
 	Validators cid.Cid // peer ID → Validator
-	Candidates cid.Cid // empty in this version
+	Candidates cid.Cid // peer ID → Candidate
 	Params     cid.Cid // constants
 	Totals     atp.Totals
 	Census     Census
@@ -42,6 +42,10 @@ type constants struct {
 type Census struct {
 	Platforms uint64 // registered
 	Societies uint64 // admitted, with a registered platform
+
+	// Of those whose part in the next sets is open.
+	Candidates uint64
+	Leaving    uint64 // validators
 }
 
 // platform is what the state knows of an account as a platform.
@@ -54,12 +58,6 @@ type platform struct {
 // society is an admitted society.
 type society struct {
 	Platforms uint64 // registered
-}
-
-// Validator is what the state knows of a platform with a vote.
-type Validator struct {
-	Joined bft.Height // 0: of the genesis
-	Bond   atp.Amount
 }
 
 // State is everything that a chain has come to after one block. It is an
@@ -178,6 +176,26 @@ func (s State) Validator(id atp.ID) (Validator, bool, error) {
 	return lookup[Validator](s.nodes, s.root.Validators, accountKey(id))
 }
 
+// Candidate returns what the state knows of a platform that waits for a vote.
+// Its time may be over already: only blocks look at it.
+func (s State) Candidate(id atp.ID) (Candidate, bool, error) {
+	return lookup[Candidate](s.nodes, s.root.Candidates, accountKey(id))
+}
+
+// EachCandidate calls f for every candidate, like EachAccount.
+func (s State) EachCandidate(f func(atp.ID, Candidate) error) error {
+	if s.root.Census.Candidates == 0 {
+		return nil
+	}
+	return each[Candidate](newOverlay(s.nodes), s.root.Candidates, func(key string, c Candidate) error {
+		id, err := idFromKey(key)
+		if err != nil {
+			return err
+		}
+		return f(id, c)
+	})
+}
+
 // Evidence returns what speaks for and against a platform, as it was when it
 // was last touched: [task.Evidence.At] brings it up to date.
 func (s State) Evidence(key task.Key) (task.Evidence, bool, error) {
@@ -257,7 +275,7 @@ func (s State) Check() error {
 	if err := have.Check(); err != nil {
 		return fmt.Errorf("%w: height %d: %w", ErrBroken, s.tip.Height, err)
 	}
-	return nil
+	return s.checkMembers()
 }
 
 func addTo(sum *atp.Amount, a atp.Amount) (err error) {

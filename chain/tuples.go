@@ -9,9 +9,11 @@ func Tuples() []any {
 		Transaction{}, unsigned{},
 		Transfer{}, TransferLock{}, TransferCommit{}, TransferRollback{}, lockPlace{},
 		PlatformRegister{}, FederationTask{}, TaskAccept{}, FederationProof{}, TaskAcknowledge{}, TaskCancel{},
+		ValidatorJoin{}, ValidatorLeave{},
 		Header{}, Body{}, Outline{},
 		FeePaid{}, Transferred{}, LockOpened{}, LockCommitted{}, LockRolledBack{}, PlatformRegistered{}, Granted{}, Receipt{},
+		ValidatorCandidate{}, CandidateLeft{}, ValidatorStays{}, ValidatorLeaving{}, ValidatorJoined{}, ValidatorLeft{},
 		genesisForm{}, founderForm{}, Allocation{}, Params{}, Limits{},
-		stateRoot{}, constants{}, Census{}, platform{}, society{}, Validator{},
+		stateRoot{}, constants{}, Census{}, platform{}, society{}, Validator{}, Candidate{},
 	}
 }

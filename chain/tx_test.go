@@ -30,6 +30,8 @@ func everyAction(to atp.ID) []Action {
 		&FederationProof{Task: id, Proof: task.Proof{Result: atp.SumBlob(nil), Claim: &claim, Record: task.Record{FinalEnergy: -7}}},
 		&TaskAcknowledge{Task: id, Mark: 850_000},
 		&TaskCancel{Task: id},
+		&ValidatorJoin{},
+		&ValidatorLeave{},
 	}
 }
 

@@ -128,7 +128,19 @@ func (w *world) signed(from int, tx Transaction, actions ...Action) VerifiedTx {
 // header is what a proposer gives Assemble, so long after the tip.
 func (w *world) header(after atp.Span) Header {
 	w.t.Helper()
-	return headerOn(w.state, w.keys[0], after)
+	return headerOn(w.state, w.proposer(w.state), after)
+}
+
+// proposer is the first of the keys with a vote.
+func (w *world) proposer(s State) key {
+	w.t.Helper()
+	for _, k := range w.keys {
+		if s.Validators().Contains(bft.ID(k.id)) {
+			return k
+		}
+	}
+	w.t.Fatal("nobody here has a vote")
+	return key{}
 }
 
 func headerOn(s State, proposer key, after atp.Span) Header {

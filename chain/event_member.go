@@ -1,0 +1,46 @@
+package chain
+
+import (
+	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/bft"
+)
+
+// ValidatorCandidate tells of a VALIDATOR_JOIN: a new candidate, or one for
+// longer, whose bond is set aside already.
+type ValidatorCandidate struct {
+	ID    atp.ID     `json:"id"`
+	Until atp.Millis `json:"until_ms"`
+	Bond  atp.Amount `json:"bond_uatp"` // set aside now
+}
+
+// CandidateLeft tells of a candidate that is one no more, by its own
+// VALIDATOR_LEAVE or because its time was over: it has its bond again.
+type CandidateLeft struct {
+	ID   atp.ID     `json:"id"`
+	Bond atp.Amount `json:"bond_uatp"`
+}
+
+// ValidatorStays tells of a VALIDATOR_JOIN of a validator.
+type ValidatorStays struct {
+	ID atp.ID `json:"id"`
+}
+
+// ValidatorLeaving tells of a VALIDATOR_LEAVE of a validator: it leaves with
+// this block, or waits until that makes no set of two.
+type ValidatorLeaving struct {
+	ID atp.ID `json:"id"`
+}
+
+// ValidatorJoined tells of a candidate that has a vote from a height on.
+type ValidatorJoined struct {
+	ID   atp.ID     `json:"id"`
+	From bft.Height `json:"from_height"`
+}
+
+// ValidatorLeft tells of a validator that has no vote from a height on: it has
+// its bond again.
+type ValidatorLeft struct {
+	ID   atp.ID     `json:"id"`
+	From bft.Height `json:"from_height"`
+	Bond atp.Amount `json:"bond_uatp"`
+}

@@ -5,7 +5,7 @@ import "github.com/ipfs/go-cid"
 // Config is what a Core is made of.
 type Config struct {
 	Height Height
-	Set    ValidatorSet // the validators of Height
+	Set    ValidatorSet // the validators of Height, as the block below fixes them (S12)
 	Self   ID           // a member of Set votes; anyone else observes
 	Record Record       // what Self has said so far, at whatever height
 }

@@ -50,6 +50,8 @@
 //	     says the same bytes again or something that S1 to S6 allow after it.
 //	S11  takes a block for final only on a CommitCert: q COMMITs of one view for
 //	     one block.
+//	S12  takes part in a height, and counts what is of it, only with the set of
+//	     that height, which the final block of the height below fixes.
 //
 // # Agreement
 //
@@ -77,6 +79,25 @@
 // Across heights. By S9 and S2 a block that is certified extends the final
 // block of the height below, by S11 there is one final block to extend, and so
 // the final blocks form one chain. ∎
+//
+// # Sets that change
+//
+// The set may change with every height, by any number, without quorums of the
+// old and the new set having anybody in common. By induction: the genesis fixes
+// the first set. If the blocks up to h are one chain, the one at h fixes the
+// set of h+1, and with S12 everybody counts h+1 by that set alone; of it at most
+// f are byzantine, and the argument above is about it. Nobody says anything of
+// h+1 before h is final for it, so no view of h+1 is older than its set. Who
+// comes anew has said nothing of h+1; who was there before and comes again has
+// its record (S10), which its leaving did not touch.
+//
+// What it takes: of every set at most f are byzantine for as long as anybody
+// judges a certificate of its height. Those who left can still sign for the
+// heights that they had; to who has the blocks of those it means nothing.
+//
+// Who enters with h+1 may know of h later than the old ones, who may know of
+// h+1 before it does: what it says too early is lost ([Ahead]), and is said
+// again, like everything (L4, L6, Status).
 //
 // S3 is not used above. It keeps a validator that has given a view up from
 // helping that view to a QC on which it could not COMMIT any more.

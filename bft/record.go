@@ -31,7 +31,8 @@ type Record struct {
 // NewRecord returns the record of a signer that has said nothing.
 func NewRecord() Record { return Record{Marks: noMarks()} }
 
-// at returns the record as it is for height h: a new height starts clean.
+// at returns the record as it is for height h: a new height starts clean, also
+// for one that had no vote for a while (S12).
 func (r Record) at(h Height) Record {
 	if h > r.Height {
 		r.Height, r.Marks = h, noMarks()

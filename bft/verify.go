@@ -90,8 +90,8 @@ func (r *Ring) Add(d Digest) {
 	}
 }
 
-// Verifier judges the messages of one height: everything that needs no state
-// beyond the validator set. It holds nothing that changes but its Memory.
+// Verifier judges the messages of one height by its set (S12): everything that
+// needs no state beyond that. It holds nothing that changes but its Memory.
 type Verifier struct {
 	Scheme  Scheme
 	Genesis GenesisHash

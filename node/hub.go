@@ -135,6 +135,8 @@ func viewEvent(height bft.Height, at atp.Millis, subject cid.Cid, e chain.Event)
 		kind, subject = view.EventReputation, f.Task
 	case *chain.PlatformRegistered:
 		kind = view.EventPeer
+	case *chain.ValidatorCandidate, *chain.CandidateLeft, *chain.ValidatorStays, *chain.ValidatorLeaving, *chain.ValidatorJoined, *chain.ValidatorLeft:
+		kind = view.EventValidator
 	}
 	return view.Event{
 		Kind: kind, Name: e.Name(), Height: view.Height(height), TimeMS: view.Millis(at), Subject: subject.String(), Data: data,

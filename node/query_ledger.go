@@ -111,6 +111,12 @@ func movement(who atp.ID, h store.Happening) (view.Movement, bool) {
 		between(f.From, f.To, f.Amount)
 	case *chain.Granted:
 		m.InUATP = view.Amount(f.Amount)
+	case *chain.ValidatorCandidate:
+		m.OutUATP = view.Amount(f.Bond)
+	case *chain.CandidateLeft:
+		m.InUATP = view.Amount(f.Bond)
+	case *chain.ValidatorLeft:
+		m.InUATP = view.Amount(f.Bond)
 	case *chain.LockOpened:
 		m.Subject, m.Counterparty = viewCID(f.Lock), f.Payee.ID
 		if f.Payer == who {

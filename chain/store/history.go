@@ -50,7 +50,8 @@ func (s *Store) Tx(id cid.Cid) (FinalTx, error) {
 }
 
 // Receipts returns the receipts of the final block at a height: those of its
-// transactions, then those of the deadlines that fired in it.
+// transactions, then those of the deadlines that fired in it, then that of its
+// members if they changed.
 func (s *Store) Receipts(h bft.Height) ([]chain.Receipt, error) {
 	_, n, err := s.at(h)
 	if err != nil {
@@ -100,7 +101,7 @@ func (p Position) Before(o Position) bool {
 type Happening struct {
 	Position
 	Time    atp.Millis // of the block
-	Subject cid.Cid    // the transaction, or the lock or task that was due
+	Subject cid.Cid    // that of the receipt: a transaction, a lock or task that was due, or the block below
 	Event   chain.Event
 }
 
@@ -167,6 +168,12 @@ func accountsOf(e chain.Event) []atp.ID {
 		return []atp.ID{f.From}
 	case *chain.Transferred:
 		return []atp.ID{f.From, f.To}
+	case *chain.ValidatorCandidate:
+		return []atp.ID{f.ID}
+	case *chain.CandidateLeft:
+		return []atp.ID{f.ID}
+	case *chain.ValidatorLeft:
+		return []atp.ID{f.ID}
 	case *chain.LockOpened:
 		return []atp.ID{f.Payer, f.Payee}
 	case *chain.LockCommitted:

@@ -284,13 +284,23 @@ func (r *Replica) note(in Verified) {
 	if !ok {
 		return
 	}
-	r.newest = newestOf(r.newest, s, func(o bft.Signed) bool { return o.Signer == s.Signer })
+	r.keepNewest(s)
 	if s.Height != r.height() {
 		return
 	}
 	r.heard = newestOf(r.heard, s, func(o bft.Signed) bool { return o.Signer == s.Signer && o.Kind == s.Kind })
 	if c := r.find(s.Block); c != nil && s.Kind == bft.KindPrepare {
 		c.heldBy(s.Signer)
+	}
+}
+
+// keepNewest remembers what a validator said last, also when it has left since:
+// it may come back on an old image of its disk (A6).
+func (r *Replica) keepNewest(s bft.Signed) {
+	r.newest = newestOf(r.newest, s, func(o bft.Signed) bool { return o.Signer == s.Signer })
+	if len(r.newest) > maxNewest { // twice as many as have a vote
+		i := slices.IndexFunc(r.newest, func(o bft.Signed) bool { return !r.set.Contains(o.Signer) && !r.below.set.Contains(o.Signer) })
+		r.newest = slices.Delete(r.newest, max(i, 0), max(i, 0)+1)
 	}
 }
 

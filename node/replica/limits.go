@@ -14,6 +14,7 @@ const (
 	maxRanges     = 3            // requests for ranges that are waited for at once
 	maxLate       = 6            // others that nobody waits for any more, of the proven and of the rest each
 	maxShirkers   = 128          // peers that did not serve, remembered when they have gone
+	maxNewest     = 200          // statements held, each the newest of one validator, or of one that was
 	maxCandidates = 8            // blocks of the height in progress that are held
 	maxJobs       = 64           // unanswered signature checks for one peer
 	maxStrange    = 32           // and for all peers without a vote together: those of validators wait behind them

@@ -1,8 +1,6 @@
 package replica
 
 import (
-	"slices"
-
 	"github.com/sage-p2p/sage-p2p/bft"
 )
 
@@ -12,24 +10,44 @@ import (
 type listening struct {
 	on      bool
 	armed   bool           // TimerListen
-	told    []bft.ID       // validators whose Status came and knows nothing worse; each once
 	waiting []bft.Unsigned // what is said once it ends, in order
 }
+
+// maxListens bounds how often one that is alone in its set listens again
+// because somebody says to be further: perhaps it is not alone any more.
+const maxListens = 8
 
 // enough is how many others must have told where they stand. Whatever a quorum
 // did with our vote, q − 1 others know of it; so many of the n − 1 others have
 // f + 1 in common with those, hence a correct one.
 func enough(set bft.ValidatorSet) int { return set.Len() - set.Quorum() + set.F() + 1 }
 
-// listen begins it, unless nobody else votes, who could know better.
-func (r *Replica) listen() {
-	r.listening.on = r.set.Contains(r.self) && len(r.others) > 0 && !r.mute
+// listen begins it, also for who has no vote: the image may be from before it
+// had one.
+func (r *Replica) listen() { r.listening.on = !r.self.IsZero() && !r.mute }
+
+// attend goes on with the listening in a set that is new, or new here.
+func (r *Replica) attend() {
+	switch {
+	case !r.listening.on || !r.set.Contains(r.self):
+	case len(r.others) > 0:
+		for _, p := range r.peers {
+			if r.set.Contains(p.id) {
+				r.patient()
+			}
+		}
+		r.heardEnough()
+	case r.record.BootCount <= 1:
+		r.speak() // it is new: nobody can know what it has forgotten
+	default:
+		r.patient()
+	}
 }
 
 // patient gives the others two timeouts from when the first of them is
 // connected. Before that, whatever we said would reach nobody who counts it.
 func (r *Replica) patient() {
-	if r.listening.on && !r.listening.armed {
+	if r.listening.on && !r.listening.armed && r.set.Contains(r.self) {
 		r.listening.armed = true
 		r.out.Timers = append(r.out.Timers, Timer{Kind: TimerListen})
 	}
@@ -37,14 +55,44 @@ func (r *Replica) patient() {
 
 // told takes note that a peer's Status holds nothing of ours that we forgot.
 func (r *Replica) told(id bft.ID) {
-	l := &r.listening
-	if !l.on || slices.Contains(l.told, id) {
+	if p := r.peers.get(id); p != nil {
+		p.told = true
+		r.heardEnough()
+	}
+}
+
+// heardEnough ends the listening once enough of the others have told.
+func (r *Replica) heardEnough() {
+	if !r.listening.on || len(r.others) == 0 || !r.set.Contains(r.self) {
 		return
 	}
-	l.told = slices.DeleteFunc(append(l.told, id), func(id bft.ID) bool { return !r.set.Contains(id) })
-	if len(l.told) >= enough(r.set) {
+	n := 0
+	for _, p := range r.peers {
+		if p.told && r.set.Contains(p.id) {
+			n++
+		}
+	}
+	if n >= enough(r.set) {
 		r.speak()
 	}
+}
+
+// listened is the end of the patience. One that is alone has no other to wait
+// for; if somebody says to be further, the chain may have gone on without it
+// ever since its disk was copied, and that is found out first.
+func (r *Replica) listened(t Timer) {
+	if !r.listening.on {
+		return
+	}
+	if !r.set.Contains(r.self) {
+		r.listening.armed = false // it lost its vote meanwhile
+		return
+	}
+	if len(r.others) == 0 && r.peers.claimed() >= r.height() && t.Attempt < maxListens {
+		r.out.Timers = append(r.out.Timers, Timer{Kind: TimerListen, Attempt: t.Attempt + 1})
+		return
+	}
+	r.speak()
 }
 
 // speak ends the listening: what waited for it is signed.

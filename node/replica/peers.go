@@ -12,6 +12,7 @@ type peer struct {
 	id    bft.ID
 	claim bft.Height // the highest height it called final: a hint where to ask, never a goal
 	jobs  int        // unanswered signature checks of its messages, at most maxJobs
+	told  bool       // its Status came, and knows nothing of ours that we forgot
 
 	served   bool       // it has given what it was asked for since it came
 	failures atp.Span   // requests in a row that brought nothing

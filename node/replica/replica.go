@@ -71,7 +71,7 @@ type Replica struct {
 	shirkers []shirker    // that have gone, at most maxShirkers
 	gone     []bft.ID     // validators that the transport has lost, at most as many as there are
 	ahead    *bft.Ahead   // messages of the next height
-	newest   []bft.Signed // of each validator, what it said last; at most one each
+	newest   []bft.Signed // of each validator, what it said last; at most maxNewest, one each
 	heard    []bft.Signed // of this height: at most one for each validator and kind
 	active   bool         // the height's timers run: it is unfinished
 	ticking  bool         // TimerStatus is armed
@@ -175,6 +175,7 @@ func (r *Replica) View() bft.View { return r.core.View() }
 
 // begin makes everything of the height in progress anew.
 func (r *Replica) begin() (err error) {
+	before := r.set
 	r.set = r.state.Validators()
 	r.others = r.set.IDs()
 	if i, member := r.set.Index(r.self); member {
@@ -184,9 +185,8 @@ func (r *Replica) begin() (err error) {
 	r.core = bft.NewCore(bft.Config{Height: r.height(), Set: r.set, Self: r.self, Record: r.record})
 	r.blocks, r.heard = nil, nil
 	r.checking, r.reusing, r.final, r.active = bft.Check{}, bft.Build{}, nil, false
-	r.newest = slices.DeleteFunc(r.newest, func(s bft.Signed) bool { return !r.set.Contains(s.Signer) })
 	r.clock.keep(r.set)
-	r.gone = slices.DeleteFunc(r.gone, func(id bft.ID) bool { return !r.set.Contains(id) })
+	r.gone = r.away(before)
 	r.backlog.begin(r.height())
 	r.deadline, r.hasDeadline, err = r.state.NextDue()
 	return err
@@ -202,7 +202,24 @@ func (r *Replica) resume() error {
 			return err
 		}
 	}
+	r.attend()
 	return r.work()
+}
+
+// away returns the validators that the transport has lost: of those who had a
+// vote before, as it told; of those who have one now, who is not connected. At
+// the start it has told nothing yet.
+func (r *Replica) away(before bft.ValidatorSet) (gone []bft.ID) {
+	for _, id := range r.others {
+		lost := slices.Contains(r.gone, id)
+		if !before.Contains(id) && before.Len() > 0 {
+			lost = r.peers.get(id) == nil
+		}
+		if lost {
+			gone = append(gone, id)
+		}
+	}
+	return gone
 }
 
 func (r *Replica) fault(peer bft.ID, err error) {

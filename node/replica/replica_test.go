@@ -151,15 +151,8 @@ func (m *member) boot() {
 	m.f.t.Helper()
 	cfg := replica.Config{Self: m.id, Record: m.record, State: m.f.genesis, Mute: m.mute != ""}
 	if n := len(m.finals); n > 0 {
-		head := m.finals[n-1].Block.Header
-		tip, err := head.Tip()
-		if err != nil {
-			m.f.t.Fatal(err)
-		}
-		if cfg.State, err = chain.OpenState(m, head.StateRoot, tip); err != nil {
-			m.f.t.Fatal(err)
-		}
-		cfg.Below = m.f.genesis.Validators()
+		cfg.State = m.stateAt(n)
+		cfg.Below = m.stateAt(n - 1).Validators()
 	}
 	m.timers = make(map[replica.TimerKind]replica.Timer)
 	var err error
@@ -167,6 +160,24 @@ func (m *member) boot() {
 		m.f.t.Fatal(err)
 	}
 	m.take(replica.Start{})
+}
+
+// stateAt returns the state after so many final blocks.
+func (m *member) stateAt(n int) chain.State {
+	m.f.t.Helper()
+	if n == 0 {
+		return m.f.genesis
+	}
+	head := m.finals[n-1].Block.Header
+	tip, err := head.Tip()
+	if err != nil {
+		m.f.t.Fatal(err)
+	}
+	s, err := chain.OpenState(m, head.StateRoot, tip)
+	if err != nil {
+		m.f.t.Fatal(err)
+	}
+	return s
 }
 
 // take steps the replica and does what it asks for; signatures are checked at

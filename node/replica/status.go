@@ -93,7 +93,7 @@ func (r *Replica) timer(t Timer) error {
 	case TimerDue:
 		return r.work()
 	case TimerListen:
-		r.speak()
+		r.listened(t)
 		return nil
 	}
 	return r.absorb(r.core.TimerFired(bft.Timer{Height: t.Height, View: t.View, Kind: bft.TimerKind(t.Kind), Attempt: t.Attempt}))

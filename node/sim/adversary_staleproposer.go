@@ -44,7 +44,7 @@ func (a *staleProposer) Send(from, _ *machine, m bft.Message) []bft.Message {
 
 // stale returns the worst proposal that can be justified in the place of p.
 func (a *staleProposer) stale(from *machine, p *bft.Proposal) *bft.Proposal {
-	set := from.sim.cast.state.Validators()
+	set := from.replica.State().Validators()
 	tc := a.lowest(set, p.Height, p.View-1)
 	if tc == nil || tc.QC != nil || from.replica.Height() != p.Height {
 		return p

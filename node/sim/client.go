@@ -21,6 +21,9 @@ type client struct {
 	left    int
 	pending *chain.VerifiedTx // submitted, and not taken in yet
 	locks   []cid.Cid         // that it opened, and has not ended
+
+	steps []step // what comes before anything else
+	joins int    // JOINs made
 }
 
 func newClient(s *Sim, m *machine) *client {
@@ -54,14 +57,17 @@ func (c *client) submit() {
 
 // next signs what the client does next.
 func (c *client) next() (chain.VerifiedTx, error) {
+	if len(c.steps) > 0 {
+		return c.sign(c.takeStep())
+	}
 	if !c.sim.plan.Tasks {
-		return c.sign(c.action())
+		return c.sign(c.action(), 0)
 	}
 	a, err := c.delegate()
 	if err != nil {
 		return chain.VerifiedTx{}, err
 	}
-	return c.sign(a)
+	return c.sign(a, 0)
 }
 
 // verdict takes the machine's answer.
@@ -72,16 +78,21 @@ func (c *client) verdict(v replica.Verdict) {
 	if v.Err != nil && !errors.Is(v.Err, mempool.ErrKnown) && !errors.Is(v.Err, mempool.ErrStale) {
 		return
 	}
-	c.sim.judge.accept(c.machine, v.ID)
+	tx := *c.pending
 	c.pending = nil
 	c.left--
+	if tx.Tx().Expires != 0 {
+		c.await(tx)
+		return
+	}
+	c.sim.judge.accept(c.machine, v.ID)
 	c.schedule()
 }
 
 // sign makes the client's next transaction.
-func (c *client) sign(a chain.Action) (chain.VerifiedTx, error) {
+func (c *client) sign(a chain.Action, expires atp.Millis) (chain.VerifiedTx, error) {
 	tx := chain.Transaction{
-		Version: chain.TxVersion, From: atp.ID(c.machine.id()), Nonce: c.nonce,
+		Version: chain.TxVersion, From: atp.ID(c.machine.id()), Nonce: c.nonce, Expires: expires,
 		Ops: []chain.Op{{Action: a}},
 	}
 	c.nonce++

@@ -13,6 +13,10 @@
 //	    voted for that is not on the disk
 //	A7  what was published as final is there after every restart
 //
+// and of the validators, which come and go while a schedule runs: every
+// certificate has the quorum of the set of its height, no set is empty and none
+// becomes one of two, and no candidate enters after its time,
+//
 // and at the end, once the faults have stopped: everything that a correct
 // machine took in becomes final everywhere, every lock ends, and then nothing
 // is said any more.

@@ -18,7 +18,7 @@ type judge struct {
 	sim    *Sim
 	err    error // the first violation
 	supply atp.Amount
-	bonded atp.Amount // by validators, from the genesis on
+	roll   roll
 
 	finals    []cid.Cid                   // A1: of heights 1, 2, …, as first published
 	published []bft.Height                // A7: of each machine
@@ -34,7 +34,8 @@ type statements []bft.Unsigned
 
 func newJudge(s *Sim) *judge {
 	j := &judge{
-		sim: s, supply: s.cast.state.Totals().Supply, bonded: s.cast.state.Totals().Bonded,
+		sim: s, supply: s.cast.state.Totals().Supply,
+		roll:      roll{votes: []int{s.plan.Validators}, until: make(map[atp.ID]atp.Millis)},
 		published: make([]bft.Height, s.plan.Machines()),
 		locks:     make(map[cid.Cid]bool), accepted: make(map[cid.Cid]bool), included: make(map[cid.Cid]bool),
 		seen: make(map[string]int),
@@ -108,6 +109,7 @@ func (j *judge) first(f replica.Final) {
 		}
 		j.included[tx.ID()] = true
 	}
+	j.members(f.Block, f.Cert, f.Result.State, f.Result.Receipts)
 	if f.Cert.View > 0 {
 		j.seen["a decision in a later view"]++
 	}
@@ -229,8 +231,8 @@ func (j *judge) unsettled() error {
 		case !m.correct():
 		case !m.up || m.store.height() < j.top():
 			return fmt.Errorf("liveness: machine %d is at height %d, others at %d", m.index, m.store.height(), j.top())
-		case m.replica.State().Totals().Locked > 0 || m.replica.State().Totals().Bonded != j.bonded:
-			return fmt.Errorf("A3: on machine %d something is still locked or bonded", m.index)
+		case m.replica.State().Totals().Locked > 0:
+			return fmt.Errorf("A3: on machine %d something is still locked", m.index)
 		}
 	}
 	return nil
@@ -242,8 +244,12 @@ func (j *judge) mustSettle() {
 	}
 	for _, m := range j.sim.machines {
 		if j.err == nil && m.correct() {
-			if err := m.replica.State().Check(); err != nil {
+			state := m.replica.State()
+			if err := state.Check(); err != nil {
 				j.fail("A2: machine %d: %w", m.index, err)
+			}
+			if bonds, err := held(state); err != nil || bonds != state.Totals().Bonded {
+				j.fail("A3: machine %d: %s ATP are bonded, %s ATP by validators and candidates: %v", m.index, state.Totals().Bonded, bonds, err)
 			}
 		}
 	}

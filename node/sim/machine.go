@@ -87,11 +87,27 @@ func (m *machine) load() error {
 		if cfg.State, err = chain.OpenState(m.store, head.Header.StateRoot, tip); err != nil {
 			return err
 		}
-		cfg.Below = m.sim.cast.state.Validators() // they do not change yet
+		if cfg.Below, err = m.setOf(h); err != nil {
+			return err
+		}
 	}
 	m.signer = s
 	m.replica, err = replica.New(cfg, m.store, s)
 	return err
+}
+
+// setOf returns the set that agreed on a final height: that of the state below.
+func (m *machine) setOf(h bft.Height) (bft.ValidatorSet, error) {
+	if h == 1 {
+		return m.sim.cast.state.Validators(), nil
+	}
+	b, _ := m.store.at(h - 1)
+	tip, err := b.Header.Tip()
+	if err != nil {
+		return bft.ValidatorSet{}, err
+	}
+	state, err := chain.OpenState(m.store, b.Header.StateRoot, tip)
+	return state.Validators(), err
 }
 
 // fail ends the machine: by the power cut that was planned, or because it found

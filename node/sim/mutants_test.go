@@ -100,6 +100,26 @@ func mutants() []mutant {
 		{name: "a TC needs Timeouts of one view", edits: []edit{
 			{"bft/collect.go", "func (c *collector) tcView() View { return c.nthHighest(c.set.Quorum()) }", tcOfOneView},
 		}, want: "waited in vain", test: "TestATimeoutOfALaterViewCounts"},
+		{name: "an admission makes a set of two", edits: []edit{
+			{"chain/member.go", "if n-leave >= 1 && n-leave+candidates != 2 {", "if n-leave >= 1 {"},
+		}, want: "validators 2 are left", test: "TestGrowingSets"},
+		{name: "the last validators leave", edits: []edit{
+			{"chain/member.go", "case e.parent.validators.Len() <= int(e.root.Census.Leaving)+1:", "case e.parent.validators.Len() < int(e.root.Census.Leaving):"},
+			{"chain/member.go", "if n-leave >= 1 && n-leave+candidates != 2 {", "if n-leave+candidates != 2 {"},
+		}, want: "ended itself|0 are left", test: "TestGrowingSets"},
+		{name: "a candidate enters whose time is over", edits: []edit{
+			{"chain/member.go", "if c.Until >= e.header.Time {", "if c.Until > 0 {"},
+		}, want: "a candidate until", test: "TestGrowingSets"},
+		{name: "the new set judges the certificate of the height before it", edits: []edit{
+			{"node/replica/candidate.go", "Set: r.below.set, Message: last", "Set: r.set, Message: last"},
+		}, want: "blames|liveness|J6", test: "TestGrowingSets"},
+		{name: "the old set goes on", edits: []edit{
+			{"node/replica/replica.go", "	r.set = r.state.Validators()\n", "	if r.set = r.state.Validators(); before.Len() > 0 {\n		r.set = before\n	}\n"},
+		}, want: "A1|blames|liveness|ended itself", test: "TestGrowingSets"},
+		{name: "a new height is told to the old set alone", edits: []edit{
+			{"node/replica/replica.go", "	if err := r.absorb(r.core.Start()); err != nil {", "	out := r.core.Start()\n	out.Status = false\n	if err := r.absorb(out); err != nil {"},
+			{"node/replica/final.go", "	r.tellObservers()\n", ""},
+		}, want: "liveness|J6", test: "TestGrowingSets"},
 		{name: "nobody is greeted", edits: []edit{
 			{"node/replica/peers.go", "	r.tell([]bft.ID{id})\n", ""},
 		}, want: "liveness"},

@@ -27,6 +27,8 @@ type Plan struct {
 
 	Submissions int  // of all clients together
 	Tasks       bool // submissions are about tasks, else transfers and locks
+	Joins       bool // every observer wants a vote
+	Leaves      int  // LEAVEs of all clients together
 	Adversaries map[int]func() Behaviour
 }
 
@@ -67,6 +69,9 @@ func DrawPlan(r *rand.Rand) Plan {
 		for _, i := range r.Perm(p.Validators)[:1+r.IntN(f)] {
 			p.Adversaries[i] = kinds[r.IntN(len(kinds))]
 		}
+	}
+	if r.IntN(6) == 0 {
+		p.grow(r)
 	}
 	return p
 }

@@ -62,7 +62,7 @@ func (s *script) wait(what string, done func() bool) {
 func (s *script) pay(m int, amount atp.Amount) chain.VerifiedTx {
 	s.t.Helper()
 	c := s.clients[m]
-	tx, err := c.sign(&chain.Transfer{To: atp.ID(s.cast.Keys[(m+1)%len(s.cast.Keys)].id), Amount: amount})
+	tx, err := c.sign(&chain.Transfer{To: atp.ID(s.cast.Keys[(m+1)%len(s.cast.Keys)].id), Amount: amount}, 0)
 	if err != nil {
 		s.t.Fatal(err)
 	}

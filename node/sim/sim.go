@@ -105,6 +105,7 @@ func (s *Sim) begin() {
 	for range s.plan.Submissions {
 		s.clients[w.Rand.IntN(len(s.clients))].left++
 	}
+	s.enroll()
 	for _, c := range s.clients {
 		c.schedule()
 	}
@@ -174,6 +175,16 @@ type casting struct {
 // Schedule runs one seed.
 func (t *Theatre) Schedule(seed uint64) Result {
 	return t.Play(seed, DrawPlan(rand.New(rand.NewPCG(seed, 0x9a7))))
+}
+
+// Grow runs one seed in which the set of validators changes.
+func (t *Theatre) Grow(seed uint64) Result {
+	r := rand.New(rand.NewPCG(seed, 0x9a8))
+	p := DrawPlan(r)
+	if !p.Joins {
+		p.grow(r)
+	}
+	return t.Play(seed, p)
 }
 
 // Play runs one seed with a plan.

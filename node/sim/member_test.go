@@ -1,0 +1,62 @@
+package sim
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+)
+
+// The laws hold while the set of validators grows and shrinks, whatever the
+// network, the disks and adversaries do around the change.
+func TestGrowingSets(t *testing.T) {
+	if *seed >= 0 {
+		var theatre Theatre
+		if *tell {
+			theatre.Tell = func(s string) { fmt.Println(s) }
+		}
+		if r := theatre.Grow(uint64(*seed)); r.Err != nil {
+			t.Fatal(r.Err)
+		}
+		return
+	}
+	seen, heights := make(map[string]int), 0
+	var theatre Theatre
+	for s := *first; s < *first+*seeds; s++ {
+		r := theatre.Grow(s)
+		heights += int(r.Height)
+		for what, n := range r.Seen {
+			seen[what] += n
+		}
+		if r.Err != nil {
+			t.Fatalf("%v\n  go test ./node/sim -run TestGrowingSets -seed %d", r.Err, s)
+		}
+	}
+	t.Logf("%d schedules, %d heights", *seeds, heights)
+	for _, what := range slices.Sorted(maps.Keys(seen)) {
+		t.Logf("%8d  %s", seen[what], what)
+	}
+	if *seeds < 200 {
+		return // too few to show everything
+	}
+	for _, what := range []string{
+		"a decision in a later view", "a restart in the middle of a height", "a range is fetched", "blame",
+		"*chain.ValidatorCandidate", "*chain.CandidateLeft", "*chain.ValidatorJoined", "*chain.ValidatorLeaving", "*chain.ValidatorLeft",
+		"1 → 3", "3 → 4", "4 → 3",
+	} {
+		if seen[what] == 0 {
+			t.Errorf("no schedule has shown: %s", what)
+		}
+	}
+}
+
+// One seed is one run, also when the set changes.
+func TestGrowthReplays(t *testing.T) {
+	for s := range uint64(10) {
+		var a, b Theatre
+		one, two := a.Grow(s), b.Grow(s)
+		if one.Trace != two.Trace || one.Events != two.Events {
+			t.Errorf("seed %d: trace %016x of %d events, then %016x of %d", s, one.Trace, one.Events, two.Trace, two.Events)
+		}
+	}
+}

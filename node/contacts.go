@@ -14,6 +14,7 @@ import (
 
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
+	"github.com/sage-p2p/sage-p2p/chain"
 	"github.com/sage-p2p/sage-p2p/node/wire"
 	"github.com/sage-p2p/sage-p2p/p2p"
 	"github.com/sage-p2p/sage-p2p/task"
@@ -284,8 +285,8 @@ func (n *Node) exchangeContacts(ctx context.Context) error {
 	}
 }
 
-// matters returns whose addresses are of use: those of validators and of
-// registered platforms or, before there is a chain, anybody's.
+// matters returns whose addresses are of use: those of validators, of those who
+// wait to be, and of registered platforms or, before there is a chain, anybody's.
 func (n *Node) matters() func(peer.ID) bool {
 	r := n.chain.Load()
 	if r == nil {
@@ -297,7 +298,14 @@ func (n *Node) matters() func(peer.ID) bool {
 		wanted[id.ID] = true
 	}
 	most := len(wanted) + maxKept
-	err := state.EachPlatform(func(id atp.ID, _ task.Platform) error {
+	err := state.EachCandidate(func(id atp.ID, _ chain.Candidate) error {
+		wanted[id.ID] = true
+		return nil
+	})
+	if err != nil {
+		n.log.Warn("candidates not read", "err", err)
+	}
+	err = state.EachPlatform(func(id atp.ID, _ task.Platform) error {
 		if len(wanted) < most {
 			wanted[id.ID] = true
 		}

@@ -17,7 +17,8 @@
 // key and signer belong to node/signer, store/ to chain/store, api.addr and
 // api.token to node/api. genesis.json and founding.json are made when the
 // platform joins a federation; blobs/ is content by CID; journal/ is what the
-// worker has promised; store.suspect says that the store must be looked at.
+// worker has promised; store.suspect says that the store must be looked at;
+// resigned, that the operator gave the vote back.
 package node
 
 import (
@@ -63,6 +64,7 @@ type Node struct {
 	contacts *contacts
 
 	opened   atomic.Bool              // what open sets may be read
+	resigned atomic.Bool              // the operator gave the vote back
 	founding atomic.Pointer[founding] // while founding, what others may be told
 	waiting  atomic.Pointer[string]   // what the node waits for, while there is no chain
 	chain    atomic.Pointer[running]  // nil until there is a chain
@@ -151,6 +153,7 @@ func (n *Node) open() (err error) {
 	if err := openFolder(n.cfg.Home); err != nil {
 		return err
 	}
+	n.resigned.Store(exists(filepath.Join(n.cfg.Home, resignedFile)))
 	if n.blobs, err = openBlobs(filepath.Join(n.cfg.Home, "blobs")); err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -12,7 +11,6 @@ import (
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/chain"
-	"github.com/sage-p2p/sage-p2p/chain/store"
 	"github.com/sage-p2p/sage-p2p/node/api/view"
 	"github.com/sage-p2p/sage-p2p/p2p"
 	"github.com/sage-p2p/sage-p2p/task"
@@ -51,6 +49,9 @@ func (n *Node) Status(context.Context) (view.Status, error) {
 	s.Mode = modeOf(state)
 	s.Validator = set.Contains(bft.ID(n.id())) && !n.cfg.Observer
 	s.Validators, s.Quorum = set.Len(), set.Quorum()
+	if s.OnlyValidator, err = onlyValidator(state, n.id()); err != nil {
+		return s, err
+	}
 	s.BalanceUATP, s.LockedUATP, s.BondedUATP = view.Amount(account.Available), view.Amount(account.Locked), view.Amount(account.Bonded)
 	s.Mempool, s.Syncing = progress.Pending, progress.Behind()
 	s.Totals = view.Totals{
@@ -120,60 +121,6 @@ func (n *Node) connected() map[peer.ID]bool {
 		up[p.ID] = true
 	}
 	return up
-}
-
-// Validators implements api.Network.
-func (n *Node) Validators(context.Context) (view.Validators, error) {
-	r, err := n.ready()
-	if err != nil {
-		return view.Validators{}, err
-	}
-	state := r.state()
-	set, up := state.Validators(), n.connected()
-	signed, err := n.lastSigned(r)
-	if err != nil {
-		return view.Validators{}, err
-	}
-	v := view.Validators{Height: view.Height(state.Tip().Height + 1), Quorum: set.Quorum(), Faults: set.F(), Members: []view.Validator{}}
-	for _, id := range set.IDs() {
-		name, _, err := state.NameOf(atp.ID(id))
-		if err != nil {
-			return v, err
-		}
-		known, _, err := state.Validator(atp.ID(id))
-		if err != nil {
-			return v, err
-		}
-		v.Members = append(v.Members, view.Validator{
-			PeerID: id.ID, Name: string(name), Connected: up[id.ID], LastSigned: view.Height(signed[id]), BondedUATP: view.Amount(known.Bond),
-		})
-	}
-	return v, nil
-}
-
-// certificatesSeen is how many of the newest certificates say who is alive.
-const certificatesSeen = 64
-
-// lastSigned returns the newest of the last heights that each member of the
-// present set has signed.
-func (n *Node) lastSigned(r *running) (map[bft.ID]bft.Height, error) {
-	newest := map[bft.ID]bft.Height{}
-	tip := r.state().Tip().Height
-	set := r.state().Validators()
-	for h := tip; h > 0 && tip-h < certificatesSeen && len(newest) < set.Len(); h-- {
-		cert, err := n.store.CertAt(h)
-		if errors.Is(err, store.ErrNotFound) {
-			break
-		} else if err != nil {
-			return nil, err
-		}
-		for i := range set.Len() { // the set is that of the genesis in this version
-			if id := set.ID(i); cert.Signers.Has(i) && newest[id] == 0 {
-				newest[id] = h
-			}
-		}
-	}
-	return newest, nil
 }
 
 // Platforms implements api.Network.

@@ -184,6 +184,7 @@ func (r *running) run(n *Node) error {
 	r.work.Go(func() error { return r.greet(n) })
 	r.work.Go(func() error { return r.resend(n) })
 	r.work.Go(func() error { return r.compare(n) })
+	r.work.Go(func() error { return (&member{n: n, r: r}).run(r.ctx) })
 	r.work.Go(func() error { return r.worker.run(r.ctx) })
 	return r.work.Wait()
 }
@@ -251,7 +252,12 @@ func (n *Node) publish(r *running, p replica.Publish) {
 		return
 	}
 	state := r.loop.replica.State().On(n.store) // all of it is saved
-	r.newest.Store(&head{state, r.state().Validators()})
+	below := r.state().Validators()
+	r.newest.Store(&head{state, below})
+	if state.Validators().Hash() != below.Hash() {
+		n.log.Info("the validators change", "height", state.Tip().Height+1, "from", below.Len(), "to", state.Validators().Len())
+		n.contacts.nudge() // to be connected with the new ones
+	}
 	n.signer.Finalize(state.Tip().Height, state.Tip().ID)
 	if p.Final.Block.Header.Proposer == n.signer.ID() {
 		r.wires.announceHead(p.Final.Cert)

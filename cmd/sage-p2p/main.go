@@ -61,7 +61,7 @@ func (p program) app() *cli.App {
 		{p.status(), p.peers()},
 		{p.balance(), p.history(), p.transfer(), p.lock()},
 		{p.task()},
-		{p.platforms(), p.platform(), p.validators()},
+		{p.platforms(), p.platform(), p.validators(), p.validator()},
 		{p.block(), p.tx(), p.chain()},
 		{p.version()},
 	}

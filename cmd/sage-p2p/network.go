@@ -41,11 +41,14 @@ func (p program) printStatus(w io.Writer, st view.Status) {
 	case st.Syncing:
 		doing = "catching up with the federation"
 	}
-	genesis, height, votes := "none yet", "", ""
+	genesis, height, votes, note := "none yet", "", "", ""
 	if st.Genesis != "" {
 		genesis = fmt.Sprintf("%s (founder %s)", short(st.Genesis), who("", st.Founder))
 		height = fmt.Sprintf("%d · final %s · block %s", st.Height, p.ago(st.FinalTimeMS), short(st.Block.String()))
 		votes = fmt.Sprintf("%s, %d decide", plural(st.Validators, "validator", "validators"), st.Quorum)
+		if st.OnlyValidator != "" {
+			note = fmt.Sprintf("if %s is off, nothing becomes final", clean(st.OnlyValidator))
+		}
 	}
 	facts(w,
 		[2]string{"waiting", doing},
@@ -53,6 +56,7 @@ func (p program) printStatus(w io.Writer, st view.Status) {
 		[2]string{"height", height},
 		[2]string{"mode", string(st.Mode)},
 		[2]string{"votes", votes},
+		[2]string{"note", note},
 		[2]string{"peers", plural(st.Peers, "connection", "connections")},
 		[2]string{"balance", fmt.Sprintf("%s available · %s locked · %s bonded", st.BalanceUATP, st.LockedUATP, coins(st.BondedUATP))},
 		[2]string{"mempool", plural(st.Mempool, "transaction", "transactions")},
@@ -112,21 +116,13 @@ func (p program) peers() *cli.Command {
 func (p program) validators() *cli.Command {
 	return &cli.Command{
 		Name:  "validators",
-		Usage: "who has a vote",
+		Usage: "who has a vote, and who waits for one",
 		Action: p.speaks(0, 0, func(s *session) error {
 			set, err := s.node.Validators(s.Context.Context)
 			if err != nil {
 				return err
 			}
-			return s.show(set, func(w io.Writer) {
-				fmt.Fprintf(w, "%s decide height %d: %d must agree, %d may fail\n",
-					plural(len(set.Members), "validator", "validators"), set.Height, set.Quorum, set.Faults)
-				table(w, "NAME|ID|CONNECTED|LAST SIGNED|BOND", func(row func(...any)) {
-					for _, v := range set.Members {
-						row(who(v.Name, ""), short(v.PeerID.String()), yes(v.Connected), v.LastSigned, coins(v.BondedUATP))
-					}
-				})
-			})
+			return s.show(set, func(w io.Writer) { printValidators(w, set) })
 		}),
 	}
 }

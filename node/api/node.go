@@ -84,6 +84,11 @@ type Wallet interface {
 	RollbackLock(ctx context.Context, lock view.CID) (view.Submission, error)
 	Register(context.Context, view.Registration) (view.Submission, error)
 
+	// JoinValidators asks for a vote, and LeaveValidators gives it back, or the
+	// wish for it.
+	JoinValidators(context.Context) (view.Submission, error)
+	LeaveValidators(context.Context) (view.Submission, error)
+
 	// PostTask posts a task whose program and input are blobs of the node.
 	// The executor is empty for view.ToOpen and, with t.To == view.ToAuto, for
 	// the router to pick.

@@ -49,6 +49,8 @@ func (s *Server) routes() *http.ServeMux {
 		"POST /api/v1/locks/{lock}/commit":      s.submits(s.commitLock),
 		"POST /api/v1/locks/{lock}/rollback":    s.submits(s.rollbackLock),
 		"POST /api/v1/platforms":                s.submits(s.postPlatform),
+		"POST /api/v1/validators/join":          s.submits(s.joinValidators),
+		"POST /api/v1/validators/leave":         s.submits(s.leaveValidators),
 		"POST /api/v1/tasks":                    s.submits(s.postTask),
 		"POST /api/v1/tasks/{task}/acknowledge": s.submits(s.acknowledge),
 		"POST /api/v1/tasks/{task}/cancel":      s.submits(s.cancelTask),

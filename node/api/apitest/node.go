@@ -29,6 +29,8 @@ type Node struct {
 	Self      string // name of the platform that it is
 	Names     []string
 	StatusNow view.Status // what Status returns, except for what the ledger knows
+
+	Candidates []view.Candidate // who waits for a vote
 	Hold      bool        // transactions stay pending until Release
 	Fail      error       // what every read returns, if not nil
 

@@ -58,6 +58,7 @@ func (n *Node) Validators(context.Context) (view.Validators, error) {
 	for _, name := range n.Names {
 		v.Members = append(v.Members, view.Validator{PeerID: ID(name), Name: name, Connected: name != "delta", LastSigned: v.Height - 1})
 	}
+	v.Candidates = append([]view.Candidate{}, n.Candidates...)
 	return v, n.Fail
 }
 

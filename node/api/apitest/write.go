@@ -103,6 +103,20 @@ func (n *Node) Register(context.Context, view.Registration) (view.Submission, er
 	return view.Submission{TxID: n.submit("PLATFORM_REGISTER", func() error { return nil })}, nil
 }
 
+// JoinValidators implements api.Wallet.
+func (n *Node) JoinValidators(context.Context) (view.Submission, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return view.Submission{TxID: n.submit("VALIDATOR_JOIN", func() error { return nil })}, nil
+}
+
+// LeaveValidators implements api.Wallet.
+func (n *Node) LeaveValidators(context.Context) (view.Submission, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return view.Submission{TxID: n.submit("VALIDATOR_LEAVE", func() error { return nil })}, nil
+}
+
 // PostTask implements api.Wallet. The router always picks beta.
 func (n *Node) PostTask(_ context.Context, t view.NewTask, executor peer.ID) (view.Submission, error) {
 	n.mu.Lock()

@@ -42,6 +42,16 @@ func (c *Client) Register(ctx context.Context, r view.Registration) (view.Submis
 	return post[view.Submission](ctx, c, path("platforms"), r)
 }
 
+// JoinValidators asks for a vote for the node's platform.
+func (c *Client) JoinValidators(ctx context.Context) (view.Submission, error) {
+	return post[view.Submission](ctx, c, path("validators", "join"), struct{}{})
+}
+
+// LeaveValidators gives the vote of the node's platform back, or the wish for one.
+func (c *Client) LeaveValidators(ctx context.Context) (view.Submission, error) {
+	return post[view.Submission](ctx, c, path("validators", "leave"), struct{}{})
+}
+
 // SubmitTx submits a transaction that was signed elsewhere.
 func (c *Client) SubmitTx(ctx context.Context, encoded []byte) (view.Submission, error) {
 	return call[view.Submission](ctx, c, http.MethodPost, path("txs"), "application/vnd.ipld.dag-cbor", bytes.NewReader(encoded))

@@ -104,6 +104,7 @@ type Status struct {
 	Validator     bool         `json:"validator"`
 	Validators    int          `json:"validators"`
 	Quorum        int          `json:"quorum"`
+	OnlyValidator string       `json:"only_validator,omitempty"` // its name, while all depends on one platform of several
 	Peers         int          `json:"peers"`
 	BalanceUATP   Amount       `json:"balance_uatp"` // available
 	LockedUATP    Amount       `json:"locked_uatp"`
@@ -164,6 +165,8 @@ type Validators struct {
 	Quorum  int             `json:"quorum"`
 	Faults  int             `json:"faults"` // how many may fail
 	Members List[Validator] `json:"validators"`
+
+	Candidates List[Candidate] `json:"candidates"` // who waits for a vote
 }
 
 // Validator is a platform with a vote.
@@ -172,6 +175,16 @@ type Validator struct {
 	Name       string  `json:"name,omitempty"`
 	Connected  bool    `json:"connected"`   // true for the node itself
 	LastSigned Height  `json:"last_signed"` // newest block whose certificate it signed, as far as seen
+	BondedUATP Amount  `json:"bonded_uatp"`
+	Leaving    bool    `json:"leaving"` // with the next that joins, or when another leaves too
+}
+
+// Candidate is a platform that waits for a vote.
+type Candidate struct {
+	PeerID     peer.ID `json:"peer_id"`
+	Name       string  `json:"name,omitempty"`
+	Connected  bool    `json:"connected"` // true for the node itself
+	UntilMS    Millis  `json:"until_ms"`  // it waits no longer
 	BondedUATP Amount  `json:"bonded_uatp"`
 }
 

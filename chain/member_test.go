@@ -113,6 +113,26 @@ func TestTheNewSetBeginsAtTheNextHeight(t *testing.T) {
 	}
 }
 
+// A key that is younger than 32 heights does not move the beacon, and an old one
+// does.
+func TestTheKeyOfANewValidatorIsYoung(t *testing.T) {
+	w := newFederation(t, 3)
+	w.block(w.join(1, 60_000), w.join(2, 60_000))
+	for range 40 {
+		h := headerOn(w.state, w.keys[1], 1_000)
+		b, r, err := Assemble(w.state, h, nil)
+		must(t, err)
+		v, _, err := w.state.Validator(w.keys[1].id)
+		must(t, err)
+		young := b.Header.Height < v.Joined+32
+		want, err := bft.NextBeacon(w.state.Beacon(), b.Header.Height, h.Proposer, h.BeaconProof, young)
+		if err != nil || r.State.Beacon() != want {
+			t.Errorf("height %d, young %v: %v", b.Header.Height, young, err)
+		}
+		w.block()
+	}
+}
+
 func TestACandidacyEndsByTheTimeOfABlock(t *testing.T) {
 	w := newFederation(t, 3)
 	w.block(w.join(1, 60_000))

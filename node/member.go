@@ -78,8 +78,9 @@ func (m *member) look(ctx context.Context) error {
 		m.n.log.Info("asks for a vote", "tx", m.tx)
 	case errors.As(err, &no):
 		m.n.log.Info("could not ask for a vote", "err", err)
-		sleep(ctx, memberPause)
-		m.n.hub.tell()
+		if sleep(ctx, memberPause) {
+			m.n.hub.tell() // that wakes us too
+		}
 	case ctx.Err() == nil:
 		return err
 	}

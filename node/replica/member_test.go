@@ -425,3 +425,22 @@ func TestWhoHasLeftIsRememberedByTheOthers(t *testing.T) {
 		t.Errorf("alarms: have %+v, want that of a restored image", m.alarms)
 	}
 }
+
+// Two machines, of which one validates and the other has asked for a vote: once
+// its candidacy is final nothing runs and nothing is said.
+func TestTwoMachinesFallSilent(t *testing.T) {
+	f := newMembers(t, 2)
+	f.join(1)
+	f.wantVotes(0)
+	for range 3 { // what was armed before runs out
+		for k := replica.TimerView; k <= replica.TimerFetch; k++ {
+			f.fire(k)
+			f.quiet()
+		}
+	}
+	for _, m := range f.members {
+		if len(m.timers) > 0 {
+			t.Errorf("member %d still waits for %+v", m.index, m.timers)
+		}
+	}
+}

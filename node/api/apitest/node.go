@@ -31,8 +31,8 @@ type Node struct {
 	StatusNow view.Status // what Status returns, except for what the ledger knows
 
 	Candidates []view.Candidate // who waits for a vote
-	Hold      bool        // transactions stay pending until Release
-	Fail      error       // what every read returns, if not nil
+	Hold       bool             // transactions stay pending until Release
+	Fail       error            // what every read returns, if not nil
 
 	mu       sync.Mutex
 	changed  chan struct{} // closed and replaced at every change

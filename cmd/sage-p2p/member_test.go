@@ -1,0 +1,50 @@
+package main
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/sage-p2p/sage-p2p/node/api/view"
+)
+
+// Real processes: one founds, two join by its address and get their votes by
+// themselves; one gives its vote back, and takes it up again.
+func TestProcessesGrowAFederation(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes; leave out -short")
+	}
+	ctx := t.Context()
+	all := federation(t, ctx, 1)
+	st, err := all[0].node.Status(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 1; i < 3; i++ {
+		a := &actor{name: fmt.Sprintf("node%d", i), home: t.TempDir()}
+		a.args = loopback("--network", "test", "--bootstrap", st.Listen[0])
+		launch(t, ctx, a)
+		waitReady(t, ctx, a)
+		all = append(all, a)
+	}
+	for _, a := range all {
+		if err := a.until(ctx, "to see three validators", func() (bool, error) {
+			set, err := a.node.Validators(ctx)
+			return len(set.Members) == 3, err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tell(t, all[0], nil, "transfer", "node2", "1.5")
+	var sub view.Submission
+	tell(t, all[2], &sub, "validator", "leave") // it would leave two, and waits
+	var set view.Validators
+	tell(t, all[2], &set, "validators")
+	if len(set.Members) != 3 {
+		t.Errorf("after a LEAVE that waits, %d validate", len(set.Members))
+	}
+	tell(t, all[2], &sub, "validator", "join")
+	for _, a := range all {
+		a.stop()
+		tell(t, a, nil, "chain", "check")
+	}
+}

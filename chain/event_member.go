@@ -5,6 +5,26 @@ import (
 	"github.com/sage-p2p/sage-p2p/bft"
 )
 
+// Member returns the platform whose vote, or wish for one, the event tells
+// about, if it does.
+func (e Event) Member() (id atp.ID, ok bool) {
+	switch f := e.Fact.(type) {
+	case *ValidatorCandidate:
+		return f.ID, true
+	case *CandidateLeft:
+		return f.ID, true
+	case *ValidatorStays:
+		return f.ID, true
+	case *ValidatorLeaving:
+		return f.ID, true
+	case *ValidatorJoined:
+		return f.ID, true
+	case *ValidatorLeft:
+		return f.ID, true
+	}
+	return atp.ID{}, false
+}
+
 // ValidatorCandidate tells of a VALIDATOR_JOIN: a new candidate, or one for
 // longer, whose bond is set aside already.
 type ValidatorCandidate struct {

@@ -135,10 +135,12 @@ func viewEvent(height bft.Height, at atp.Millis, subject cid.Cid, e chain.Event)
 		kind, subject = view.EventReputation, f.Task
 	case *chain.PlatformRegistered:
 		kind = view.EventPeer
-	case *chain.ValidatorCandidate, *chain.CandidateLeft, *chain.ValidatorStays, *chain.ValidatorLeaving, *chain.ValidatorJoined, *chain.ValidatorLeft:
-		kind = view.EventValidator
+	}
+	about := subject.String()
+	if id, ok := e.Member(); ok {
+		kind, about = view.EventValidator, id.String()
 	}
 	return view.Event{
-		Kind: kind, Name: e.Name(), Height: view.Height(height), TimeMS: view.Millis(at), Subject: subject.String(), Data: data,
+		Kind: kind, Name: e.Name(), Height: view.Height(height), TimeMS: view.Millis(at), Subject: about, Data: data,
 	}
 }

@@ -47,6 +47,9 @@ func (m *member) run(ctx context.Context) error {
 		return nil
 	case <-m.r.current:
 	}
+	if m.n.cfg.Observer && m.r.state().Validators().Contains(bft.ID(m.n.id())) {
+		m.n.hub.alarm("this platform has a vote, and was started with --observer: the others wait for it in vain; give the vote back with sage-p2p validator leave")
+	}
 	for {
 		changed := m.n.hub.Changed()
 		if err := m.look(ctx); err != nil {

@@ -32,7 +32,9 @@
 //
 // Other than the design has it: as many deadlines fire in a block as it has
 // operations, or they could be made faster than they fire; a lock has a least
-// amount; and the grant to those who join is at most a 500th of the pool.
+// amount; the grant to those who join is at most a 500th of the pool; only
+// registered platforms become candidates; and of those who want to leave, as many
+// do as may, who asked first first.
 package chain
 
 //go:generate go run -tags cborgen ./gen/gen.go

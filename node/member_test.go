@@ -259,3 +259,16 @@ func TestOfTwoFoundersOneValidates(t *testing.T) {
 	}
 	a.checked(t)
 }
+
+// A validator that is started as an observer counts as absent, and hears of it.
+func TestAnObserverWithAVoteIsTold(t *testing.T) {
+	t.Parallel()
+	p := up(t, "founder", func(*node.Config) {})
+	p.wait(t, "founded", func(s view.Status) bool { return s.Validator })
+	p.end(t)
+	p.cfg.Observer = true
+	p = p.again(t)
+	p.wait(t, "told", func(s view.Status) bool {
+		return !s.Validator && slices.ContainsFunc(s.Alarms, func(a string) bool { return strings.Contains(a, "validator leave") })
+	})
+}

@@ -39,6 +39,9 @@ func (n *Node) Fetch(ctx context.Context, from peer.ID, of, blob cid.Cid) error 
 	return n.fetchBlob(ctx, n.blobs.from(atp.ID{ID: from}), atp.ID{ID: from}, wire.BlobRequest{Task: of, Blob: blob}, MaxBlob)
 }
 
+// WithCandidacy has JOINs last so long.
+func WithCandidacy(d atp.Span) Option { return func(n *Node) { n.candidacy = d } }
+
 // Host is the node's place in the network.
 func (n *Node) Host() *p2p.Host { return n.host }
 

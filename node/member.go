@@ -19,9 +19,9 @@ import (
 const resignedFile = "resigned"
 
 const (
-	// candidacy is how long a JOIN of ours lasts: less than it may, so that a
-	// clock that is a little ahead does no harm.
-	candidacy = chain.MaxCandidacy - 10*atp.Second
+	// defaultCandidacy is how long a JOIN of ours lasts: less than it may, so that
+	// a clock that is a little ahead does no harm.
+	defaultCandidacy = chain.MaxCandidacy - 10*atp.Second
 	// memberPause is the pause before a JOIN that could not be made is tried
 	// again.
 	memberPause = 5 * time.Second
@@ -73,7 +73,7 @@ func (m *member) look(ctx context.Context) error {
 	if _, waits, err := m.n.ownPending(isJoin); err != nil || waits {
 		return err // one of before the start, which lasts a minute
 	}
-	tx, err := m.r.wallet.submit(ctx, &chain.ValidatorJoin{}, joinEnds(m.r.state()))
+	tx, err := m.r.wallet.submit(ctx, &chain.ValidatorJoin{}, m.n.joinEnds(m.r.state()))
 	var no *view.Error
 	switch {
 	case err == nil:
@@ -93,8 +93,8 @@ func (m *member) look(ctx context.Context) error {
 func isJoin(a chain.Action) bool { return a.Kind() == chain.OpValidatorJoin }
 
 // joinEnds is when a JOIN made now expires.
-func joinEnds(s chain.State) atp.Millis {
-	return max(atp.Millis(nowMillis()), s.Tip().Time).Add(candidacy)
+func (n *Node) joinEnds(s chain.State) atp.Millis {
+	return max(atp.Millis(nowMillis()), s.Tip().Time).Add(n.candidacy)
 }
 
 // standing is all that decides whether this platform asks for a vote.
@@ -211,7 +211,7 @@ func (n *Node) JoinValidators(ctx context.Context) (view.Submission, error) {
 	if err := n.resign(false); err != nil {
 		return view.Submission{}, err
 	}
-	tx, err := r.wallet.submit(ctx, &chain.ValidatorJoin{}, joinEnds(state))
+	tx, err := r.wallet.submit(ctx, &chain.ValidatorJoin{}, n.joinEnds(state))
 	return view.Submission{TxID: viewCID(tx.ID())}, err
 }
 

@@ -6,19 +6,21 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/chain/store"
 	"github.com/sage-p2p/sage-p2p/node"
 	"github.com/sage-p2p/sage-p2p/node/api/view"
+	"github.com/sage-p2p/sage-p2p/p2p"
 )
 
 // joining starts a platform that joins the federation of another by its address
 // alone.
-func joining(t *testing.T, name string, at *platform) *platform {
+func joining(t *testing.T, name string, at *platform, opts ...node.Option) *platform {
 	t.Helper()
 	where := at.wait(t, "listening", listening).Listen
-	return up(t, name, func(c *node.Config) { c.Bootstrap = where }, offering(t, echoing()))
+	return up(t, name, func(c *node.Config) { c.Bootstrap = where }, append(opts, offering(t, echoing()))...)
 }
 
 // isCandidate waits until p sees that a platform waits for a vote.
@@ -271,4 +273,42 @@ func TestAnObserverWithAVoteIsTold(t *testing.T) {
 	p.wait(t, "told", func(s view.Status) bool {
 		return !s.Validator && slices.ContainsFunc(s.Alarms, func(a string) bool { return strings.Contains(a, "validator leave") })
 	})
+}
+
+// Two machines, of which one validates and the other has asked for a vote in
+// vain, say nothing more; when a third asks, the second asks again, and all three
+// vote.
+func TestTwoMachinesAreSilentUntilAThirdComes(t *testing.T) {
+	t.Parallel()
+	first := up(t, "first", func(*node.Config) {}, offering(t, echoing()))
+	second := joining(t, "second", first, node.WithCandidacy(2_000))
+	first.isCandidate(t, "second")
+	for _, p := range []*platform{first, second} {
+		p.wait(t, "past the candidacy", func(view.Status) bool {
+			set, err := p.Validators(t.Context())
+			return err == nil && len(set.Candidates) == 0
+		})
+	}
+	height := agree(t, first, second).Height
+	said := func() [2]p2p.Counters {
+		c := [2]p2p.Counters{first.Host().Counters(), second.Host().Counters()}
+		for i := range c { // who listens where is asked about now and again
+			c[i] = p2p.Counters{FramesIn: c[i].FramesIn, FramesOut: c[i].FramesOut, GossipOut: c[i].GossipOut}
+		}
+		return c
+	}
+	before, quiet := said(), time.Now()
+	first.wait(t, "silent for longer than between two Status", func(view.Status) bool {
+		if now := said(); now != before {
+			before, quiet = now, time.Now()
+		}
+		return time.Since(quiet) > 12*time.Second
+	})
+	if s := agree(t, first, second); s.Height != height || s.Validators != 1 {
+		t.Errorf("at rest they made blocks from %d to %d, and %d validate", height, s.Height, s.Validators)
+	}
+	third := joining(t, "third", first)
+	decides(t, 3, first, second, third)
+	second.pays(t, third.id(t), 1)
+	agree(t, first, second, third)
 }

@@ -54,6 +54,8 @@ type Node struct {
 	founded  func(Federation)
 	runtimes exec.Registry
 
+	candidacy atp.Span // how long a JOIN of ours lasts
+
 	// Set by open, before anything runs.
 	params   chain.Params
 	signer   *signer.Signer
@@ -111,6 +113,7 @@ func New(cfg Config, opts ...Option) (*Node, error) {
 	n := &Node{
 		cfg: cfg, log: slog.New(slog.DiscardHandler),
 		present: func(Presence) {}, founded: func(Federation) {}, hub: newHub(time.Now()), contacts: newContacts(),
+		candidacy: defaultCandidacy,
 	}
 	for _, o := range opts {
 		o(n)

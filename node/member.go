@@ -67,8 +67,13 @@ func (m *member) run(ctx context.Context) error {
 // fault alone.
 func (m *member) look(ctx context.Context) error {
 	s, err := m.standing()
-	if err != nil || !s.joins(atp.Millis(nowMillis())) {
+	if err != nil {
 		return err
+	}
+	now := atp.Millis(nowMillis())
+	m.asked = m.asked || s.until >= now // perhaps before the start
+	if !s.joins(now) {
+		return nil
 	}
 	if _, waits, err := m.n.ownPending(isJoin); err != nil || waits {
 		return err // one of before the start, which lasts a minute
@@ -281,7 +286,7 @@ func (n *Node) mayLeave(state chain.State) error {
 	case err != nil || candidate:
 		return err
 	case !votes:
-		return no("see who has one: sage-p2p validators", "this platform has no vote, and waits for none")
+		return no("to keep it from asking for one, start it with --observer", "this platform has no vote, and waits for none")
 	case v.Leaving != 0:
 		return no("it leaves with the next that joins, or when another leaves too: sage-p2p validators", "this platform is leaving already")
 	case state.Validators().Len() <= int(state.Census().Leaving)+1:

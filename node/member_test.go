@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -311,4 +312,42 @@ func TestTwoMachinesAreSilentUntilAThirdComes(t *testing.T) {
 	decides(t, 3, first, second, third)
 	second.pays(t, third.id(t), 1)
 	agree(t, first, second, third)
+}
+
+// The founder's disk is set back to when it was alone in its set, and could
+// decide by itself. It hears of the others' chain first, says nothing more with
+// its vote, and follows.
+func TestAFounderOnAnOldImageFollowsTheOthers(t *testing.T) {
+	t.Parallel()
+	first := up(t, "first", func(*node.Config) {}, offering(t, echoing()))
+	first.wait(t, "registered", func(s view.Status) bool { return s.Height > 0 })
+	first.end(t)
+	image := filepath.Join(t.TempDir(), "image")
+	if err := os.CopyFS(image, os.DirFS(first.cfg.Home)); err != nil {
+		t.Fatal(err)
+	}
+	first = first.again(t)
+	first.wait(t, "back", listening)
+	second, third := joining(t, "second", first), joining(t, "third", first)
+	decides(t, 3, first, second, third)
+	first.pays(t, second.id(t), 1)
+	second.pays(t, first.id(t), 1)
+	third.pays(t, first.id(t), 1)
+	first.end(t)
+	if err := errors.Join(os.RemoveAll(first.cfg.Home), os.CopyFS(first.cfg.Home, os.DirFS(image))); err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{"key", "signer", "api.token"} {
+		if err := os.Chmod(filepath.Join(first.cfg.Home, secret), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first = first.again(t)
+	first.wait(t, "found out", func(s view.Status) bool {
+		return slices.ContainsFunc(s.Alarms, func(a string) bool { return strings.Contains(a, "Nothing is signed any more") })
+	})
+	agree(t, first, second, third)
+	third.pays(t, first.id(t), 2) // two of three go on
+	agree(t, first, second, third)
+	first.checked(t)
 }

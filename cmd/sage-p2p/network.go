@@ -45,7 +45,7 @@ func (p program) printStatus(w io.Writer, st view.Status) {
 	if st.Genesis != "" {
 		genesis = fmt.Sprintf("%s (founder %s)", short(st.Genesis), who("", st.Founder))
 		height = fmt.Sprintf("%d · final %s · block %s", st.Height, p.ago(st.FinalTimeMS), short(st.Block.String()))
-		votes = fmt.Sprintf("%s, %d decide", plural(st.Validators, "validator", "validators"), st.Quorum)
+		votes = fmt.Sprintf("%s, %s", plural(st.Validators, "validator", "validators"), plural(st.Quorum, "decides", "decide"))
 		if st.OnlyValidator != "" {
 			note = fmt.Sprintf("if %s is off, nothing becomes final", clean(st.OnlyValidator))
 		}

@@ -79,8 +79,8 @@ func voteOf(st view.Status, set view.Validators) string {
 
 // printValidators shows who has a vote, and who waits for one.
 func printValidators(w io.Writer, set view.Validators) {
-	fmt.Fprintf(w, "%s decide height %d: %d must agree, %d may fail\n",
-		plural(len(set.Members), "validator", "validators"), set.Height, set.Quorum, set.Faults)
+	fmt.Fprintf(w, "%s height %d: %d must agree, %d may fail\n",
+		plural(len(set.Members), "validator decides", "validators decide"), set.Height, set.Quorum, set.Faults)
 	table(w, "NAME|ID|CONNECTED|LAST SIGNED|BOND", func(row func(...any)) {
 		for _, v := range set.Members {
 			bond := coins(v.BondedUATP)

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"pgregory.net/rapid"
-
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/task"
@@ -338,66 +336,6 @@ func TestDeparturesMakeNoSetOfTwoAndNoEmptyOne(t *testing.T) {
 					t.Errorf("of %d, %d leaving and %d candidates: nobody moves", n, leaving, candidates)
 				}
 			}
-		}
-	}
-}
-
-// Whoever joins and leaves, and whenever: after every block A2 holds, bonds are
-// what members and candidates have set aside, and the set is never empty and
-// never becomes one of two.
-func TestMembersComeAndGo(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		w := newFederation(t, 6, func(g *Genesis) {
-			g.Params.ValidatorBond = atp.Amount(rapid.SampledFrom([]uint64{0, 1, 600_000_000}).Draw(rt, "bond"))
-		})
-		for range rapid.IntRange(1, 25).Draw(rt, "blocks") {
-			var txs []VerifiedTx
-			for range rapid.IntRange(0, 4).Draw(rt, "operations") {
-				i := rapid.IntRange(0, len(w.keys)-1).Draw(rt, "by")
-				switch rapid.IntRange(0, 3).Draw(rt, "what") {
-				case 0:
-					txs = append(txs, w.leave(i))
-				case 1:
-					txs = append(txs, w.tx(i, &Transfer{To: w.keys[0].id, Amount: 300 * atp.ATP}))
-				default:
-					txs = append(txs, w.join(i, atp.Span(rapid.SampledFrom([]uint64{1_000, 20_000, 60_000}).Draw(rt, "lasts"))))
-				}
-			}
-			r := w.blockAfter(atp.Span(rapid.SampledFrom([]uint64{1, 1_000, 30_000}).Draw(rt, "after")), txs...) // checks A2
-			for _, k := range w.keys {
-				a, err := w.state.Account(k.id)
-				must(t, err)
-				w.nonce[k.id] = a.Nonce
-			}
-			n := w.state.Validators().Len()
-			if n == 0 || n == 2 {
-				rt.Fatalf("a set of %d", n)
-			}
-			w.checkBonds(rt)
-			if len(r.Receipts) > len(txs)+1 {
-				rt.Fatalf("%d receipts for %d transactions", len(r.Receipts), len(txs))
-			}
-		}
-	})
-}
-
-// checkBonds compares what each has bonded with what it is.
-func (w *world) checkBonds(t *rapid.T) {
-	for _, k := range w.keys {
-		a, err := w.state.Account(k.id)
-		must(w.t, err)
-		v, member, err := w.state.Validator(k.id)
-		must(w.t, err)
-		c, waits, err := w.state.Candidate(k.id)
-		must(w.t, err)
-		if member && waits || member != w.state.Validators().Contains(bft.ID(k.id)) {
-			t.Fatalf("%s is a validator: %v, and a candidate: %v", k.id, member, waits)
-		}
-		if want := v.Bond + c.Bond; a.Bonded != want {
-			t.Fatalf("%s has bonded %s ATP, want %s ATP", k.id, a.Bonded, want)
-		}
-		if waits && c.Until < w.state.Tip().Time {
-			t.Fatalf("the candidacy of %s ended at %d, and it is %d", k.id, c.Until, w.state.Tip().Time)
 		}
 	}
 }

@@ -128,7 +128,7 @@ func (s standing) joins(now atp.Millis) bool {
 func (m *member) standing() (s standing, err error) {
 	state := m.r.state()
 	s.votes = state.Validators().Contains(bft.ID(m.n.id()))
-	s.wants = state.Params().Admission == chain.AdmitAuto && !m.n.cfg.Observer && !m.n.resigned.Load()
+	s.wants = state.Params().Admission == chain.AdmitAuto && !m.n.cfg.Observer && !m.n.resigned.Load() && m.n.signer.Silenced() == ""
 	if s.votes || !s.wants {
 		m.asked, m.tx = false, cid.Undef // should it lose its vote, it asks again
 		return s, nil

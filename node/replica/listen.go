@@ -37,8 +37,8 @@ func (r *Replica) attend() {
 			}
 		}
 		r.heardEnough()
-	case r.record.BootCount <= 1:
-		r.speak() // it is new: nobody can know what it has forgotten
+	case r.head().Height == 0 && r.record.Height == 0:
+		r.speak() // it begins: nobody can know what it has forgotten
 	default:
 		r.patient()
 	}

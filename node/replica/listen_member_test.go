@@ -45,7 +45,6 @@ func TestAFounderOnAnImageFromWhenItWasAloneDecidesNothing(t *testing.T) {
 	f.pay(1)
 	f.off(0)
 	m.record, m.finals, m.local = image, m.finals[:finals], nil
-	m.record.BootCount = 2
 	for id := range m.bodies {
 		if !slices.ContainsFunc(m.finals, func(b replica.Final) bool { return b.Cert.Block == id }) {
 			delete(m.bodies, id)
@@ -71,30 +70,35 @@ func TestAFounderOnAnImageFromWhenItWasAloneDecidesNothing(t *testing.T) {
 // timeouts and no more.
 func TestALoneValidatorGoesOnAfterItsPatience(t *testing.T) {
 	f := newFed(t, 1, 0)
-	f.members[0].record.BootCount = 2
 	f.on(0)
 	f.submit(0, f.pay(0, 0))
 	f.drain()
-	if n := len(f.members[0].finals); n != 0 {
-		t.Errorf("it decides %d blocks before it has listened", n)
-	}
-	f.fire(replica.TimerListen)
+	f.wantHeights(1) // it begins, and waits for nobody
+	f.off(0)
+	f.on(0)
+	f.submit(0, f.pay(0, 1))
+	f.drain()
 	f.wantHeights(1)
+	f.fire(replica.TimerListen)
+	f.wantHeights(2)
 }
 
 // A liar keeps a lone validator from its work for a moment only.
 func TestALoneValidatorIsNotHeldUpByABoaster(t *testing.T) {
 	f := newFed(t, 1, 1)
 	m, liar := f.members[0], f.members[1]
-	m.record.BootCount = 2
+	f.on(0)
+	f.submit(0, f.pay(0, 0))
+	f.off(0)
 	m.boot()
 	m.take(replica.Connected{Peer: liar.id})
-	f.submit(0, f.pay(0, 0))
+	f.submit(0, f.pay(0, 1))
 	for range 9 {
 		m.take(replica.Received{From: liar.id, Message: &bft.Status{Height: 9, FinalHeight: 8, FinalID: atp.Sum(nil)}})
+		f.wantHeights(1)
 		f.fire(replica.TimerListen)
 	}
-	f.wantHeights(1)
+	f.wantHeights(2)
 }
 
 // Its disk is an image from before it had a vote, and it hears of the chain from
@@ -143,7 +147,6 @@ func TestALoneValidatorOneBlockBehindDecidesNoOther(t *testing.T) {
 	f.join(1)
 	f.off(0)
 	m.record, m.finals, m.local = image, m.finals[:finals], nil
-	m.record.BootCount = 2
 	m.boot()
 	m.take(replica.Transactions{Txs: []chain.VerifiedTx{f.signed(0, &chain.Transfer{To: atp.ID(f.members[1].id), Amount: 7})}, Local: true})
 	m.take(replica.Connected{Peer: f.members[1].id})

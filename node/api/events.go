@@ -6,23 +6,27 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/sage-p2p/sage-p2p/node/api/view"
 )
 
 // getEvents streams events as server-sent events, after Last-Event-ID (or
-// after=, for a first connection) or from now on, of the kinds that kinds=
-// lists.
+// after=, for a first connection) or all that the node still has, of the kinds
+// that kinds= lists. With follow=false it answers with a page of them.
 func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) {
-	var kinds []string
-	if text := r.URL.Query().Get("kinds"); text != "" {
-		kinds = strings.Split(text, ",")
-	}
-	seq, err := eventStart(r)
+	kinds, err := eventKinds(r.URL.Query())
 	if err != nil {
 		s.fail(w, r, err)
+		return
+	}
+	seq, err := s.eventStart(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if r.URL.Query().Get("follow") == "false" {
+		s.eventsPage(w, r, seq, kinds)
 		return
 	}
 	release, ok := take(s.waiting)
@@ -51,9 +55,13 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) {
 
 // sendEvents sends what came after seq, or a sign of life, and returns the
 // newest sequence number it saw.
-func (s *Server) sendEvents(w http.ResponseWriter, r *http.Request, seq uint64, kinds []string) (uint64, error) {
+func (s *Server) sendEvents(w http.ResponseWriter, r *http.Request, seq uint64, kinds []view.EventKind) (uint64, error) {
 	s.setDeadlines(w, s.limits.beat+s.limits.read, s.limits.beat+s.limits.write)
-	if _, err := fmt.Fprint(w, ": \n"); err != nil {
+	life := ": \n"
+	if seq > 0 { // it also tells a reader of few kinds where to resume
+		life = fmt.Sprintf("id: %d\n\n", seq)
+	}
+	if _, err := fmt.Fprint(w, life); err != nil {
 		return seq, err
 	}
 	for {
@@ -62,8 +70,13 @@ func (s *Server) sendEvents(w http.ResponseWriter, r *http.Request, seq uint64, 
 			return seq, err
 		}
 		for _, e := range events {
+			if gap, ok := gapBefore(seq, e); ok {
+				if err := sendEvent(w, gap); err != nil {
+					return seq, err
+				}
+			}
 			seq = e.Seq
-			if len(kinds) > 0 && !slices.Contains(kinds, string(e.Kind)) {
+			if len(kinds) > 0 && !slices.Contains(kinds, e.Kind) {
 				continue
 			}
 			if err := sendEvent(w, e); err != nil {
@@ -83,15 +96,23 @@ func sendEvent(w http.ResponseWriter, e view.Event) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "id: %d\nevent: %s\ndata: %s\n\n", e.Seq, e.Kind, data)
+	if e.Seq > 0 { // a gap is no place to resume at
+		if _, err := fmt.Fprintf(w, "id: %d\n", e.Seq); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintf(w, "event: %s\ndata: %s\n\n", e.Kind, data)
 	return err
 }
 
-// eventStart reads where the stream begins; without any word, at the first
-// event that the node still has.
-func eventStart(r *http.Request) (uint64, error) {
+// eventStart reads where the stream begins: after an event, or after=now;
+// without any word, at the first event that the node still has.
+func (s *Server) eventStart(r *http.Request) (uint64, error) {
 	text := r.Header.Get("Last-Event-ID")
-	if text == "" {
+	switch {
+	case text == "" && r.URL.Query().Get("after") == "now":
+		return s.newest(r.Context())
+	case text == "":
 		return number(r.URL.Query(), "after", 0)
 	}
 	seq, err := strconv.ParseUint(text, 10, 64)

@@ -12,7 +12,10 @@ import (
 
 // handler is everything between the socket and the routes: H1 to H7.
 func (s *Server) handler() http.Handler {
-	mux := s.routes()
+	mux := http.NewServeMux()
+	for pattern, h := range s.routes() {
+		mux.HandleFunc(pattern, h)
+	}
 	origin := http.NewCrossOriginProtection() // H2
 	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, &view.Error{

@@ -23,6 +23,7 @@ type Node interface {
 	Wallet
 	Blobs
 	Log
+	Explains
 }
 
 // Network is what the node knows about itself and about others.
@@ -121,6 +122,27 @@ type Log interface {
 	Changed() <-chan struct{}
 
 	// Events returns at most limit events after seq, oldest first. Those that
-	// the node no longer has are skipped.
+	// the node no longer has are skipped, which the first one's Seq shows. After
+	// a seq that no event ever had, as of before a clock was set back, they are
+	// all that the node has.
 	Events(ctx context.Context, seq uint64, limit int) ([]view.Event, error)
+}
+
+// Explains says why things are as they are.
+type Explains interface {
+	// Doctor looks at the node. It answers also while there is no chain.
+	Doctor(context.Context) (view.Doctor, error)
+
+	// PeersWhy says who is not connected and why, as long as it is remembered.
+	PeersWhy(context.Context) (view.PeersWhy, error)
+
+	// WhyNot says whether the router would give a task to a platform, or to each
+	// one if none is named.
+	WhyNot(ctx context.Context, task view.CID, platform peer.ID) (view.WhyNot, error)
+
+	// WhyIdle says why this platform gets no work.
+	WhyIdle(context.Context) (view.WhyIdle, error)
+
+	// Reputation says how a platform's standing came about.
+	Reputation(ctx context.Context, platform peer.ID) (view.ReputationStory, error)
 }

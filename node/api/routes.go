@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -9,29 +10,21 @@ import (
 	"github.com/sage-p2p/sage-p2p/node/api/view"
 )
 
-// routes is the whole surface.
-func (s *Server) routes() *http.ServeMux {
-	mux := http.NewServeMux()
-	for pattern, h := range map[string]http.HandlerFunc{
-		"GET /healthz": s.healthz,
-		"GET /readyz":  s.readyz,
+// routes is the whole surface, by method and path.
+func (s *Server) routes() map[string]http.HandlerFunc {
+	all := map[string]http.HandlerFunc{
+		"GET /healthz":      s.healthz,
+		"GET /readyz":       s.readyz,
+		"GET /metrics":      s.getMetrics,
+		"GET /openapi.json": s.getOpenAPI,
 
 		"GET /api/v1/status": answers(s, func(_ http.ResponseWriter, r *http.Request) (view.Status, error) { return s.node.Status(r.Context()) }),
 		"GET /api/v1/validators": answers(s, func(_ http.ResponseWriter, r *http.Request) (view.Validators, error) {
 			return s.node.Validators(r.Context())
 		}),
-		"GET /api/v1/peers": answers(s, func(_ http.ResponseWriter, r *http.Request) (view.Peers, error) {
-			peers, err := s.node.Peers(r.Context())
-			return view.Peers{Peers: peers}, err
-		}),
-		"GET /api/v1/platforms": answers(s, func(_ http.ResponseWriter, r *http.Request) (view.Platforms, error) {
-			platforms, err := s.node.Platforms(r.Context())
-			return view.Platforms{Platforms: platforms}, err
-		}),
-		"GET /api/v1/locks": answers(s, func(_ http.ResponseWriter, r *http.Request) (view.Locks, error) {
-			locks, err := s.node.Locks(r.Context())
-			return view.Locks{Locks: locks}, err
-		}),
+		"GET /api/v1/peers":                      answers(s, s.getPeers),
+		"GET /api/v1/platforms":                  answers(s, s.getPlatforms),
+		"GET /api/v1/locks":                      answers(s, s.getLocks),
 		"GET /api/v1/platforms/{platform}":       answers(s, s.getPlatform),
 		"GET /api/v1/accounts/{account}":         answers(s, s.getAccount),
 		"GET /api/v1/accounts/{account}/history": answers(s, s.getHistory),
@@ -54,10 +47,9 @@ func (s *Server) routes() *http.ServeMux {
 		"POST /api/v1/tasks":                    s.submits(s.postTask),
 		"POST /api/v1/tasks/{task}/acknowledge": s.submits(s.acknowledge),
 		"POST /api/v1/tasks/{task}/cancel":      s.submits(s.cancelTask),
-	} {
-		mux.HandleFunc(pattern, h)
 	}
-	return mux
+	maps.Copy(all, s.explanations())
+	return all
 }
 
 // healthz says that the process answers.
@@ -134,7 +126,11 @@ func (s *Server) getBlocks(_ http.ResponseWriter, r *http.Request) (view.Headers
 		return view.Headers{}, err
 	}
 	headers, err := s.node.Headers(r.Context(), view.Height(before), limit)
-	return view.Headers{Blocks: headers}, err
+	answer := view.Headers{Blocks: headers}
+	if n := len(headers); n == limit {
+		answer.Next = headers[n-1].Height // 0 after the genesis: nothing is before it
+	}
+	return answer, err
 }
 
 // getBlock takes a height, an ID or a part of one. All digits is a height.
@@ -166,8 +162,10 @@ func (s *Server) getTasks(_ http.ResponseWriter, r *http.Request) (view.Tasks, e
 }
 
 // pageLimit reads how many items are wanted.
-func pageLimit(q url.Values) (int, error) {
-	n, err := number(q, "limit", 50)
+func pageLimit(q url.Values) (int, error) { return limitOr(q, 50) }
+
+func limitOr(q url.Values, missing uint64) (int, error) {
+	n, err := number(q, "limit", missing)
 	if err == nil && (n < 1 || n > recent) {
 		err = invalid("limit %d: want 1 to %d", n, recent)
 	}

@@ -60,10 +60,14 @@ type Option func(*Server)
 // WithLogger sends logs to l. The default discards them.
 func WithLogger(l *slog.Logger) Option { return func(s *Server) { s.log = l } }
 
+// WithMetrics serves h at /metrics. Without it there are none.
+func WithMetrics(h http.Handler) Option { return func(s *Server) { s.metrics = h } }
+
 // Server serves one node.
 type Server struct {
 	cfg      Config
 	node     Node
+	metrics  http.Handler // nil if there are none
 	log      *slog.Logger
 	limits   limits
 	token    string

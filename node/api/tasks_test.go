@@ -246,7 +246,10 @@ func TestEventsResumeWhereTheyStopped(t *testing.T) {
 	next := func(sc *bufio.Scanner) (id string) {
 		for sc.Scan() {
 			if text, ok := strings.CutPrefix(sc.Text(), "id: "); ok {
-				return text
+				id = text
+			}
+			if strings.HasPrefix(sc.Text(), "data: ") {
+				return id
 			}
 		}
 		t.Fatalf("the stream ended: %v", sc.Err())

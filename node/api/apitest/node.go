@@ -33,6 +33,7 @@ type Node struct {
 	Candidates []view.Candidate // who waits for a vote
 	Hold       bool             // transactions stay pending until Release
 	Fail       error            // what every read returns, if not nil
+	Findings   []view.Finding   // of the doctor and of why-idle
 
 	mu       sync.Mutex
 	changed  chan struct{} // closed and replaced at every change
@@ -43,6 +44,7 @@ type Node struct {
 	txs      map[string]*pending
 	blobs    map[string][]byte
 	events   []view.Event
+	before   uint64 // the number before that of the first of events
 }
 
 // pending is a transaction and what it does when it becomes final.
@@ -176,7 +178,7 @@ func (n *Node) addBlock(txs []view.Tx, events []view.Event) {
 }
 
 func (n *Node) log(e view.Event) {
-	e.Seq = uint64(len(n.events)) + 1
+	e.Seq = n.before + uint64(len(n.events)) + 1
 	n.events = append(n.events, e)
 }
 
@@ -245,6 +247,9 @@ func (n *Node) Events(_ context.Context, seq uint64, limit int) ([]view.Event, e
 	if n.Fail != nil {
 		return nil, n.Fail
 	}
-	rest := n.events[min(seq, uint64(len(n.events))):]
+	if seq < n.before || seq > n.before+uint64(len(n.events)) {
+		seq = n.before
+	}
+	rest := n.events[seq-n.before:]
 	return slices.Clone(rest[:min(limit, len(rest))]), nil
 }

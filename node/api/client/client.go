@@ -45,6 +45,7 @@ type Client struct {
 	base  string // http://host:port
 	token string // "" where there is none: reads work, writes are refused
 	home  string // mark of the home whose node is meant; "" is any
+	dir   string // the home where the node's address was found; "" if it was given
 	http  *http.Client
 }
 
@@ -87,6 +88,9 @@ func Open(home, base string) (*Client, error) {
 		return nil, fmt.Errorf("client: find the node of this home: %w", err)
 	}
 	c, err := New(strings.TrimSpace(string(b)), token)
+	if err == nil {
+		c.dir = home
+	}
 	if err == nil && token != "" {
 		c.home = view.HomeMark(token)
 	}

@@ -24,10 +24,36 @@ func (c *Client) Status(ctx context.Context) (view.Status, error) {
 	return get[view.Status](ctx, c, path("status"), nil)
 }
 
-// Peers returns the node's connections.
+// all reads a list page by page. A node that leaves no end to it is given up
+// after maxPages.
+func all[T any](ctx context.Context, read func(ctx context.Context, q url.Values) (page []T, next string, err error)) ([]T, error) {
+	var (
+		list []T
+		q    = url.Values{}
+	)
+	for range maxPages {
+		page, next, err := read(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, page...)
+		if next == "" {
+			return list, nil
+		}
+		q.Set("cursor", next)
+	}
+	return nil, fmt.Errorf("client: a list of more than %d pages", maxPages)
+}
+
+// maxPages bounds what one call reads.
+const maxPages = 1000
+
+// Peers returns the node's connections, by peer ID.
 func (c *Client) Peers(ctx context.Context) ([]view.Peer, error) {
-	v, err := get[view.Peers](ctx, c, path("peers"), nil)
-	return v.Peers, err
+	return all(ctx, func(ctx context.Context, q url.Values) ([]view.Peer, string, error) {
+		v, err := get[view.Peers](ctx, c, path("peers"), q)
+		return v.Peers, v.Next, err
+	})
 }
 
 // Validators returns the set that decides the next height.
@@ -35,10 +61,12 @@ func (c *Client) Validators(ctx context.Context) (view.Validators, error) {
 	return get[view.Validators](ctx, c, path("validators"), nil)
 }
 
-// Platforms returns all registered platforms.
+// Platforms returns all registered platforms, by name.
 func (c *Client) Platforms(ctx context.Context) ([]view.Platform, error) {
-	v, err := get[view.Platforms](ctx, c, path("platforms"), nil)
-	return v.Platforms, err
+	return all(ctx, func(ctx context.Context, q url.Values) ([]view.Platform, string, error) {
+		v, err := get[view.Platforms](ctx, c, path("platforms"), q)
+		return v.Platforms, v.Next, err
+	})
 }
 
 // Platform returns a platform by name, peer ID or an unambiguous part of one.
@@ -60,10 +88,12 @@ func (c *Client) History(ctx context.Context, account, cursor string, limit int)
 	return get[view.Movements](ctx, c, path("accounts", account, "history"), q)
 }
 
-// Locks returns the open locks that are no task's.
+// Locks returns the open locks that are no task's, the earliest deadline first.
 func (c *Client) Locks(ctx context.Context) ([]view.Lock, error) {
-	v, err := get[view.Locks](ctx, c, path("locks"), nil)
-	return v.Locks, err
+	return all(ctx, func(ctx context.Context, q url.Values) ([]view.Lock, string, error) {
+		v, err := get[view.Locks](ctx, c, path("locks"), q)
+		return v.Locks, v.Next, err
+	})
 }
 
 // Blocks returns at most limit headers below height before (0: from the

@@ -37,6 +37,7 @@ type Certificate struct {
 // Headers is a page of blocks, newest first.
 type Headers struct {
 	Blocks List[Header] `json:"blocks"`
+	Next   Height       `json:"next,omitempty"` // what before= takes for the page after, if any
 }
 
 // TxState is how far a transaction has come.
@@ -87,10 +88,19 @@ const (
 	EventPeer       EventKind = "peer"
 	EventValidator  EventKind = "validator"
 	EventAlarm      EventKind = "alarm"
+
+	// EventGap is told to every reader in place of events that it missed and
+	// that the node no longer has; its data is a [Gap].
+	EventGap EventKind = "gap"
 )
 
-// Event is something that happened. Seq grows by at least one from event to event
-// of one node, also across restarts, and is where a reader resumes.
+// EventKinds lists the kinds that a reader may choose from.
+func EventKinds() []EventKind {
+	return []EventKind{EventBlock, EventTx, EventTask, EventTransfer, EventReputation, EventPeer, EventValidator, EventAlarm}
+}
+
+// Event is something that happened. Seq grows by one from event to event of one
+// run of a node, and by more across a restart; it is where a reader resumes.
 type Event struct {
 	Seq     uint64          `json:"seq,omitempty"`
 	Kind    EventKind       `json:"kind"`
@@ -99,6 +109,44 @@ type Event struct {
 	TimeMS  Millis          `json:"time_ms"`
 	Subject string          `json:"subject,omitempty"` // the block, tx, task, lock or peer it is about
 	Data    json.RawMessage `json:"data,omitempty"`
+}
+
+// Gap is the data of an [EventGap]: the events after one and before another are
+// gone. What they said of the chain is in the blocks.
+type Gap struct {
+	AfterSeq  uint64 `json:"after_seq"`
+	BeforeSeq uint64 `json:"before_seq"`
+}
+
+// Events is a page of events, oldest first. Next is where the page after it
+// begins; it is there also when there is none yet.
+type Events struct {
+	Events List[Event] `json:"events"`
+	Next   uint64      `json:"next"`
+}
+
+// TxEnd is the data of an event about a transaction.
+type TxEnd struct {
+	From  peer.ID `json:"from"`
+	Nonce uint64  `json:"nonce"`
+	OK    bool    `json:"ok"` // its operations took effect
+	Error string  `json:"error,omitempty"`
+}
+
+// PeerNews is the data of an event about a connection. The name is the peer's
+// own word.
+type PeerNews struct {
+	Name    string `json:"name,omitempty"`
+	Address string `json:"address,omitempty"`
+	Reason  string `json:"reason,omitempty"` // why it went, or was turned away
+}
+
+// ValidatorsNews is the data of an event about the set that decides.
+type ValidatorsNews struct {
+	Validators int           `json:"validators"`
+	Quorum     int           `json:"quorum"`
+	Joined     List[peer.ID] `json:"joined"`
+	Left       List[peer.ID] `json:"left"`
 }
 
 // Lock is a two-phase payment that is still open.
@@ -113,17 +161,20 @@ type Lock struct {
 	Task       bool    `json:"task"` // a task's lock: ended by its settlement only
 }
 
-// Locks lists open locks.
+// Locks is a page of open locks, the earliest deadline first.
 type Locks struct {
 	Locks List[Lock] `json:"locks"`
+	Next  string     `json:"next,omitempty"` // cursor of the page after, if any
 }
 
-// Platforms lists registered platforms.
+// Platforms is a page of registered platforms, by name.
 type Platforms struct {
 	Platforms List[Platform] `json:"platforms"`
+	Next      string         `json:"next,omitempty"`
 }
 
-// Peers lists connections.
+// Peers is a page of connections, by peer ID.
 type Peers struct {
 	Peers List[Peer] `json:"peers"`
+	Next  string     `json:"next,omitempty"`
 }

@@ -59,6 +59,8 @@ func TestNamesCarryTheirUnits(t *testing.T) {
 	for _, v := range []any{
 		view.Status{}, view.Peers{}, view.Validators{}, view.Platforms{}, view.Account{}, view.Movements{}, view.Block{}, view.Headers{}, view.Tx{},
 		view.Event{}, view.Locks{}, view.Tasks{}, view.Transfer{}, view.NewLock{}, view.Registration{}, view.NewTask{}, view.Mark{}, view.Submission{}, view.Failure{},
+		view.Events{}, view.Gap{}, view.TxEnd{}, view.PeerNews{}, view.ValidatorsNews{},
+		view.Doctor{}, view.WhyNot{}, view.WhyIdle{}, view.ReputationStory{}, view.PeersWhy{},
 	} {
 		check(reflect.TypeOf(v))
 	}

@@ -20,6 +20,7 @@ require (
 	github.com/multiformats/go-multistream v0.6.1 // errors of protocol negotiation
 	github.com/multiformats/go-varint v0.1.0 // frames
 	github.com/oasisprotocol/curve25519-voi v0.0.0-20230904125328-1f23a7beb09a // Ed25519 by ZIP-215, batches, ECVRF
+	github.com/prometheus/client_golang v1.24.1 // metrics
 	github.com/tetratelabs/wazero v1.12.0 // WebAssembly
 	github.com/urfave/cli/v2 v2.27.7 // the command line
 	github.com/whyrusleeping/cbor-gen v0.3.1 // DAG-CBOR encoders
@@ -104,7 +105,6 @@ require (
 	github.com/pion/webrtc/v4 v4.1.2 // indirect
 	github.com/pmezard/go-difflib v1.0.0 // indirect
 	github.com/polydawn/refmt v0.90.0 // indirect
-	github.com/prometheus/client_golang v1.24.1 // indirect
 	github.com/prometheus/client_model v0.6.2 // indirect
 	github.com/prometheus/common v0.70.1 // indirect
 	github.com/prometheus/procfs v0.21.1 // indirect

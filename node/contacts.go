@@ -396,5 +396,5 @@ func (n *Node) event(e p2p.Event) {
 	if r := n.chain.Load(); r != nil {
 		r.wires.event(e)
 	}
-	n.hub.tell()
+	n.tellPeer(e)
 }

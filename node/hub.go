@@ -44,10 +44,14 @@ func (h *hub) Changed() <-chan struct{} {
 	return h.changed
 }
 
-// after returns at most limit events after seq, oldest first.
+// after returns at most limit events after seq, oldest first. A seq that is not
+// reached yet is of before a clock was set back: all events are after it.
 func (h *hub) after(seq uint64, limit int) []view.Event {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if seq > h.seq {
+		seq = 0
+	}
 	page := []view.Event{}
 	for _, e := range h.events {
 		if e.Seq > seq && len(page) < limit {
@@ -94,14 +98,16 @@ func (h *hub) alarmed() []string {
 	return append([]string{}, h.alarms...)
 }
 
-// final tells of a block and of everything that it did.
-func (h *hub) final(f replica.Final) {
+// final tells of a block and of everything that it did, and then of more news.
+func (h *hub) final(f replica.Final, news ...view.Event) {
 	header := f.Block.Header
 	tip := f.Result.State.Tip()
 	events := []view.Event{{
 		Kind: view.EventBlock, Name: "BLOCK", Height: view.Height(header.Height), TimeMS: view.Millis(header.Time), Subject: tip.ID.String(),
 	}}
-	h.tell(append(events, receiptEvents(header, f.Result.Receipts)...)...)
+	events = append(events, txEvents(f.Block, f.Result.Receipts)...)
+	events = append(events, receiptEvents(header, f.Result.Receipts)...)
+	h.tell(append(events, news...)...)
 }
 
 // receiptEvents returns the events of a block as people and programs read them.

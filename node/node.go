@@ -32,12 +32,14 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/chain"
 	"github.com/sage-p2p/sage-p2p/chain/store"
 	"github.com/sage-p2p/sage-p2p/node/api"
+	"github.com/sage-p2p/sage-p2p/node/api/view"
 	"github.com/sage-p2p/sage-p2p/node/signer"
 	"github.com/sage-p2p/sage-p2p/p2p"
 	"github.com/sage-p2p/sage-p2p/task/exec"
@@ -64,6 +66,8 @@ type Node struct {
 	hub      *hub
 	host     *p2p.Host
 	contacts *contacts
+	peerNews *rate.Limiter // of events about peers
+	metrics  *metrics
 
 	opened   atomic.Bool              // what open sets may be read
 	resigned atomic.Bool              // the operator gave the vote back
@@ -113,11 +117,12 @@ func New(cfg Config, opts ...Option) (*Node, error) {
 	n := &Node{
 		cfg: cfg, log: slog.New(slog.DiscardHandler),
 		present: func(Presence) {}, founded: func(Federation) {}, hub: newHub(time.Now()), contacts: newContacts(),
-		candidacy: defaultCandidacy,
+		candidacy: defaultCandidacy, peerNews: newPeerNews(),
 	}
 	for _, o := range opts {
 		o(n)
 	}
+	n.metrics = newMetrics(n)
 	return n, nil
 }
 
@@ -130,7 +135,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		return errors.Join(err, n.close())
 	}
 	defer func() { err = errors.Join(err, n.suspect(err), n.close()) }()
-	server := api.New(api.Config{Home: n.cfg.Home, Addr: n.cfg.APIAddr}, n, api.WithLogger(n.log))
+	server := api.New(api.Config{Home: n.cfg.Home, Addr: n.cfg.APIAddr}, n, api.WithLogger(n.log), api.WithMetrics(n.metrics.handler()))
 	if err := server.Listen(); err != nil {
 		return err
 	}
@@ -273,6 +278,7 @@ func (n *Node) live(ctx context.Context, apiURL string) error {
 	case <-ctx.Done():
 		return nil
 	}
+	n.hub.tell(newsOf(view.EventPeer, "NODE_UP", n.id().String(), 0, view.PeerNews{Name: n.cfg.Name}))
 	n.present(Presence{Self: n.id().ID, Listen: n.addrs(), API: apiURL})
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return n.exchangeContacts(ctx) })

@@ -201,6 +201,7 @@ type latencies struct {
 	pending map[cid.Cid]sentTx
 	spent   map[cid.Cid]uint64   // ms, by task
 	times   map[cid.Cid]interval // by transaction
+	told    func(ms uint64)      // of each transaction made here that became final
 }
 
 // interval is from when to when something took, in Unix ms.
@@ -215,7 +216,7 @@ type sentTx struct {
 const maxLatencies = 4096
 
 func newLatencies() latencies {
-	return latencies{pending: map[cid.Cid]sentTx{}, spent: map[cid.Cid]uint64{}, times: map[cid.Cid]interval{}}
+	return latencies{pending: map[cid.Cid]sentTx{}, spent: map[cid.Cid]uint64{}, times: map[cid.Cid]interval{}, told: func(uint64) {}}
 }
 
 func (l latencies) sent(tx, of cid.Cid, at uint64) {
@@ -236,6 +237,7 @@ func (l latencies) began(tx cid.Cid, at uint64) {
 func (l latencies) final(tx cid.Cid, at uint64) {
 	if i, ok := l.times[tx]; ok && i.to == 0 {
 		l.times[tx] = interval{i.from, max(at, i.from)}
+		l.told(max(at, i.from) - i.from)
 	}
 	s, ok := l.pending[tx]
 	if !ok {

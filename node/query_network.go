@@ -96,11 +96,8 @@ func (n *Node) Peers(context.Context) ([]view.Peer, error) {
 	list := []view.Peer{}
 	for _, p := range n.host.Peers() {
 		v := view.Peer{
-			PeerID: p.ID, Name: p.Name, Path: "relayed", Direction: strings.ToLower(p.Direction.String()),
+			PeerID: p.ID, Name: p.Name, Path: pathOf(p), Direction: strings.ToLower(p.Direction.String()),
 			RoundTripUS: p.RTT.Microseconds(), Version: p.Agent, SinceMS: view.Millis(p.Since.UnixMilli()),
-		}
-		if p.Direct {
-			v.Path = "direct"
 		}
 		if len(p.Addrs) > 0 {
 			v.Address = p.Addrs[0].String()

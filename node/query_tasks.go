@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/sage-p2p/sage-p2p/atp"
-	"github.com/sage-p2p/sage-p2p/chain"
 	"github.com/sage-p2p/sage-p2p/chain/store"
 	"github.com/sage-p2p/sage-p2p/node/api/view"
 	"github.com/sage-p2p/sage-p2p/task"
@@ -101,23 +100,14 @@ func (n *Node) Task(_ context.Context, id view.CID) (view.Task, error) {
 
 // pendingTask finds a task whose transaction is not final yet.
 func (n *Node) pendingTask(r *running, id view.CID, names names) (view.Task, error) {
-	locals, err := n.store.Locals()
+	t, found, err := n.unfinal(r, id)
 	if err != nil {
 		return view.Task{}, err
 	}
-	for _, tx := range locals {
-		for i, op := range tx.Tx().Ops {
-			post, ok := op.Action.(*chain.FederationTask)
-			if !ok {
-				continue
-			}
-			if got, err := chain.TaskID(r.genesis, tx.Tx(), i); err == nil && got == id.Cid {
-				t := task.Task{ID: got, Requester: task.Party{ID: tx.Tx().From}, Terms: post.Terms}
-				v := n.viewTask(r, t, names)
-				v.State = view.TaskPending
-				return v, nil
-			}
-		}
+	if found {
+		v := n.viewTask(r, t, names)
+		v.State = view.TaskPending
+		return v, nil
 	}
 	return view.Task{}, notFound(nil, "no task %s is known here", id)
 }

@@ -120,26 +120,10 @@ func (r *router) pick(now time.Time, terms task.Terms, all []candidate) (choice,
 
 // unfit says why c cannot have the task, or nothing.
 func (r *router) unfit(now time.Time, terms task.Terms, c candidate) string {
-	offer, ok := c.platform.Offer(terms.Type)
-	switch {
-	case !ok:
-		return fmt.Sprintf("does not take tasks of type %s", terms.Type)
-	case !c.platform.Runs(terms.Runtime):
-		return fmt.Sprintf("has no runtime %s", terms.Runtime)
-	case !terms.Horizon.Within(c.platform.Horizon):
-		return "the task's horizon is wider than its own"
-	case !c.connected:
-		return "is not connected"
-	case c.lcb < leastBound:
-		return fmt.Sprintf("its reputation has the lower bound %.3f, and %.2f is the least", float64(c.lcb)/float64(task.S), float64(leastBound)/float64(task.S))
-	}
-	if quote, most := offer.Quote(terms.Complexity, 0), mostFor(terms); quote > most {
-		return fmt.Sprintf("asks %s ATP, more than %s ATP, the most that may be paid", quote, most)
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if e := r.record[pairing{c.id, terms.Type}]; e != nil && now.Before(e.suspended) {
-		return fmt.Sprintf("failed a task, and is left alone for another %s", e.suspended.Sub(now).Round(time.Second))
+	for _, t := range r.tests(now, terms, c) {
+		if !t.ok {
+			return t.text
+		}
 	}
 	return ""
 }

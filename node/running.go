@@ -117,6 +117,7 @@ func (n *Node) wire(r *running, state chain.State, below bft.ValidatorSet) error
 	}
 	r.wires.batch = p2p.NewBatcher(func(batch []byte) error { return n.host.Publish(txTopic, batch) })
 	r.wallet = newWallet(n.id(), r, n.signer.SignBytes)
+	r.wallet.took.told = n.metrics.finalAfter
 	r.loop = &loop{
 		genesis: r.genesis, replica: machine, signer: n.signer, store: n.store, net: r.wires,
 		inputs: inputs, answers: answers, timers: newTimers(),
@@ -174,6 +175,9 @@ func setOf(s *store.Store, g chain.Genesis, h bft.Height) (bft.ValidatorSet, err
 
 // run takes part until ctx ends or a part fails.
 func (r *running) run(n *Node) error {
+	if err := n.metrics.begin(r.state()); err != nil {
+		return ours(err)
+	}
 	n.chain.Store(r)
 	for range max(1, runtime.GOMAXPROCS(0)-1) {
 		r.work.Go(func() error { return r.wires.judge(r.ctx) })
@@ -222,7 +226,7 @@ func (r *running) resend(n *Node) error {
 			if err := n.store.DropLocal(dead...); err != nil {
 				return ours(err)
 			}
-			n.hub.tell()
+			n.hub.tell(txExpired(dead, r.state().Tip().Height)...)
 		}
 		if !sleep(r.ctx, resendEvery) {
 			return nil
@@ -247,6 +251,7 @@ func (n *Node) publish(r *running, p replica.Publish) {
 	}
 	r.wallet.verdicts(p.Verdicts)
 	progress := r.loop.replica.Progress()
+	n.metrics.progressed(*r.progress.Load(), progress)
 	r.progress.Store(&progress)
 	if p.Final == nil {
 		return
@@ -258,6 +263,7 @@ func (n *Node) publish(r *running, p replica.Publish) {
 		n.log.Info("the validators change", "height", state.Tip().Height+1, "from", below.Len(), "to", state.Validators().Len())
 		n.contacts.nudge() // to be connected with the new ones
 	}
+	news := validatorNews(below, state.Validators(), state.Tip())
 	n.signer.Finalize(state.Tip().Height, state.Tip().ID)
 	if p.Final.Block.Header.Proposer == n.signer.ID() {
 		r.wires.announceHead(p.Final.Cert)
@@ -265,5 +271,6 @@ func (n *Node) publish(r *running, p replica.Publish) {
 	n.log.Debug("final", "height", state.Tip().Height, "block", state.Tip().ID, "view", p.Final.Cert.View, "txs", len(p.Final.Block.Txs))
 	r.wallet.final(p.Final.Block.Txs)
 	r.worker.hear(*p.Final)
-	n.hub.final(*p.Final)
+	n.metrics.final(*p.Final)
+	n.hub.final(*p.Final, news...)
 }

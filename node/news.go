@@ -1,0 +1,110 @@
+package node
+
+import (
+	"encoding/json"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/time/rate"
+
+	"github.com/sage-p2p/sage-p2p/bft"
+	"github.com/sage-p2p/sage-p2p/chain"
+	"github.com/sage-p2p/sage-p2p/node/api/view"
+	"github.com/sage-p2p/sage-p2p/p2p"
+)
+
+// Strangers come and go as they like. What they do must not push out of the log
+// what the chain did: of more news of peers than this the rest is not told.
+const (
+	peerNewsPerSecond = 2
+	peerNewsBurst     = 128
+)
+
+func newPeerNews() *rate.Limiter { return rate.NewLimiter(peerNewsPerSecond, peerNewsBurst) }
+
+// newsOf makes an event that is no block's doing, as of now.
+func newsOf(kind view.EventKind, name, subject string, height bft.Height, data any) view.Event {
+	raw, err := json.Marshal(data)
+	if err != nil {
+		raw = nil // news have only fields that JSON can hold
+	}
+	return view.Event{Kind: kind, Name: name, Height: view.Height(height), TimeMS: view.Millis(nowMillis()), Subject: subject, Data: raw}
+}
+
+// peerNews is what the log says of a connection, if it says anything.
+func peerNews(e p2p.Event, height bft.Height) (view.Event, bool) {
+	switch e := e.(type) {
+	case p2p.PeerUp:
+		news := view.PeerNews{Name: e.Name}
+		if len(e.Addrs) > 0 {
+			news.Address = e.Addrs[0].String()
+		}
+		return newsOf(view.EventPeer, "PEER_UP", e.ID.String(), height, news), true
+	case p2p.PeerDown:
+		return newsOf(view.EventPeer, "PEER_DOWN", e.ID.String(), height, view.PeerNews{Reason: e.Reason}), true
+	case p2p.Refused:
+		v := viewRefusal(e.Refusal)
+		return newsOf(view.EventPeer, "PEER_REFUSED", e.ID.String(), height, view.PeerNews{Name: v.Name, Address: v.Address, Reason: v.Reason}), true
+	}
+	return view.Event{}, false
+}
+
+// tellPeer logs news of a peer, unless there are too many, and wakes who waits.
+func (n *Node) tellPeer(e p2p.Event) {
+	height := bft.Height(0)
+	if r := n.chain.Load(); r != nil {
+		height = r.state().Tip().Height
+	}
+	if news, ok := peerNews(e, height); ok && n.peerNews.Allow() {
+		n.hub.tell(news)
+		return
+	}
+	n.hub.tell()
+}
+
+// txEvents tells what became of the transactions of a block.
+func txEvents(b chain.Block, receipts []chain.Receipt) []view.Event {
+	var events []view.Event
+	for i, tx := range b.Txs {
+		t, r := tx.Tx(), receipts[i]
+		end, name := view.TxEnd{From: t.From.ID, Nonce: t.Nonce, OK: r.OK()}, "TX_FINAL"
+		if !r.OK() {
+			end.Error, name = r.Detail, "TX_REFUSED"
+		}
+		e := newsOf(view.EventTx, name, tx.ID().String(), b.Header.Height, end)
+		e.TimeMS = view.Millis(b.Header.Time)
+		events = append(events, e)
+	}
+	return events
+}
+
+// txExpired tells that transactions made here can be in no block any more.
+func txExpired(dead []cid.Cid, height bft.Height) []view.Event {
+	var events []view.Event
+	for _, id := range dead {
+		events = append(events, newsOf(view.EventTx, "TX_EXPIRED", id.String(), height, struct{}{}))
+	}
+	return events
+}
+
+// validatorNews tells how a block changed the set that decides, if it did.
+func validatorNews(before, after bft.ValidatorSet, tip chain.Tip) []view.Event {
+	news := view.ValidatorsNews{Validators: after.Len(), Quorum: after.Quorum(), Joined: missingFrom(before, after), Left: missingFrom(after, before)}
+	if len(news.Joined) == 0 && len(news.Left) == 0 {
+		return nil
+	}
+	e := newsOf(view.EventValidator, "VALIDATORS", "", tip.Height, news)
+	e.TimeMS = view.Millis(tip.Time)
+	return []view.Event{e}
+}
+
+// missingFrom returns the members of set that other has not.
+func missingFrom(other, set bft.ValidatorSet) []peer.ID {
+	var list []peer.ID
+	for _, id := range set.IDs() {
+		if !other.Contains(id) {
+			list = append(list, id.ID)
+		}
+	}
+	return list
+}

@@ -58,11 +58,11 @@ func (p program) run(ctx context.Context, args []string) int {
 func (p program) app() *cli.App {
 	groups := [][]*cli.Command{
 		{p.up(), p.demo()},
-		{p.status(), p.peers()},
+		{p.status(), p.peers(), p.doctor()},
 		{p.balance(), p.history(), p.transfer(), p.lock()},
 		{p.task()},
-		{p.platforms(), p.platform(), p.validators(), p.validator()},
-		{p.block(), p.tx(), p.chain()},
+		{p.platforms(), p.platform(), p.rep(), p.whyIdle(), p.validators(), p.validator()},
+		{p.block(), p.tx(), p.events(), p.chain()},
 		{p.version()},
 	}
 	app := &cli.App{

@@ -238,6 +238,11 @@ func TestWhatPeopleRead(t *testing.T) {
 		"task-show":     {"task", "show", apitest.CID("a task").String()[50:]},
 		"block":         {"block", "3"},
 		"tx":            {"tx", apitest.CID("tx 0").String()},
+		"peers-why":     {"peers", "--why"},
+		"rep-explain":   {"rep", "explain", "beta"},
+		"why-not":       {"task", "why-not", apitest.CID("a task").String()},
+		"why-not-one":   {"task", "why-not", apitest.CID("a task").String()[50:], "gamma"},
+		"events-block":  {"events", "--kind", "block", "--since", "2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := eventful(t)
@@ -263,6 +268,8 @@ func TestEveryCommandPrintsJSON(t *testing.T) {
 		"lock rollback": {"lock", "rollback", apitest.CID("lock 1").String()},
 		"task list":     {"task", "list"}, "task show": {"task", "show", apitest.CID("a task").String()}, "task wait": {"task", "wait", apitest.CID("a task").String()},
 		"block": {"block", "1"}, "tx": {"tx", apitest.CID("tx 0").String()}, "version": {"version"},
+		"doctor": {"doctor"}, "why-idle": {"why-idle"}, "peers --why": {"peers", "--why"}, "rep explain": {"rep", "explain", "beta"},
+		"task why-not": {"task", "why-not", apitest.CID("a task").String()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out := eventful(t).ok(append(args, "--json")...)

@@ -90,7 +90,15 @@ func (p program) peers() *cli.Command {
 	return &cli.Command{
 		Name:  "peers",
 		Usage: "connections with their paths and round trips",
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "why", Usage: "who is not connected, or was turned away, and why"}},
 		Action: p.speaks(0, 0, func(s *session) error {
+			if s.Bool("why") {
+				why, err := s.node.PeersWhy(s.Context.Context)
+				if err != nil {
+					return err
+				}
+				return s.show(why, func(w io.Writer) { p.printPeersWhy(w, why) })
+			}
 			peers, err := s.node.Peers(s.Context.Context)
 			if err != nil {
 				return err

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/sage-p2p/sage-p2p/node/api/apitest"
+	"github.com/sage-p2p/sage-p2p/node/api/view"
+)
+
+// ill is what a doctor finds of a node with one of each.
+var ill = []view.Finding{
+	{About: "identity", Verdict: view.VerdictOK, Text: "thor · " + apitest.ID("thor").String()},
+	{
+		About: "peers", Verdict: view.VerdictWarning, Text: "orin is not connected: dial tcp4 192.0.2.4:7422: connect: connection refused",
+		Cure: "start it there; nothing listens at that address", Command: "sage-p2p peers --why",
+	},
+	{About: "clock", Verdict: view.VerdictProblem, Text: "it is 2500 ms off", Cure: "have it set from the network", Command: "timedatectl set-ntp true"},
+	{About: "alarm\x1b[2J", Verdict: view.VerdictWarning, Text: "what a stranger \x1b]0;says\a"},
+}
+
+// wellEnough is of an executor that gets some work.
+var wellEnough = []view.Finding{
+	{About: "work", Verdict: view.VerdictOK, Text: "it accepts tasks, and works on 1 now"},
+	{
+		About: "price", Verdict: view.VerdictWarning, Text: "vision: it asks 20 ATP (low), and 3 of 4 others ask less",
+		Cure: "ask less", Command: "sage-p2p platform register --offer vision=PRICE",
+	},
+}
+
+func TestEveryKindOfEventIsALine(t *testing.T) {
+	d := sit(t)
+	thor, id := apitest.ID("thor").String(), apitest.CID("x").String()
+	for _, e := range []view.Event{
+		{Kind: view.EventTx, Name: "TX_REFUSED", Subject: id, Data: json.RawMessage(`{"from":"` + thor + `","nonce":3,"ok":false,"error":"the lock has ended"}`)},
+		{Kind: view.EventTransfer, Name: "ATP_TRANSFER", Subject: id, Data: json.RawMessage(`{"from":"` + thor + `","to":"` + thor + `","amount_uatp":1500000}`)},
+		{Kind: view.EventTask, Name: "FEDERATION_TASK", Subject: id, Data: json.RawMessage(`{"task":"` + id + `","from":"","to":"posted","step":"post","by":{"x":1}}`)},
+		{Kind: view.EventReputation, Name: "FEDERATION_REPUTATION", Subject: id, Data: json.RawMessage(`{"who":"` + thor + `","old_ppm":500000,"new_ppm":516666,"cause":"PASS"}`)},
+		{Kind: view.EventPeer, Name: "PEER_REFUSED", Subject: thor, Data: json.RawMessage(`{"name":"a\u001b[2Jb","reason":"of another federation, whose name is far too long to be shown here in full"}`)},
+		{Kind: view.EventValidator, Name: "VALIDATORS", Data: json.RawMessage(`{"validators":4,"quorum":3,"joined":["` + thor + `"],"left":[]}`)},
+		{Kind: view.EventAlarm, Name: "ALARM", Subject: "the clock differs by 2500 ms from the median of the validators': set it (NTP)"},
+	} {
+		e.TimeMS, e.Height = apitest.Start, 7
+		d.node.Tell(e)
+	}
+	out := d.ok("events")
+	golden(t, "events", out)
+	for line := range strings.Lines(out) {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+}
+
+func TestTheDoctorSaysWhatIsWrongAndEndsWithOne(t *testing.T) {
+	d := sit(t)
+	d.node.Findings = ill
+	s := d.run("doctor")
+	if s.code != exitFailed || s.err != "sage-p2p: 1 problem\n" {
+		t.Errorf("doctor = %d %q, want 1 and the number of problems", s.code, s.err)
+	}
+	golden(t, "doctor", strings.ReplaceAll(s.out, d.home, "HOME"))
+	for line := range strings.Lines(s.out) {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 && !strings.Contains(line, d.home) {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+	if strings.ContainsAny(s.out, "\x1b\a") {
+		t.Errorf("a stranger commands the terminal: %q", s.out)
+	}
+	s = d.run("doctor", "--json")
+	var seen view.Doctor
+	if err := json.Unmarshal([]byte(s.out), &seen); err != nil || s.code != exitFailed || seen.Verdict != view.VerdictProblem || len(seen.Findings) != len(ill) {
+		t.Errorf("doctor --json = %d %s", s.code, s.out)
+	}
+	d.node.Findings = ill[:2]
+	d.ok("doctor") // a warning is no failure
+	d.node.Findings = wellEnough
+	golden(t, "why-idle", strings.ReplaceAll(d.ok("why-idle"), d.home, "HOME"))
+}
+
+func TestTheDoctorLooksAtAHomeWithoutANode(t *testing.T) {
+	home := filepath.Join(t.TempDir(), "home")
+	s := command(t.Context(), home, time.Now, "", "doctor")
+	if s.code != exitFailed || !strings.Contains(s.out, "none runs on this home") || !strings.Contains(s.out, "does not exist yet") || !strings.Contains(s.out, "up") {
+		t.Errorf("doctor without a home = %+v", s)
+	}
+	if _, err := os.Stat(home); err == nil {
+		t.Error("the doctor made a home")
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := ln.Addr().String()
+	if err := ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s := command(t.Context(), home, time.Now, "", "doctor", "--api", "http://"+addr); s.code != exitUnreachable {
+		t.Errorf("doctor of a node elsewhere that is away = %+v, want %d", s, exitUnreachable)
+	}
+}
+
+// lines is an output that tests read while it is written.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer // guarded by mu
+	more chan struct{}
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case l.more <- struct{}{}:
+	default:
+	}
+	return l.text.Write(b)
+}
+
+func (l *lines) waitFor(t *testing.T, text string) {
+	t.Helper()
+	deadline := time.After(time.Minute)
+	for {
+		l.mu.Lock()
+		said := l.text.String()
+		l.mu.Unlock()
+		if strings.Contains(said, text) {
+			return
+		}
+		select {
+		case <-l.more:
+		case <-deadline:
+			t.Fatalf("%q is not said: %q", text, said)
+		}
+	}
+}
+
+func TestEventsAreFollowedUntilCtrlC(t *testing.T) {
+	d := sit(t)
+	out := &lines{more: make(chan struct{}, 1)}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan int, 1)
+	go func() {
+		p := program{in: strings.NewReader(""), out: out, err: out, now: time.Now}
+		ended <- p.run(ctx, []string{"sage-p2p", "--home", d.home, "--json", "events", "--follow", "--kind", "alarm", "--kind", "block"})
+	}()
+	out.waitFor(t, `"seq":2`)
+	d.node.Tell(view.Event{Kind: view.EventTask, Name: "UNWANTED"})
+	d.node.Tell(view.Event{Kind: view.EventAlarm, Name: "ALARM", Subject: "the clock is off"})
+	out.waitFor(t, "the clock is off")
+	cancel()
+	if code := <-ended; code != exitDone {
+		t.Errorf("events --follow ended with %d", code)
+	}
+	for line := range strings.Lines(out.text.String()) {
+		var e view.Event
+		if err := json.Unmarshal([]byte(line), &e); err != nil || e.Name == "UNWANTED" {
+			t.Errorf("line %q: %v", line, err)
+		}
+	}
+}
+
+func TestEventsThatAreGoneAreSaidToBe(t *testing.T) {
+	d := sit(t)
+	d.node.Restart()
+	d.node.Tell(view.Event{Kind: view.EventAlarm, Name: "ALARM", Subject: "x"})
+	if out := d.ok("events", "--since", "2"); !strings.HasPrefix(out, "events between 2 and 1000003 are gone; see the blocks\n1000003 ") {
+		t.Errorf("events = %q", out)
+	}
+	for _, args := range [][]string{{"events", "--kind", "blocks"}, {"events", "--since", "yesterday"}, {"events", "now"}} {
+		if s := d.run(args...); s.code != exitUsage || !strings.HasPrefix(s.err, "sage-p2p: ") {
+			t.Errorf("%v = %+v, want a usage error", args, s)
+		}
+	}
+}
+
+// Whatever a node sends, an event is one clean line of at most 80 columns.
+func FuzzEventLine(f *testing.F) {
+	f.Add("transfer", "ATP_TRANSFER", "bafyreigt3kzmywod4zn3qxcjlj47bvvmqnvxfndsgmemqwo37txbvq52fq", `{"amount_uatp":1500000,"from":"12D3KooWKRuXKWY5z38spFz59Tsus2axiGWH2N8pjGsasg9CnNej","ok":true}`)
+	f.Add("gap", "GAP", "", `{"after_seq":1,"before_seq":9}`)
+	f.Add("alarm", "\x1b[2J", "\n\n", `{"\u001b":"\u001b]0;","x_ppm":1,"y":[1],"z":1.5,"_uatp":0}`)
+	f.Add("gap", "", "", "")
+	f.Fuzz(func(t *testing.T, kind, name, subject, data string) {
+		line := eventLine(view.Event{Kind: view.EventKind(kind), Seq: 1, Name: name, Subject: subject, Data: json.RawMessage(data)})
+		if n := utf8.RuneCountInString(line); n > 80 || strings.ContainsAny(line, "\n\r\x1b\a") || line == "" {
+			t.Errorf("%d columns: %q", n, line)
+		}
+	})
+}

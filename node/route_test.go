@@ -38,7 +38,7 @@ func TestTheRouterSaysWhyNobodyFits(t *testing.T) {
 			c.platform.Horizon.Spatial, x.Horizon.Spatial = task.Local, task.Global
 		}, "horizon is wider"},
 		{"away", func(c *candidate, _ *task.Terms) { c.connected = false }, "is not connected"},
-		{"bad name", func(c *candidate, _ *task.Terms) { c.lcb = leastBound - 1 }, "lower bound 0.300"},
+		{"bad name", func(c *candidate, _ *task.Terms) { c.lcb = leastBound - 1 }, "lower bound 0.299"},
 		{"too dear", func(_ *candidate, x *task.Terms) { x.Price = quote - 1 }, fmt.Sprintf("asks %s ATP", quote)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -182,24 +182,20 @@ func (n *Node) Tx(_ context.Context, id view.CID) (view.Tx, error) {
 	if err != nil {
 		return view.Tx{}, err
 	}
-	tx, final, err := n.finalTx(id.Cid)
-	if err != nil {
-		return view.Tx{}, err
-	}
-	if final {
-		_, header, err := n.store.HeaderAt(tx.Height)
-		v := finalView(tx.Tx, header, tx.Block, tx.Receipt)
-		submitted, final := r.wallet.timesOf(id.Cid)
-		v.SubmittedMS, v.FinalMS = view.Millis(submitted), view.Millis(final)
-		return v, err
-	}
-	locals, err := n.store.Locals()
-	if err != nil {
-		return view.Tx{}, err
-	}
-	for _, local := range locals {
-		if local.ID() == id.Cid {
-			return viewTx(local), nil
+	for range 2 { // what is at neither place has just moved from the second to the first
+		tx, final, err := n.finalTx(id.Cid)
+		if err != nil {
+			return view.Tx{}, err
+		}
+		if final {
+			_, header, err := n.store.HeaderAt(tx.Height)
+			v := finalView(tx.Tx, header, tx.Block, tx.Receipt)
+			submitted, final := r.wallet.timesOf(id.Cid)
+			v.SubmittedMS, v.FinalMS = view.Millis(submitted), view.Millis(final)
+			return v, err
+		}
+		if waiting, ok := r.wallet.waiting(id.Cid); ok {
+			return viewTx(waiting), nil
 		}
 	}
 	if dropped, ok := r.wallet.gaveUp(id.Cid); ok {

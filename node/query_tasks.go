@@ -74,12 +74,12 @@ func (n *Node) Task(_ context.Context, id view.CID) (view.Task, error) {
 		return view.Task{}, err
 	}
 	names := names{r.state(), map[atp.ID]string{}}
-	t, known, err := n.knownTask(id.Cid)
+	t, final, err := n.anyTask(r, id)
 	if err != nil {
 		return view.Task{}, err
 	}
-	if !known {
-		return n.pendingTask(r, id, names)
+	if !final {
+		return n.viewTask(r, t, names), nil
 	}
 	history, err := n.store.TaskHistory(id.Cid)
 	if err != nil {
@@ -98,18 +98,17 @@ func (n *Node) Task(_ context.Context, id view.CID) (view.Task, error) {
 	return v, nil
 }
 
-// pendingTask finds a task whose transaction is not final yet.
-func (n *Node) pendingTask(r *running, id view.CID, names names) (view.Task, error) {
-	t, found, err := n.unfinal(r, id)
-	if err != nil {
-		return view.Task{}, err
+// anyTask returns a task, and whether its posting is final.
+func (n *Node) anyTask(r *running, id view.CID) (t task.Task, final bool, err error) {
+	for range 2 { // what is at neither place has just moved from the second to the first
+		if t, final, err = n.knownTask(id.Cid); err != nil || final {
+			return t, final, err
+		}
+		if t, waits := unfinal(r, id); waits {
+			return t, false, nil
+		}
 	}
-	if found {
-		v := n.viewTask(r, t, names)
-		v.State = view.TaskPending
-		return v, nil
-	}
-	return view.Task{}, notFound(nil, "no task %s is known here", id)
+	return task.Task{}, false, notFound(nil, "no task %s is known here", id)
 }
 
 // viewTask shows a task without its history.

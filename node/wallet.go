@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,7 +36,7 @@ type wallet struct {
 
 	mu       sync.Mutex
 	pending  map[uint64]cid.Cid           // guarded by mu: of our own that are not final, by nonce
-	kept     map[cid.Cid]bool             // guarded by mu: transactions on disk that are not final, anybody's
+	kept     map[cid.Cid]chain.VerifiedTx // guarded by mu: transactions on disk that are not final, anybody's
 	handed   map[cid.Cid]handedTx         // guarded by mu: that await the verdict of the mempool
 	hopeless map[cid.Cid]bool             // guarded by mu: kept ones that the mempool will never take
 	dropped  map[cid.Cid]chain.VerifiedTx // guarded by mu: given up, for those who ask; at most maxDropped
@@ -66,7 +68,7 @@ const (
 func newWallet(self atp.ID, r *running, sign func([]byte) (bft.Signature, error)) *wallet {
 	return &wallet{
 		self: self, genesis: r.genesis, state: r.state, current: r.current, ended: r.ctx.Done(), sign: sign, give: r.wires.give,
-		turn: make(chan struct{}, 1), pending: map[uint64]cid.Cid{}, kept: map[cid.Cid]bool{}, handed: map[cid.Cid]handedTx{},
+		turn: make(chan struct{}, 1), pending: map[uint64]cid.Cid{}, kept: map[cid.Cid]chain.VerifiedTx{}, handed: map[cid.Cid]handedTx{},
 		hopeless: map[cid.Cid]bool{}, dropped: map[cid.Cid]chain.VerifiedTx{}, took: newLatencies(),
 	}
 }
@@ -187,6 +189,22 @@ func (w *wallet) drop(tx chain.VerifiedTx) {
 	w.dropped[tx.ID()] = tx
 }
 
+// waiting returns a transaction that was made here and is not final yet. It is
+// let go of only once readers see it as final.
+func (w *wallet) waiting(id cid.Cid) (chain.VerifiedTx, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	tx, ok := w.kept[id]
+	return tx, ok
+}
+
+// allWaiting returns all of them, in no order.
+func (w *wallet) allWaiting() []chain.VerifiedTx {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Collect(maps.Values(w.kept))
+}
+
 // gaveUp returns a transaction that was made here and given up.
 func (w *wallet) gaveUp(id cid.Cid) (chain.VerifiedTx, bool) {
 	w.mu.Lock()
@@ -289,7 +307,7 @@ func (w *wallet) verdicts(list []replica.Verdict) {
 // keep notes a transaction that is on the disk until it is final. The caller
 // holds mu.
 func (w *wallet) keep(tx chain.VerifiedTx) {
-	w.kept[tx.ID()] = true
+	w.kept[tx.ID()] = tx
 	if tx.Tx().From == w.self {
 		w.pending[tx.Tx().Nonce] = tx.ID()
 	}

@@ -32,7 +32,7 @@ func newPurse(t *testing.T) *purse {
 	p.wallet = &wallet{
 		self: p.all[0].id(), genesis: p.hash, state: func() chain.State { return p.world.state }, current: current,
 		ended: make(chan struct{}), sign: p.all[0].sign, turn: make(chan struct{}, 1),
-		pending: map[uint64]cid.Cid{}, kept: map[cid.Cid]bool{}, handed: map[cid.Cid]handedTx{}, hopeless: map[cid.Cid]bool{},
+		pending: map[uint64]cid.Cid{}, kept: map[cid.Cid]chain.VerifiedTx{}, handed: map[cid.Cid]handedTx{}, hopeless: map[cid.Cid]bool{},
 		dropped: map[cid.Cid]chain.VerifiedTx{}, took: newLatencies(),
 	}
 	p.give = func(in replica.Input) bool {
@@ -160,7 +160,7 @@ func TestARequestCutShortLeavesItsTransactionPending(t *testing.T) {
 func TestKeptTransactionsAreBounded(t *testing.T) {
 	p := newPurse(t)
 	for i := range maxLocals {
-		p.kept[someCID(fmt.Sprint(i))] = true
+		p.kept[someCID(fmt.Sprint(i))] = chain.VerifiedTx{}
 	}
 	var no *view.Error
 	if _, err := p.pay(t); !errors.As(err, &no) || no.Code != view.CodeFull || !no.Retryable {

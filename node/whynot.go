@@ -24,15 +24,9 @@ func (n *Node) WhyNot(_ context.Context, id view.CID, platform peer.ID) (view.Wh
 	if err != nil {
 		return view.WhyNot{}, err
 	}
-	t, known, err := n.knownTask(id.Cid)
-	if err == nil && !known {
-		t, known, err = n.unfinal(r, id)
-	}
+	t, _, err := n.anyTask(r, id)
 	if err != nil {
 		return view.WhyNot{}, err
-	}
-	if !known {
-		return view.WhyNot{}, notFound(nil, "no task %s is known here", id)
 	}
 	all, err := n.candidates(r, t.Terms.Type)
 	if err != nil {
@@ -133,21 +127,17 @@ func (r *router) chances(terms task.Terms, fit []candidate, list []view.Contende
 
 // unfinal returns a task that was posted here and whose transaction is not
 // final yet.
-func (n *Node) unfinal(r *running, id view.CID) (task.Task, bool, error) {
-	locals, err := n.store.Locals()
-	if err != nil {
-		return task.Task{}, false, err
-	}
-	for _, tx := range locals {
+func unfinal(r *running, id view.CID) (task.Task, bool) {
+	for _, tx := range r.wallet.allWaiting() {
 		for i, op := range tx.Tx().Ops {
 			post, ok := op.Action.(*chain.FederationTask)
 			if !ok {
 				continue
 			}
 			if got, err := chain.TaskID(r.genesis, tx.Tx(), i); err == nil && got == id.Cid {
-				return task.Task{ID: got, Requester: task.Party{ID: tx.Tx().From}, Terms: post.Terms}, true, nil
+				return task.Task{ID: got, Requester: task.Party{ID: tx.Tx().From}, Terms: post.Terms}, true
 			}
 		}
 	}
-	return task.Task{}, false, nil
+	return task.Task{}, false
 }

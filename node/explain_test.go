@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/sage-p2p/sage-p2p/node"
+	"github.com/sage-p2p/sage-p2p/node/api/apitest"
 	"github.com/sage-p2p/sage-p2p/node/api/client"
 	"github.com/sage-p2p/sage-p2p/node/api/view"
 )
@@ -223,21 +224,43 @@ func checkWhyIdle(t *testing.T, p *platform) {
 	}
 }
 
-// A node that starts again tells a reader who comes back that events are gone.
-func TestAReaderHearsOfARestart(t *testing.T) {
+// A node that starts again tells a reader who comes back what the blocks did that
+// he has missed, and that news of peers are gone.
+func TestAReaderHearsAcrossARestart(t *testing.T) {
 	t.Parallel()
 	p := up(t, "alone", func(*node.Config) {})
 	p.wait(t, "up", func(s view.Status) bool { return s.Genesis != "" })
+	payee := apitest.ID("payee")
+	p.pays(t, payee, 1)
 	events, err := p.Events(t.Context(), 0, 1000)
 	if err != nil || len(events) == 0 {
 		t.Fatal(events, err)
 	}
-	last := events[len(events)-1].Seq
+	last := events[len(events)-1]
+	if last.Kind != view.EventBlock {
+		t.Fatalf("the last event is %+v, want the block's", last)
+	}
+	p.pays(t, payee, 2) // the reader is away
 	p.end(t)
 	p = p.again(t)
 	p.wait(t, "up again", func(s view.Status) bool { return s.Genesis != "" && len(s.Listen) > 0 })
-	p.wait(t, "telling of a gap", func(view.Status) bool {
-		page, err := p.client(t).Events(t.Context(), client.EventQuery{After: last}, 10)
-		return err == nil && len(page.Events) >= 2 && page.Events[0].Kind == view.EventGap && page.Events[1].Name == "NODE_UP"
-	})
+	p.pays(t, payee, 1)
+	var heard []string
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	q := client.EventQuery{After: last.Seq, Whole: last.Height, Kinds: []view.EventKind{view.EventTx, view.EventPeer}}
+	err = p.client(t).Follow(ctx, q, func(e view.Event) error {
+		heard = append(heard, e.Name)
+		if e.Seq > 0 && e.Kind == view.EventTx {
+			return errDone
+		}
+		return nil
+	}, nil)
+	if want := []string{"GAP", "TX_FINAL", "TX_FINAL", "NODE_UP", "TX_FINAL"}; err != errDone || !slices.Equal(heard, want) {
+		t.Errorf("heard %q, %v, want %q", heard, err, want)
+	}
+	page, err := p.client(t).Events(t.Context(), client.EventQuery{After: last.Seq}, 10)
+	if err != nil || len(page.Events) < 2 || page.Events[0].Kind != view.EventGap || page.Events[1].Name != view.NameNodeUp {
+		t.Errorf("a page = %+v, %v, want a gap before NODE_UP", page, err)
+	}
 }

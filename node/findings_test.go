@@ -189,7 +189,9 @@ func TestTheExplanationIsTheRoutersOwn(t *testing.T) {
 
 // A flood of strangers does not push out of the log what the chain did.
 func TestNewsOfPeersAreBounded(t *testing.T) {
-	n := &Node{hub: newHub(time.UnixMilli(int64(epoch))), peerNews: newPeerNews()}
+	n, r := &Node{hub: newHub(time.UnixMilli(int64(epoch))), peerNews: newPeerNews()}, &running{}
+	r.newest.Store(&head{state: newWorld(t, 1).first()})
+	n.chain.Store(r)
 	n.hub.tell(view.Event{Kind: view.EventBlock})
 	for range 3 * keptEvents {
 		n.tellPeer(p2p.Refused{Refusal: p2p.Refusal{ID: newActor("a").id().ID, Reason: "a stranger"}})

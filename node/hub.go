@@ -15,8 +15,9 @@ import (
 	"github.com/sage-p2p/sage-p2p/task"
 )
 
-// keptEvents is how many of the newest events the hub holds. A reader that
-// fell further behind reads blocks instead.
+// keptEvents is how many of the newest events the hub holds at least, and half
+// of what it holds at most. A reader that fell further behind is told what the
+// blocks say instead.
 const keptEvents = 4096
 
 // hub tells those who wait that something happened, and what. Terminal, web
@@ -52,12 +53,11 @@ func (h *hub) after(seq uint64, limit int) []view.Event {
 	if seq > h.seq {
 		seq = 0
 	}
-	page := []view.Event{}
-	for _, e := range h.events {
-		if e.Seq > seq && len(page) < limit {
-			page = append(page, e)
-		}
+	from := 0
+	if len(h.events) > 0 && seq >= h.events[0].Seq { // they are numbered without a gap
+		from = int(seq - h.events[0].Seq + 1)
 	}
+	page := append([]view.Event{}, h.events[from:min(from+limit, len(h.events))]...)
 	return page
 }
 
@@ -70,8 +70,8 @@ func (h *hub) tell(events ...view.Event) {
 		e.Seq = h.seq
 		h.events = append(h.events, e)
 	}
-	if over := len(h.events) - keptEvents; over > 0 {
-		h.events = append(h.events[:0], h.events[over:]...)
+	if len(h.events) >= 2*keptEvents { // not each time, for it moves them all
+		h.events = append(h.events[:0], h.events[len(h.events)-keptEvents:]...)
 	}
 	close(h.changed)
 	h.changed = make(chan struct{})
@@ -89,7 +89,7 @@ func (h *hub) alarm(text string) {
 	h.alarms = append(h.alarms, text)
 	h.alarms = h.alarms[max(0, len(h.alarms)-keptAlarms):]
 	h.mu.Unlock()
-	h.tell(view.Event{Kind: view.EventAlarm, Name: "ALARM", TimeMS: view.Millis(nowMillis()), Subject: text})
+	h.tell(view.Event{Kind: view.EventAlarm, Name: view.NameAlarm, TimeMS: view.Millis(nowMillis()), Subject: text})
 }
 
 func (h *hub) alarmed() []string {
@@ -98,16 +98,13 @@ func (h *hub) alarmed() []string {
 	return append([]string{}, h.alarms...)
 }
 
-// final tells of a block and of everything that it did, and then of more news.
+// final tells of everything that a block did, of more news, and then of the
+// block: a reader of that has heard all of it.
 func (h *hub) final(f replica.Final, news ...view.Event) {
 	header := f.Block.Header
-	tip := f.Result.State.Tip()
-	events := []view.Event{{
-		Kind: view.EventBlock, Name: "BLOCK", Height: view.Height(header.Height), TimeMS: view.Millis(header.Time), Subject: tip.ID.String(),
-	}}
-	events = append(events, txEvents(f.Block, f.Result.Receipts)...)
-	events = append(events, receiptEvents(header, f.Result.Receipts)...)
-	h.tell(append(events, news...)...)
+	events := append(txEvents(f.Block, f.Result.Receipts), receiptEvents(header, f.Result.Receipts)...)
+	events = append(events, news...)
+	h.tell(append(events, view.BlockEvent(viewCID(f.Result.State.Tip().ID), view.Height(header.Height), view.Millis(header.Time)))...)
 }
 
 // receiptEvents returns the events of a block as people and programs read them.

@@ -28,12 +28,15 @@ func TestTheHubNumbersEventsAndResumesAfterAny(t *testing.T) {
 
 func TestTheHubKeepsTheNewestEvents(t *testing.T) {
 	h := newHub(time.UnixMicro(0))
-	for i := range keptEvents + 100 {
+	for i := range 3*keptEvents + 100 {
 		h.tell(view.Event{Name: fmt.Sprint(i)})
-	}
-	all := h.after(0, 2*keptEvents)
-	if len(all) != keptEvents || all[0].Name != "100" || all[len(all)-1].Name != fmt.Sprint(keptEvents+99) {
-		t.Errorf("%d events from %s to %s, want the newest %d", len(all), all[0].Name, all[len(all)-1].Name, keptEvents)
+		all := h.after(0, 3*keptEvents)
+		if want := min(i+1, keptEvents); len(all) < want || len(all) > 2*keptEvents || all[len(all)-1].Name != fmt.Sprint(i) {
+			t.Fatalf("%d events up to %s, want the newest %d at least, and twice as many at most", len(all), all[len(all)-1].Name, want)
+		}
+		if mid := all[len(all)/2]; i%1000 == 0 && len(all) > 2 && h.after(mid.Seq-1, 1)[0].Name != mid.Name {
+			t.Fatalf("after %d comes %s, want %s", mid.Seq-1, h.after(mid.Seq-1, 1)[0].Name, mid.Name)
+		}
 	}
 }
 

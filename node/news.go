@@ -39,23 +39,19 @@ func peerNews(e p2p.Event, height bft.Height) (view.Event, bool) {
 		if len(e.Addrs) > 0 {
 			news.Address = e.Addrs[0].String()
 		}
-		return newsOf(view.EventPeer, "PEER_UP", e.ID.String(), height, news), true
+		return newsOf(view.EventPeer, view.NamePeerUp, e.ID.String(), height, news), true
 	case p2p.PeerDown:
-		return newsOf(view.EventPeer, "PEER_DOWN", e.ID.String(), height, view.PeerNews{Reason: e.Reason}), true
+		return newsOf(view.EventPeer, view.NamePeerDown, e.ID.String(), height, view.PeerNews{Reason: e.Reason}), true
 	case p2p.Refused:
 		v := viewRefusal(e.Refusal)
-		return newsOf(view.EventPeer, "PEER_REFUSED", e.ID.String(), height, view.PeerNews{Name: v.Name, Address: v.Address, Reason: v.Reason}), true
+		return newsOf(view.EventPeer, view.NamePeerRefused, e.ID.String(), height, view.PeerNews{Name: v.Name, Address: v.Address, Reason: v.Reason}), true
 	}
 	return view.Event{}, false
 }
 
 // tellPeer logs news of a peer, unless there are too many, and wakes who waits.
 func (n *Node) tellPeer(e p2p.Event) {
-	height := bft.Height(0)
-	if r := n.chain.Load(); r != nil {
-		height = r.state().Tip().Height
-	}
-	if news, ok := peerNews(e, height); ok && n.peerNews.Allow() {
+	if news, ok := peerNews(e, n.height()); ok && n.peerNews.Allow() {
 		n.hub.tell(news)
 		return
 	}
@@ -67,13 +63,11 @@ func txEvents(b chain.Block, receipts []chain.Receipt) []view.Event {
 	var events []view.Event
 	for i, tx := range b.Txs {
 		t, r := tx.Tx(), receipts[i]
-		end, name := view.TxEnd{From: t.From.ID, Nonce: t.Nonce, OK: r.OK()}, "TX_FINAL"
+		end := view.TxEnd{From: t.From.ID, Nonce: t.Nonce, OK: r.OK()}
 		if !r.OK() {
-			end.Error, name = r.Detail, "TX_REFUSED"
+			end.Error = r.Detail
 		}
-		e := newsOf(view.EventTx, name, tx.ID().String(), b.Header.Height, end)
-		e.TimeMS = view.Millis(b.Header.Time)
-		events = append(events, e)
+		events = append(events, view.TxEvent(viewCID(tx.ID()), end, view.Height(b.Header.Height), view.Millis(b.Header.Time)))
 	}
 	return events
 }
@@ -82,7 +76,7 @@ func txEvents(b chain.Block, receipts []chain.Receipt) []view.Event {
 func txExpired(dead []cid.Cid, height bft.Height) []view.Event {
 	var events []view.Event
 	for _, id := range dead {
-		events = append(events, newsOf(view.EventTx, "TX_EXPIRED", id.String(), height, struct{}{}))
+		events = append(events, newsOf(view.EventTx, view.NameTxExpired, id.String(), height, struct{}{}))
 	}
 	return events
 }
@@ -93,7 +87,7 @@ func validatorNews(before, after bft.ValidatorSet, tip chain.Tip) []view.Event {
 	if len(news.Joined) == 0 && len(news.Left) == 0 {
 		return nil
 	}
-	e := newsOf(view.EventValidator, "VALIDATORS", "", tip.Height, news)
+	e := newsOf(view.EventValidator, view.NameValidators, "", tip.Height, news)
 	e.TimeMS = view.Millis(tip.Time)
 	return []view.Event{e}
 }
@@ -107,4 +101,16 @@ func missingFrom(other, set bft.ValidatorSet) []peer.ID {
 		}
 	}
 	return list
+}
+
+// height is that of the newest final block, also before the chain runs.
+func (n *Node) height() bft.Height {
+	if r := n.chain.Load(); r != nil {
+		return r.state().Tip().Height
+	}
+	head, err := n.store.Head()
+	if err != nil {
+		return 0 // there is no chain yet
+	}
+	return head.Height
 }

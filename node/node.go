@@ -278,7 +278,7 @@ func (n *Node) live(ctx context.Context, apiURL string) error {
 	case <-ctx.Done():
 		return nil
 	}
-	n.hub.tell(newsOf(view.EventPeer, "NODE_UP", n.id().String(), 0, view.PeerNews{Name: n.cfg.Name}))
+	n.hub.tell(newsOf(view.EventPeer, view.NameNodeUp, n.id().String(), n.height(), view.PeerNews{Name: n.cfg.Name}))
 	n.present(Presence{Self: n.id().ID, Listen: n.addrs(), API: apiURL})
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return n.exchangeContacts(ctx) })

@@ -19,7 +19,7 @@ func TestATransactionIsNeverOutOfSight(t *testing.T) {
 	p := up(t, "alone", func(*node.Config) {})
 	p.wait(t, "up", func(s view.Status) bool { return s.Genesis != "" })
 	payee := apitest.ID("payee")
-	for range 200 {
+	for range 60 {
 		sub, err := p.Transfer(t.Context(), payee, 1)
 		if err != nil {
 			t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -108,7 +109,8 @@ func (t *tower) watch(ctx context.Context, v *validator, countBlocks bool) error
 		name, value, _ := bytes.Cut(lines.Bytes(), []byte(": "))
 		switch string(name) {
 		case "id":
-			seq, err := strconv.ParseUint(string(value), 10, 64)
+			number, _, _ := strings.Cut(string(value), "-") // a height may follow
+			seq, err := strconv.ParseUint(number, 10, 64)
 			if err != nil {
 				return ignoreEnd(ctx, v, err)
 			}

@@ -106,13 +106,23 @@ func eventLine(e view.Event) string {
 		if err := json.Unmarshal(e.Data, &gap); err != nil {
 			return "some events are gone"
 		}
-		return fmt.Sprintf("events between %d and %d are gone; see the blocks", gap.AfterSeq, gap.BeforeSeq)
+		switch {
+		case gap.ChainMissed:
+			return fmt.Sprintf("events between %d and %d are gone; see the blocks", gap.AfterSeq, gap.BeforeSeq)
+		case gap.FromHeight > 0:
+			return fmt.Sprintf("events after %d are gone; blocks %d to %d tell theirs again", gap.AfterSeq, gap.FromHeight, gap.ToHeight)
+		}
+		return fmt.Sprintf("events between %d and %d are gone; no block is among them", gap.AfterSeq, gap.BeforeSeq)
 	}
 	at := clock(e.TimeMS)
 	if _, ofDay, ok := strings.Cut(at, " "); ok {
 		at = ofDay
 	}
-	line := fmt.Sprintf("%d %s %d %s", e.Seq, at, e.Height, clean(e.Name))
+	number := "-" // told again by its block
+	if e.Seq > 0 {
+		number = strconv.FormatUint(e.Seq, 10)
+	}
+	line := fmt.Sprintf("%s %s %d %s", number, at, e.Height, clean(e.Name))
 	if e.Subject != "" && e.Kind != view.EventAlarm {
 		line += " " + short(clean(e.Subject))
 	} else if e.Subject != "" {

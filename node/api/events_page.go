@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
@@ -27,19 +26,6 @@ func eventKinds(q url.Values) ([]view.EventKind, error) {
 	return kinds, nil
 }
 
-// gapBefore is what a reader who has seen the event seq is told before e, if
-// events between them are gone. A reader who has seen nothing misses nothing.
-func gapBefore(seq uint64, e view.Event) (view.Event, bool) {
-	if seq == 0 || e.Seq == seq+1 {
-		return view.Event{}, false
-	}
-	data, err := json.Marshal(view.Gap{AfterSeq: seq, BeforeSeq: e.Seq})
-	if err != nil {
-		return view.Event{}, false // two numbers always encode
-	}
-	return view.Event{Kind: view.EventGap, Name: "GAP", Height: e.Height, TimeMS: e.TimeMS, Data: data}, true
-}
-
 // newest returns the number of the newest event.
 func (s *Server) newest(ctx context.Context) (uint64, error) {
 	var seq uint64
@@ -53,34 +39,34 @@ func (s *Server) newest(ctx context.Context) (uint64, error) {
 }
 
 // eventsPage answers with events as one JSON object, for who does not follow.
-func (s *Server) eventsPage(w http.ResponseWriter, r *http.Request, seq uint64, kinds []view.EventKind) {
+func (s *Server) eventsPage(w http.ResponseWriter, r *http.Request, rd reader) {
 	limit, err := limitOr(r.URL.Query(), recent)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	answer := view.Events{Next: seq}
-	for len(answer.Events) < limit {
-		events, err := s.node.Events(r.Context(), answer.Next, eventPage)
+	var answer view.Events
+	rd.send = func(e view.Event, _ string) error {
+		answer.Events = append(answer.Events, e)
+		return nil
+	}
+	for more := true; more && len(answer.Events) < limit; {
+		events, err := s.node.Events(r.Context(), rd.seq, eventPage)
 		if err != nil {
 			s.fail(w, r, err)
 			return
 		}
+		more = len(events) == eventPage
 		for _, e := range events {
 			if len(answer.Events) >= limit {
 				break
 			}
-			if gap, ok := gapBefore(answer.Next, e); ok {
-				answer.Events = append(answer.Events, gap)
+			if err := s.hear(r.Context(), &rd, e); err != nil {
+				s.fail(w, r, err)
+				return
 			}
-			answer.Next = e.Seq
-			if len(kinds) == 0 || slices.Contains(kinds, e.Kind) {
-				answer.Events = append(answer.Events, e)
-			}
-		}
-		if len(events) < eventPage {
-			break
 		}
 	}
+	answer.Next = rd.seq
 	s.write(w, r, http.StatusOK, answer)
 }

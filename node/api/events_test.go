@@ -74,9 +74,9 @@ func TestAReaderHearsThatEventsAreGone(t *testing.T) {
 		t.Fatalf("event = %s, want block 2", got)
 	}
 	s.node.Restart()
-	s.node.Tell(view.Event{Kind: view.EventPeer, Name: "NODE_STARTED"})
+	s.node.Tell(view.Event{Kind: view.EventPeer, Name: view.NameNodeUp})
 	after := s.stream("", before.resume)
-	if got := after.next(); got != `gap {"after_seq":2,"before_seq":1000003}` {
+	if got := after.next(); got != `gap {"after_seq":2,"before_seq":1000003,"chain_missed":false}` {
 		t.Errorf("after a restart: %s, want the gap", got)
 	}
 	if got := after.next(); got != "peer 1000003" {
@@ -87,9 +87,62 @@ func TestAReaderHearsThatEventsAreGone(t *testing.T) {
 		t.Errorf("event = %s, want alarm 1000004 and no second gap", got)
 	}
 	// A clock that was set back must not leave a reader waiting for ever.
-	if got := s.stream("", "9999999999").next(); got != `gap {"after_seq":9999999999,"before_seq":1000003}` {
+	if got := s.stream("", "9999999999").next(); got != `gap {"after_seq":9999999999,"before_seq":1000003,"chain_missed":true}` {
 		t.Errorf("a number of the future: %s, want the gap", got)
 	}
+}
+
+// What blocks did while a reader was away, or a node did not run, it is told
+// again, whole and once.
+func TestAReaderMissesNothingOfTheChain(t *testing.T) {
+	s := serve(t, func(l *limits) { l.beat = 10 * time.Millisecond })
+	before := s.stream("", "")
+	before.next()
+	before.next()
+	for range 3 {
+		s.ask("POST", "/api/v1/transfers", `{"to":"beta","amount_uatp":1}`) // heights 2 to 4
+	}
+	s.node.Restart()
+	s.node.Tell(view.Event{Kind: view.EventPeer, Name: view.NameNodeUp, Height: 4})
+	s.ask("POST", "/api/v1/transfers", `{"to":"beta","amount_uatp":1}`)
+	after := s.stream("", before.resume)
+	first := s.node.Seq() - 2
+	want := []string{
+		fmt.Sprintf(`gap {"after_seq":2,"before_seq":%d,"chain_missed":false,"from_height":2,"to_height":4}`, first),
+		"tx 0", "block 0", "tx 0", "block 0", "tx 0", "block 0",
+		fmt.Sprintf("peer %d", first), fmt.Sprintf("tx %d", first+1), fmt.Sprintf("block %d", first+2),
+	}
+	for i, text := range want {
+		if got := after.next(); got != text {
+			t.Fatalf("event %d = %s, want %s", i, got, text)
+		}
+	}
+	if want := fmt.Sprintf("%d-5", first+2); after.resume != want {
+		t.Errorf("resumes at %s, want %s", after.resume, want)
+	}
+	t.Run("also who broke off among them", func(t *testing.T) {
+		within := s.stream("?kinds=block", "2-1")
+		within.next()
+		within.next()
+		if within.resume != "2-2" {
+			t.Fatalf("resumes at %s, want 2-2", within.resume)
+		}
+		again := s.stream("?kinds=block", within.resume)
+		if got := again.next(); !strings.Contains(got, `"from_height":3,"to_height":4`) {
+			t.Errorf("resumed: %s, want the blocks from 3", got)
+		}
+	})
+	t.Run("but not of more blocks than can be told", func(t *testing.T) {
+		rd := reader{seq: 2, whole: 1, most: 2}
+		var told []string
+		rd.send = func(e view.Event, _ string) error { told = append(told, string(e.Kind)+string(e.Data)); return nil }
+		if err := s.hear(t.Context(), &rd, view.Event{Kind: view.EventPeer, Name: view.NameNodeUp, Seq: 99, Height: 4}); err != nil {
+			t.Fatal(err)
+		}
+		if len(told) != 2 || !strings.Contains(told[0], `"chain_missed":true`) || rd.id() != "99" {
+			t.Errorf("told %q, resumes at %s", told, rd.id())
+		}
+	})
 }
 
 // A reader of few kinds resumes past what it did not want, so that its place is
@@ -102,13 +155,13 @@ func TestAReaderOfFewKindsKeepsItsPlace(t *testing.T) {
 	for range 3 {
 		s.node.Tell(view.Event{Kind: view.EventTask, Name: "FEDERATION_TASK"})
 	}
-	for st.resume != "6" && st.lines.Scan() {
+	for st.resume != "6-1" && st.lines.Scan() {
 		if id, ok := strings.CutPrefix(st.lines.Text(), "id: "); ok {
 			st.resume = id
 		}
 	}
-	if st.resume != "6" {
-		t.Errorf("resumes after %s, want 6", st.resume)
+	if st.resume != "6-1" {
+		t.Errorf("resumes after %s, want 6-1", st.resume)
 	}
 }
 
@@ -286,7 +339,7 @@ func FuzzEventsQuery(f *testing.F) {
 		}
 		r := &http.Request{Method: "GET", URL: &url.URL{Path: "/api/v1/events", RawQuery: q.Encode()}, Header: http.Header{}}
 		for _, err := range []error{
-			second(eventKinds(r.URL.Query())), second(s.eventStart(r)), second(limitOr(r.URL.Query(), recent)),
+			second(s.newReader(r)), second(limitOr(r.URL.Query(), recent)),
 			second(s.readPatience(r, waitFinal)),
 		} {
 			if err != nil && explain(err).Code != view.CodeInvalid {

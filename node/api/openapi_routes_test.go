@@ -99,9 +99,9 @@ func operations() map[string]operation {
 			answer: view.WhyNot{}, try: "/api/v1/tasks/{TASK}/why-not",
 		},
 		"GET /api/v1/events": {
-			does: "Events, as a stream of server-sent events that Last-Event-ID resumes or, with follow=false, as one page. An event of kind gap stands for those that are gone.",
+			does: "Events, as a stream of server-sent events that Last-Event-ID resumes or, with follow=false, as one page. An event of kind gap stands for those that are gone; those of blocks follow it.",
 			query: []query{
-				{name: "after", does: "The seq of the last event seen, or now; absent: all that the node has."},
+				{name: "after", does: "The ID of the last event seen, SEQ or SEQ-HEIGHT, or now; absent: all that the node has."},
 				{name: "kinds", does: "Only these kinds, with commas: block, tx, task, transfer, reputation, peer, validator, alarm."},
 				{name: "follow", does: "false: a page of what there is.", values: []string{"true", "false"}}, limitParam,
 			},

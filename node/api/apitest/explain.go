@@ -117,6 +117,13 @@ func (n *Node) Tell(e view.Event) {
 	n.wake()
 }
 
+// Seq returns the number of the newest event.
+func (n *Node) Seq() uint64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.before + uint64(len(n.events))
+}
+
 // Restart loses all events, as a node does that starts again: the next one is
 // numbered far above them.
 func (n *Node) Restart() {

@@ -170,8 +170,7 @@ func (n *Node) addBlock(txs []view.Tx, events []view.Event) {
 		}
 	}
 	n.blocks = append(n.blocks, b)
-	n.log(view.Event{Kind: view.EventBlock, Name: "BLOCK", Height: h, TimeMS: b.TimeMS, Subject: b.ID.String()})
-	for _, e := range events {
+	for _, e := range b.Happened() {
 		n.log(e)
 	}
 	n.wake()

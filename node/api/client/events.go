@@ -22,7 +22,30 @@ const FromNow = ^uint64(0)
 // EventQuery selects events. The zero value selects all that the node has.
 type EventQuery struct {
 	After uint64           // the Seq of the last one seen; 0 is none, [FromNow] all there are
+	Whole view.Height      // the newest block that was heard to its end; 0: not known, so no block is told again
 	Kinds []view.EventKind // none: all kinds
+}
+
+// id is SEQ or SEQ-HEIGHT, as the stream names a place in it.
+func (q EventQuery) id() string {
+	if q.Whole == 0 {
+		return strconv.FormatUint(q.After, 10)
+	}
+	return fmt.Sprintf("%d-%d", q.After, q.Whole)
+}
+
+// resume takes a place that the stream has named.
+func (q *EventQuery) resume(id string) {
+	seq, height, _ := strings.Cut(id, "-")
+	n, err := strconv.ParseUint(seq, 10, 64)
+	if err != nil {
+		return
+	}
+	h, err := strconv.ParseUint(height, 10, 64)
+	if err != nil {
+		h = 0
+	}
+	q.After, q.Whole = n, view.Height(h)
 }
 
 func (q EventQuery) values() url.Values {
@@ -32,7 +55,7 @@ func (q EventQuery) values() url.Values {
 	case FromNow:
 		v.Set("after", "now")
 	default:
-		v.Set("after", strconv.FormatUint(q.After, 10))
+		v.Set("after", q.id())
 	}
 	if len(q.Kinds) > 0 {
 		names := make([]string, len(q.Kinds))
@@ -68,8 +91,9 @@ var errEnded = errors.New("client: the stream of events ended")
 // Follow calls do with each event as it happens, in order, until ctx ends or do
 // fails. When the node goes away after the stream has begun, Follow tells away,
 // if it is not nil, once, and goes on where it was as soon as the node, or the
-// one of the same home, is back. What it missed by then and the node no longer
-// has is told as one event of kind [view.EventGap].
+// one of the same home, is back. What the blocks did meanwhile it is told, if
+// they are not too many; of all else that is gone it is told that it is, by an
+// event of kind [view.EventGap].
 func (c *Client) Follow(ctx context.Context, q EventQuery, do func(view.Event) error, away func(error)) error {
 	reader := &eventReader{query: q, do: do}
 	begun := false
@@ -153,9 +177,7 @@ func (r *eventReader) read(ctx context.Context, c *Client) error {
 		value = strings.TrimPrefix(value, " ")
 		switch field {
 		case "id":
-			if seq, err := strconv.ParseUint(value, 10, 64); err == nil {
-				r.query.After = seq
-			}
+			r.query.resume(value)
 		case "data":
 			data = value // a node writes it in one line
 		case "":

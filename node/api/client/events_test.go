@@ -100,10 +100,15 @@ func TestFollowGoesOnAfterARestart(t *testing.T) {
 		t.Error("the node went away, and the reader is told of no error")
 	}
 	n.Restart()
-	n.Tell(view.Event{Kind: view.EventAlarm, Name: "X"})
+	if _, err := n.Transfer(ctx, apitest.ID("beta"), 1); err != nil { // while nobody listens
+		t.Fatal(err)
+	}
+	n.Restart()
+	n.Tell(view.Event{Kind: view.EventAlarm, Name: "X", Height: 2})
 	run(t, n, home)
 	want("gap 0")
-	want("alarm 1000005")
+	want("block 0")
+	want(fmt.Sprintf("alarm %d", n.Seq()))
 	n.Tell(view.Event{Kind: view.EventAlarm, Name: "LAST"})
 	if err := <-ended; err == nil || err.Error() != "enough" {
 		t.Errorf("Follow = %v, want the reader's own error", err)

@@ -101,6 +101,7 @@ func EventKinds() []EventKind {
 
 // Event is something that happened. Seq grows by one from event to event of one
 // run of a node, and by more across a restart; it is where a reader resumes.
+// The last event of a block is the one of [EventBlock].
 type Event struct {
 	Seq     uint64          `json:"seq,omitempty"`
 	Kind    EventKind       `json:"kind"`
@@ -109,44 +110,6 @@ type Event struct {
 	TimeMS  Millis          `json:"time_ms"`
 	Subject string          `json:"subject,omitempty"` // the block, tx, task, lock or peer it is about
 	Data    json.RawMessage `json:"data,omitempty"`
-}
-
-// Gap is the data of an [EventGap]: the events after one and before another are
-// gone. What they said of the chain is in the blocks.
-type Gap struct {
-	AfterSeq  uint64 `json:"after_seq"`
-	BeforeSeq uint64 `json:"before_seq"`
-}
-
-// Events is a page of events, oldest first. Next is where the page after it
-// begins; it is there also when there is none yet.
-type Events struct {
-	Events List[Event] `json:"events"`
-	Next   uint64      `json:"next"`
-}
-
-// TxEnd is the data of an event about a transaction.
-type TxEnd struct {
-	From  peer.ID `json:"from"`
-	Nonce uint64  `json:"nonce"`
-	OK    bool    `json:"ok"` // its operations took effect
-	Error string  `json:"error,omitempty"`
-}
-
-// PeerNews is the data of an event about a connection. The name is the peer's
-// own word.
-type PeerNews struct {
-	Name    string `json:"name,omitempty"`
-	Address string `json:"address,omitempty"`
-	Reason  string `json:"reason,omitempty"` // why it went, or was turned away
-}
-
-// ValidatorsNews is the data of an event about the set that decides.
-type ValidatorsNews struct {
-	Validators int           `json:"validators"`
-	Quorum     int           `json:"quorum"`
-	Joined     List[peer.ID] `json:"joined"`
-	Left       List[peer.ID] `json:"left"`
 }
 
 // Lock is a two-phase payment that is still open.

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"maps"
+
 	"github.com/sage-p2p/sage-p2p/node/api/view"
 )
 
@@ -48,7 +50,15 @@ func submitsOp(does string, body any, send string) operation {
 // operations is every route of the server. A new one is added here; then
 // go test ./node/api -run OpenAPI -rewrite makes openapi.json anew.
 func operations() map[string]operation {
-	all := map[string]operation{
+	all := map[string]operation{}
+	for _, table := range []map[string]operation{nodeOperations(), chainOperations(), taskOperations(), writeOperations()} {
+		maps.Copy(all, table)
+	}
+	return all
+}
+
+func nodeOperations() map[string]operation {
+	return map[string]operation{
 		"GET /healthz":      {does: "The process answers.", answer: health{}},
 		"GET /readyz":       {does: "The node has a chain and follows it; 503 says what it waits for.", answer: health{}},
 		"GET /metrics":      {does: "Metrics in the text format of Prometheus.", streams: []string{"text/plain"}},
@@ -67,6 +77,11 @@ func operations() map[string]operation {
 		"GET /api/v1/platforms/{platform}/reputation": {
 			does: "How a platform's reputation came about.", answer: view.ReputationStory{}, try: "/api/v1/platforms/beta/reputation",
 		},
+	}
+}
+
+func chainOperations() map[string]operation {
+	return map[string]operation{
 		"GET /api/v1/accounts/{account}": {does: "An account at the newest final height.", answer: view.Account{}, try: "/api/v1/accounts/beta"},
 		"GET /api/v1/accounts/{account}/history": {
 			does: "Movements of an account, newest first.", query: []query{limitParam, cursorParam}, answer: view.Movements{}, try: "/api/v1/accounts/alpha/history",
@@ -80,6 +95,11 @@ func operations() map[string]operation {
 		"GET /api/v1/txs/{tx}": {
 			does: "A transaction and what became of it.", query: []query{waitFinalQ, timeoutParam}, answer: view.Tx{}, try: "/api/v1/txs/{TX}",
 		},
+	}
+}
+
+func taskOperations() map[string]operation {
+	return map[string]operation{
 		"GET /api/v1/tasks": {
 			does: "Tasks, newest first, without their histories.", answer: view.Tasks{},
 			query: []query{
@@ -108,10 +128,6 @@ func operations() map[string]operation {
 			answer: view.Events{}, streams: []string{"text/event-stream"}, try: "/api/v1/events?follow=false",
 		},
 	}
-	for pattern, op := range writeOperations() {
-		all[pattern] = op
-	}
-	return all
 }
 
 // writeOperations are the routes that change something: they need the token.

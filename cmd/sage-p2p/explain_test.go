@@ -195,7 +195,7 @@ func TestAnEventIsOneCleanLine(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e := view.Event{
 			Kind: rapid.SampledFrom([]view.EventKind{view.EventGap, view.EventAlarm, view.EventTask, "\x1b"}).Draw(t, "kind"),
-			Seq:  rapid.Uint64().Draw(t, "seq"), Height: view.Height(rapid.Uint64().Draw(t, "height")), TimeMS: view.Millis(rapid.Uint64Max(1 << 45).Draw(t, "time")),
+			Seq:  rapid.Uint64().Draw(t, "seq"), Height: view.Height(rapid.Uint64().Draw(t, "height")), TimeMS: view.Millis(rapid.Uint64Max(1<<45).Draw(t, "time")),
 			Name: rapid.String().Draw(t, "name"), Subject: rapid.String().Draw(t, "subject"),
 			Data: json.RawMessage(rapid.OneOf(rapid.SampledFrom(members), rapid.String()).Draw(t, "data")),
 		}

@@ -29,12 +29,14 @@ func TestTheHubNumbersEventsAndResumesAfterAny(t *testing.T) {
 func TestTheHubKeepsTheNewestEvents(t *testing.T) {
 	h := newHub(time.UnixMicro(0))
 	for i := range 3*keptEvents + 100 {
-		h.tell(view.Event{Name: fmt.Sprint(i)})
+		if h.tell(view.Event{Name: fmt.Sprint(i)}); i%97 != 0 {
+			continue
+		}
 		all := h.after(0, 3*keptEvents)
 		if want := min(i+1, keptEvents); len(all) < want || len(all) > 2*keptEvents || all[len(all)-1].Name != fmt.Sprint(i) {
 			t.Fatalf("%d events up to %s, want the newest %d at least, and twice as many at most", len(all), all[len(all)-1].Name, want)
 		}
-		if mid := all[len(all)/2]; i%1000 == 0 && len(all) > 2 && h.after(mid.Seq-1, 1)[0].Name != mid.Name {
+		if mid := all[len(all)/2]; len(all) > 2 && h.after(mid.Seq-1, 1)[0].Name != mid.Name {
 			t.Fatalf("after %d comes %s, want %s", mid.Seq-1, h.after(mid.Seq-1, 1)[0].Name, mid.Name)
 		}
 	}

@@ -145,7 +145,9 @@ func writeOperations() map[string]operation {
 		"POST /api/v1/locks/{lock}/rollback": {
 			does: "Give a lock back to its payer.", query: []query{waitAnyQ, timeoutParam}, answer: view.Submission{}, try: "/api/v1/locks/{LOCK2}/rollback",
 		},
-		"POST /api/v1/platforms": submitsOp("Register this platform, or register it anew: what is left out stays as it is.", view.Registration{}, `{"name":"alpha"}`),
+		"POST /api/v1/validators/join":  {does: "Ask for a vote.", query: []query{waitAnyQ, timeoutParam}, answer: view.Submission{}},
+		"POST /api/v1/validators/leave": {does: "Give the vote back.", query: []query{waitAnyQ, timeoutParam}, answer: view.Submission{}},
+		"POST /api/v1/platforms":        submitsOp("Register this platform, or register it anew: what is left out stays as it is.", view.Registration{}, `{"name":"alpha"}`),
 		"POST /api/v1/tasks": {
 			does: "Post a task: the parts spec (a NewTask), program and input, in this order.", query: []query{waitAnyQ, timeoutParam}, media: "multipart/form-data",
 			answer: view.Submission{}, as: "multipart/form-data; boundary=" + boundary,

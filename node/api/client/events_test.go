@@ -215,6 +215,7 @@ func TestTheClientHasEveryRoute(t *testing.T) {
 		"postTxs": "SubmitTx", "postTransfers": "Transfer", "postLocks": "CreateLock", "postLocksCommit": "CommitLock",
 		"postLocksRollback": "RollbackLock", "postPlatforms": "Register", "postTasks": "PostTask",
 		"postTasksAcknowledge": "Acknowledge", "postTasksCancel": "CancelTask",
+		"postValidatorsJoin": "JoinValidators", "postValidatorsLeave": "LeaveValidators",
 	}
 	for path, item := range doc.Paths {
 		for method, op := range item {

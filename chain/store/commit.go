@@ -45,7 +45,7 @@ func (s *Store) Commit(f Final) error {
 		return err
 	}
 	s.advance(id, f)
-	// What is left of other bodies may be lost, and found again by the next.
+	// The removal of other bodies may be lost, and is made up for after a restart.
 	if err := s.prune(context.Background(), f.Block.Header.Height); err != nil {
 		s.failed = err
 		return fmt.Errorf("%w: %w", ErrFailed, err)
@@ -169,7 +169,7 @@ func encodeFinal(id cid.Cid, f Final) (e encoded, err error) {
 // what is only shown up to the head (D3).
 func (s *Store) contentOf(e encoded) []entry {
 	content := nodeEntries(e.nodes)
-	if !s.bodies[e.id] {
+	if !s.bodies[e.id].ours {
 		content = append(content, e.block...)
 	}
 	for i, raw := range e.receipts {

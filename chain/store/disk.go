@@ -80,26 +80,34 @@ type disk struct {
 	syncLog func(path string) error // replaced by a test
 }
 
-// Sync returns when every write before it is on stable storage. Badger syncs
-// the log of the memtable that takes writes now. One that filled up a moment
-// ago and waits to become a table is left to the kernel: a power cut would
-// keep the newer writes and lose the older. Its log is synced here.
-func (d *disk) Sync(ctx context.Context, prefix ds.Key) error {
-	if err := d.Datastore.Sync(ctx, prefix); err != nil {
-		return err
-	}
+// Sync returns when every write before it is on stable storage: the logs of all
+// memtables are synced. Badger's own Sync does so for the one that takes writes
+// now, and for its value log, which holds nothing (see options). A log that
+// filled up a moment ago and waits to become a table it leaves to the kernel: a
+// power cut would keep the newer writes and lose the older.
+func (d *disk) Sync(context.Context, ds.Key) error {
 	logs, err := filepath.Glob(filepath.Join(d.dir, "*.mem"))
-	if err != nil || len(logs) < 2 {
+	if err != nil {
 		return err
 	}
 	slices.Sort(logs) // numbered: the last one takes writes
-	for _, path := range logs[:len(logs)-1] {
+	for _, path := range logs {
 		// A log that is gone was replaced by a table, which badger syncs.
 		if err := d.syncLog(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	return nil
+}
+
+// syncData makes what was written to a file durable, also through a mapping,
+// and of its metadata what reading it needs.
+func syncData(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(datasync(f), f.Close())
 }
 
 func syncFile(path string) error {
@@ -150,7 +158,7 @@ func openDisk(dir string, p Profile) (d *disk, clean bool, err error) {
 	if err != nil {
 		return nil, false, errors.Join(err, db.Close())
 	}
-	return &disk{db, dir, lock, syncFile}, clean || empty, nil
+	return &disk{db, dir, lock, syncData}, clean || empty, nil
 }
 
 // takeLock holds a store against other processes. The file has a byte for each

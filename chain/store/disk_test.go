@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -38,13 +39,42 @@ func TestSyncCoversLogsThatWaitToBeFlushed(t *testing.T) {
 	if err := d.Sync(t.Context(), ds.NewKey("/")); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(synced, []string{waiting}) {
-		t.Errorf("synced %v, want %v", synced, waiting)
+	if want := []string{waiting, filepath.Join(dir, "00001.mem")}; !slices.Equal(synced, want) {
+		t.Errorf("synced %v, want %v", synced, want)
 	}
 	failed := errors.New("input/output error")
 	d.syncLog = func(string) error { return failed }
 	if err := d.Sync(t.Context(), ds.NewKey("/")); !errors.Is(err, failed) {
 		t.Errorf("have %v, want the error of the disk", err)
+	}
+}
+
+// Sync leaves badger's value log alone: no value is large enough for it.
+func TestTheValueLogHoldsNothing(t *testing.T) {
+	dir := t.TempDir()
+	d, _, err := openDisk(dir, Edge)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close(true)
+	for i := range 3 {
+		if err := d.Put(t.Context(), nodeKey(cidOf(t, i)), bytes.Repeat([]byte{7}, chain.MaxTxBytes)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	logs, err := filepath.Glob(filepath.Join(dir, "*.vlog"))
+	if err != nil || len(logs) == 0 {
+		t.Fatalf("value logs: %v, %v", logs, err)
+	}
+	for _, path := range logs {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const header = 20
+		if len(bytes.Trim(raw[header:], "\x00")) > 0 {
+			t.Errorf("%s holds values, and is never synced", path)
+		}
 	}
 }
 

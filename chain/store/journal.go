@@ -46,21 +46,21 @@ func (s *Store) PutBody(blocks ...chain.Block) error {
 	if err != nil {
 		return err
 	}
-	for _, id := range ids {
-		s.bodies[id] = true
+	for i, id := range ids {
+		s.bodies[id] = body{blocks[i].Header.Height, true}
 	}
 	return nil
 }
 
-// mark names a body that was put before its height was final.
-type mark struct {
+// body is a block that was put before its height was final.
+type body struct {
 	height bft.Height
-	id     cid.Cid
+	ours   bool // put by this process, so that no damage can have come to it
 }
 
-func (s *Store) marks() ([]mark, error) {
-	var all []mark
-	err := s.each(votedPrefix, func(key string, _ []byte) (bool, error) {
+// loadBodies finds what the last process left.
+func (s *Store) loadBodies() error {
+	return s.each(votedPrefix, func(key string, _ []byte) (bool, error) {
 		height, id, _ := strings.Cut(strings.TrimPrefix(key, votedPrefix+"/"), "/")
 		h, err := parseUp(height)
 		if err != nil {
@@ -70,35 +70,30 @@ func (s *Store) marks() ([]mark, error) {
 		if err != nil {
 			return false, fmt.Errorf("%w: %s: %w", ErrCorrupt, key, err)
 		}
-		all = append(all, mark{h, c})
+		s.bodies[c] = body{height: h}
 		return true, nil
 	})
-	return all, err
 }
 
-// prune removes the bodies of final heights that did not become final. The
-// caller is the writer.
+// prune removes the marks of bodies up to a height, and the bodies that did not
+// become final. The caller is the writer.
 func (s *Store) prune(ctx context.Context, upTo bft.Height) error {
-	marks, err := s.marks()
-	if err != nil {
-		return err
-	}
 	return s.batch(ctx, func(w ds.Write) error {
-		for _, m := range marks {
-			if m.height > upTo {
+		for id, b := range s.bodies {
+			if b.height > upTo {
 				continue
 			}
-			if final, _, err := s.at(m.height); err != nil {
+			if final, _, err := s.at(b.height); err != nil {
 				return err
-			} else if final != m.id {
-				if err := s.deleteBlock(ctx, w, m.id); err != nil {
+			} else if final != id {
+				if err := s.deleteBlock(ctx, w, id); err != nil {
 					return err
 				}
 			}
-			if err := w.Delete(ctx, votedKey(m.height, m.id)); err != nil {
+			if err := w.Delete(ctx, votedKey(b.height, id)); err != nil {
 				return err
 			}
-			delete(s.bodies, m.id)
+			delete(s.bodies, id)
 		}
 		return nil
 	})

@@ -40,6 +40,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ipfs/go-cid"
 	ds "github.com/ipfs/go-datastore"
@@ -59,11 +60,12 @@ type Store struct {
 	close func(good bool) error
 	space func() error
 	limit int // bytes that are written in one transaction
+	syncs atomic.Uint64
 
 	writer sync.Mutex // one write at a time; guards the fields below
 	failed error
 	locals map[cid.Cid]cid.Cid // journal: transaction ID to address
-	bodies map[cid.Cid]bool    // put by this process, and not final yet
+	bodies map[cid.Cid]body    // put before their height was final
 
 	mu      sync.RWMutex // guards the fields below
 	genesis bft.GenesisHash
@@ -111,7 +113,7 @@ func New(db Datastore, options ...Option) (*Store, error) {
 		limit: oneTransactionBytes,
 
 		locals: make(map[cid.Cid]cid.Cid),
-		bodies: make(map[cid.Cid]bool),
+		bodies: make(map[cid.Cid]body),
 	}
 	for _, o := range options {
 		o(s)
@@ -141,7 +143,7 @@ func (s *Store) load() error {
 	if s.head, err = s.headAt(m, string(id)); err != nil {
 		return err
 	}
-	return s.loadLocals()
+	return errors.Join(s.loadLocals(), s.loadBodies())
 }
 
 // headAt returns the head named id.
@@ -231,6 +233,9 @@ func (s *Store) Found(state chain.State, nodes []chain.Node) error {
 // Clean reports whether the store was closed in good order when it was last
 // used. If not, [Store.Check] it before trusting it.
 func (s *Store) Clean() bool { return s.clean }
+
+// Syncs returns how often writes were made durable since the store was opened.
+func (s *Store) Syncs() uint64 { return s.syncs.Load() }
 
 // Close ends all use of the store. No other method may be running.
 func (s *Store) Close() error {
@@ -329,6 +334,7 @@ func (s *Store) durably(f func(context.Context) error) error {
 	ctx := context.Background()
 	err := f(ctx)
 	if err == nil {
+		s.syncs.Add(1)
 		err = s.db.Sync(ctx, ds.NewKey("/"))
 	}
 	if err != nil {

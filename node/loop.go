@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/ipfs/go-cid"
-
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/chain"
@@ -26,6 +24,7 @@ type loop struct {
 	inputs  chan replica.Input    // from peers and users; senders wait their turn
 	answers *queue[replica.Input] // to what the loop itself asked for
 	timers  *timers
+	quiet   *time.Timer // runs since the last signature: then the signer settles
 	pace    pace
 	publish func(replica.Publish)
 }
@@ -34,7 +33,7 @@ type loop struct {
 type signs interface {
 	ID() bft.ID
 	Sign(...bft.Unsigned) ([]bft.Signature, error)
-	Finalize(bft.Height, cid.Cid)
+	Settle() error
 	Silence(why string) error
 }
 
@@ -54,6 +53,9 @@ type carries interface {
 	answer(replica.Answer)
 	gossip(replica.Gossip)
 }
+
+// settleAfter is how long nothing was signed when the signer settles.
+const settleAfter = 20 * time.Millisecond
 
 // maxTurn is how many answers are taken before others have their turn.
 const maxTurn = 64
@@ -81,6 +83,10 @@ func (l *loop) run(ctx context.Context) error {
 				if err := l.take(replica.TimerFired{Timer: t}); err != nil {
 					return err
 				}
+			}
+		case <-l.quiet.C:
+			if err := l.signer.Settle(); err != nil {
+				return ours(err)
 			}
 		}
 	}
@@ -127,6 +133,7 @@ func (l *loop) sign(list []bft.Unsigned) (replica.Input, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.quiet.Reset(settleAfter)
 	sealed := make([]bft.Verified, len(list))
 	for i, u := range list {
 		v := bft.Verifier{Scheme: bft.ZIP215{}, Genesis: l.genesis, Height: u.Height}

@@ -42,7 +42,7 @@ func (e *effects) Sign(list ...bft.Unsigned) ([]bft.Signature, error) {
 }
 
 func (e *effects) Silence(string) error               { return e.note("silence") }
-func (e *effects) Finalize(bft.Height, cid.Cid)       { e.note("finalize") }
+func (e *effects) Settle() error                      { return e.note("settle") }
 func (e *effects) PutLocal(...chain.VerifiedTx) error { return e.note("local") }
 func (e *effects) PutBody(...chain.Block) error       { return e.note("body") }
 func (e *effects) Commit(store.Final) error           { return e.note("commit") }
@@ -55,7 +55,7 @@ func (e *effects) gossip(replica.Gossip)              { e.note("gossip") }
 func newEffectLoop() (*loop, *effects) {
 	e := &effects{actor: newActor("0"), fail: map[string]error{}}
 	return &loop{
-		signer: e, store: e, net: e, timers: newTimers(),
+		signer: e, store: e, net: e, timers: newTimers(), quiet: newStopped(),
 		publish: func(replica.Publish) { e.note("publish") },
 	}, e
 }

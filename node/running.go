@@ -120,7 +120,7 @@ func (n *Node) wire(r *running, state chain.State, below bft.ValidatorSet) error
 	r.wallet.took.told = n.metrics.finalAfter
 	r.loop = &loop{
 		genesis: r.genesis, replica: machine, signer: n.signer, store: n.store, net: r.wires,
-		inputs: inputs, answers: answers, timers: newTimers(),
+		inputs: inputs, answers: answers, timers: newTimers(), quiet: newStopped(),
 		publish: func(p replica.Publish) { n.publish(r, p) },
 	}
 	return nil

@@ -21,8 +21,13 @@ type armedTimer struct {
 }
 
 func newTimers() *timers {
-	t := &timers{clock: time.NewTimer(time.Hour), armed: map[replica.TimerKind]armedTimer{}}
-	t.clock.Stop()
+	return &timers{clock: newStopped(), armed: map[replica.TimerKind]armedTimer{}}
+}
+
+// newStopped returns a timer that does not run.
+func newStopped() *time.Timer {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
 	return t
 }
 

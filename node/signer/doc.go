@@ -6,15 +6,17 @@
 // # The record
 //
 // A home has two files of this package: [KeyFile] and [RecordFile]. The record
-// (bft.Record, with the hashes of the chain and of the key) lies in its file
-// twice. An update overwrites one copy, syncs it, overwrites the other, syncs
-// it, and only then is the signature handed out. The file has its full size
-// from the beginning, is never renamed and never grows.
+// (bft.Record, with the hashes of the chain and of the key) lies in its file in
+// two pairs of copies. An update overwrites the pair with the older record, both
+// copies of it, syncs once, and only then is the signature handed out. When
+// nothing was signed for a moment, [Signer.Settle] brings the other pair up to
+// it. The file has its full size from the beginning, is never renamed and never
+// grows.
 //
-//	K1  at every moment one copy on the disk is whole: an update touches the
-//	    second only after the first is durable, and after a start begins with
-//	    the copy that was not read.
-//	K2  a signature is handed out only after both copies hold it.
+//	K1  at every moment one pair on the disk is whole: an update touches the
+//	    other alone, and after a start begins with the pair that was not read.
+//	K2  a signature is handed out only after two copies hold it, so that one
+//	    sector that goes bad takes nothing back; at rest four do.
 //	K3  what a record allows after a signature never contradicts it
 //	    (bft.Record.Admit); the same statement gets the same bytes again.
 //	K4  after an error of the disk nothing is written, read or signed again: a
@@ -27,6 +29,20 @@
 // K1 and K2 give: whenever power goes, the record found afterwards holds every
 // signature that was handed out. K3 and K5 give A6 on one machine; K6 keeps it
 // to one. A restored disk image is beyond them: peers find it out (Status).
+//
+// # Why one sync suffices
+//
+// Two single copies, written and synced one after the other before a signature
+// is handed out, cost twice the wait. During an update one of them is all there
+// is, and a bad sector then loses the record; here a whole pair stands by. Power
+// that goes during an update leaves the pair before it, and a signature that
+// nobody has. What two syncs in a row withstand and one does not is a disk that
+// forgets a flush once, or that spoils both copies of a pair at once: until Settle,
+// a power cut then brings the older record back unnoticed. After it, the newest is
+// on the disk by two flushes and in four places, and if none is readable, nothing
+// is signed. So the design's rule is kept at rest, and for the moment between
+// it rests on one honest flush and one good sector of two. Beyond that is the
+// restored image, which peers find out.
 //
 // # The final height
 //

@@ -19,7 +19,7 @@ import (
 const (
 	// KeyFile holds the platform's Ed25519 key as libp2p marshals it.
 	KeyFile = "key"
-	// RecordFile holds what was signed, twice.
+	// RecordFile holds what was signed, in several copies.
 	RecordFile = "signer"
 )
 

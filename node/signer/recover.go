@@ -88,5 +88,5 @@ func (h *files) replace(key Key, f *os.File, w Watermark) error {
 	s := newSigner(key, slots)
 	s.genesis = w.Genesis
 	record.Watermark = w.Height
-	return s.write(record)
+	return s.engrave(record)
 }

@@ -33,6 +33,7 @@ type Signer struct {
 	slots    *slots
 	genesis  bft.GenesisHash // zero until Bind
 	record   bft.Record      // as in the file, but for a newer final height
+	settled  bool            // both pairs of copies hold it
 	failed   error           // K4: the first failure
 	silenced string          // K7: why nothing is signed, unless empty
 }
@@ -41,15 +42,15 @@ type Signer struct {
 // [FileSize] bytes. Only who made the key can know that.
 func Format(key Key, file File) (*Signer, error) {
 	s := newSigner(key, newSlots(file))
-	return s, s.write(bft.NewRecord())
+	return s, s.engrave(bft.NewRecord())
 }
 
 // cure is what an operator can do about a lost record.
 const cure = "recover the record with a watermark, or move the home away and join as a new platform"
 
-// Load opens the record of a key, repairs the copy that a crash may have torn
-// and any signature that came out wrong ([bft.Verifier.Seal] kept it here), and
-// counts the start. It fails with [ErrNeedsRecovery] when neither copy is
+// Load opens the record of a key, writes anew what a crash may have torn, and
+// any signature that came out wrong ([bft.Verifier.Seal] kept it here), and
+// counts the start. It fails with [ErrNeedsRecovery] when no copy is
 // whole, and with [ErrForeign] when the record is of another key (K5).
 func Load(key Key, file File) (*Signer, error) {
 	slots, raw, err := loadSlots(file)
@@ -64,7 +65,7 @@ func Load(key Key, file File) (*Signer, error) {
 		return nil, err
 	}
 	record.BootCount++
-	return s, s.write(record.Resign(s.genesis, key.Sign))
+	return s, s.engrave(record.Resign(s.genesis, key.Sign))
 }
 
 func newSigner(key Key, slots *slots) *Signer {
@@ -98,15 +99,41 @@ func (s *Signer) decode(raw []byte) (bft.Record, error) {
 // owner is the hash that ties a record to its key.
 func (s *Signer) owner() [sha256.Size]byte { return sha256.Sum256([]byte(s.key.ID().ID)) }
 
-// write makes r the record, in both slots (K2), or nothing works any more (K4).
+// write makes r the record, in two copies (K2), or nothing works any more (K4).
 func (s *Signer) write(r bft.Record) error {
 	r.WriteCounter = s.slots.counter + 1
 	if err := s.slots.write(s.encode(r)); err != nil {
 		s.failed = fmt.Errorf("%w: writing the record: %w", ErrFailed, err)
 		return s.failed
 	}
-	s.record = r
+	s.record, s.settled = r, false
 	return nil
+}
+
+// engrave makes r the record in all copies.
+func (s *Signer) engrave(r bft.Record) error {
+	if err := s.write(r); err != nil {
+		return err
+	}
+	return s.settle()
+}
+
+func (s *Signer) settle() error {
+	err := s.write(s.record)
+	s.settled = err == nil
+	return err
+}
+
+// Settle brings the pair of copies that the last update left alone up to it. It
+// is to be called when nothing was signed for a moment, and does nothing if
+// there is nothing to do.
+func (s *Signer) Settle() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failed != nil || s.settled {
+		return s.failed
+	}
+	return s.settle()
 }
 
 // Bind ties the record to a chain, durably. It must come before anything of
@@ -126,7 +153,7 @@ func (s *Signer) Bind(genesis bft.GenesisHash) error {
 		return fmt.Errorf("%w: this key signs for the chain %v, not for %v: use another home", ErrForeign, s.genesis, genesis)
 	}
 	s.genesis = genesis
-	return s.write(s.record)
+	return s.engrave(s.record)
 }
 
 // Genesis returns the chain that the record is tied to; zero if none yet.
@@ -144,6 +171,14 @@ func (s *Signer) Record() bft.Record {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.record
+}
+
+// Syncs returns how often the record was made durable since it was opened: once
+// for each update.
+func (s *Signer) Syncs() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.slots.syncs
 }
 
 // Sign returns a signature for each statement, in order, after one update has
@@ -185,7 +220,7 @@ func (s *Signer) Sign(statements ...bft.Unsigned) ([]bft.Signature, error) {
 	return signatures, nil
 }
 
-// Finalize notes a final block. It becomes durable with the next vote, or with
+// Finalize notes a final block. It becomes durable with the next update, or with
 // Close: see the package comment.
 func (s *Signer) Finalize(h bft.Height, id cid.Cid) {
 	s.mu.Lock()
@@ -237,7 +272,7 @@ func (s *Signer) Close() error {
 	defer s.mu.Unlock()
 	var err error
 	if s.failed == nil {
-		err = s.write(s.record)
+		err = s.engrave(s.record)
 		s.failed = fmt.Errorf("%w: the signer is closed", ErrRefused)
 	}
 	return errors.Join(err, s.release())

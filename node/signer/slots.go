@@ -20,15 +20,17 @@ type File interface {
 	Sync() error
 }
 
-// The file holds two copies of one record. They lie 64 KiB apart, so that no
-// sector, page or usual erase block belongs to both, and the file never grows
-// or moves after it was made.
+// The file holds two pairs of copies: one of the newest record, one of the
+// record before it. They lie 64 KiB apart, so that no sector, page or usual erase
+// block belongs to two, and the file never grows or moves after it was made.
 const (
 	slotSize = 16 << 10
 	slotGap  = 64 << 10
+	copies   = 2 // of a record, in a pair
+	pairs    = 2
 
 	// FileSize is the size of a record's file, in bytes.
-	FileSize = slotGap + slotSize
+	FileSize = (pairs*copies-1)*slotGap + slotSize
 )
 
 // A slot holds magic, schema, length and write counter, then the record, then
@@ -40,35 +42,41 @@ const (
 	maxRecord  = slotSize - headerSize - sha256.Size
 )
 
-// errNoSlot reports that neither slot holds a record.
-var errNoSlot = errors.New("neither of its two copies is readable")
+// errNoSlot reports that no slot holds a record.
+var errNoSlot = errors.New("none of its copies is readable")
 
-// slots keeps the newest record of a file in both of its slots.
+// slots keeps the newest record of a file in one pair of its slots, and the one
+// before it in the other.
 type slots struct {
 	file    File
 	counter uint64 // of the newest record, in the file or on its way there
-	first   int    // the slot that the next update overwrites first
+	next    int    // the pair that the next update overwrites
+	syncs   uint64 // of updates
 }
 
 // newSlots returns the slots of a file that holds no record.
 func newSlots(file File) *slots { return &slots{file: file} }
 
 // loadSlots reads the newest record of a file. It writes nothing: the next
-// update repairs the other slot, and begins with it, so that at every moment
-// one slot holds a whole record.
+// update overwrites the pair that was not read. What a killed process wrote may
+// be in memory alone, so it is synced first: what is read is on the disk, and
+// stays there while the other pair is in danger.
 func loadSlots(file File) (*slots, []byte, error) {
+	if err := file.Sync(); err != nil {
+		return nil, nil, fmt.Errorf("syncing what was left: %w", err)
+	}
 	var (
 		s    *slots
 		best []byte
 	)
-	for i := range 2 {
+	for i := range pairs * copies {
 		raw := make([]byte, slotSize)
 		if _, err := file.ReadAt(raw, int64(i)*slotGap); err != nil && !errors.Is(err, io.EOF) {
 			return nil, nil, fmt.Errorf("reading copy %d: %w", i, err)
 		}
 		counter, record, ok := decodeSlot(raw)
 		if ok && (s == nil || counter > s.counter) {
-			s, best = &slots{file: file, counter: counter, first: 1 - i}, record
+			s, best = &slots{file: file, counter: counter, next: 1 - i/copies}, record
 		}
 	}
 	if s == nil {
@@ -77,24 +85,29 @@ func loadSlots(file File) (*slots, []byte, error) {
 	return s, best, nil
 }
 
-// write makes a record durable in both slots, one after the other. After an
-// error the slots must not be used again.
+// write makes two copies of a record durable, with one sync, in place of the
+// record before the last. After an error the slots must not be used again.
 func (s *slots) write(record []byte) error {
 	s.counter++
 	raw, err := encodeSlot(s.counter, record)
 	if err != nil {
 		return err
 	}
-	for _, i := range [2]int{s.first, 1 - s.first} {
-		if _, err := s.file.WriteAt(raw, int64(i)*slotGap); err != nil {
-			return fmt.Errorf("writing copy %d: %w", i, err)
-		}
-		if err := s.file.Sync(); err != nil {
-			return fmt.Errorf("syncing copy %d: %w", i, err)
+	for i := range copies {
+		if _, err := s.file.WriteAt(raw, offset(s.next, i)); err != nil {
+			return fmt.Errorf("writing copy %d: %w", s.next*copies+i, err)
 		}
 	}
+	s.syncs++
+	if err := s.file.Sync(); err != nil {
+		return fmt.Errorf("syncing: %w", err)
+	}
+	s.next = 1 - s.next
 	return nil
 }
+
+// offset is where a copy of a pair begins.
+func offset(pair, copy int) int64 { return int64(pair*copies+copy) * slotGap }
 
 func encodeSlot(counter uint64, record []byte) ([]byte, error) {
 	if len(record) > maxRecord {

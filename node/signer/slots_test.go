@@ -4,20 +4,25 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
 func record(b byte, size int) []byte { return bytes.Repeat([]byte{b}, size) }
 
-// twice returns a disk that holds a record in both slots.
-func twice(t *testing.T, rec []byte) *disk {
+// settled returns a disk that holds a record in all slots.
+func settled(t *testing.T, rec []byte) *disk {
 	t.Helper()
 	d := newDisk()
-	if err := (&slots{file: d}).write(rec); err != nil {
+	s := newSlots(d)
+	if err := errors.Join(s.write(rec), s.write(rec)); err != nil {
 		t.Fatal(err)
 	}
 	return d
 }
+
+// updateSteps are those of an update: write, write, sync.
+const updateSteps = 3
 
 // A power cut during an update leaves the old or the new record, whole, and
 // the update after it is safe again.
@@ -25,8 +30,8 @@ func TestTornUpdateLeavesOldOrNew(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, size := range []int{100, 2000, maxRecord} {
 		old, next := record('o', size), record('n', size)
-		for stop := range 4 { // writes and syncs done when the power goes
-			d := twice(t, old)
+		for stop := range updateSteps { // writes and syncs done when the power goes
+			d := settled(t, old)
 			interrupt(t, d, next, stop)
 			for i, kept := range d.outcomes(rng) {
 				_, got, err := loadSlots(d.cut(kept...))
@@ -34,7 +39,7 @@ func TestTornUpdateLeavesOldOrNew(t *testing.T) {
 					t.Fatalf("size %d, cut after step %d, outcome %d: %v", size, stop, i, err)
 				}
 				isOld, isNew := bytes.Equal(got, old), bytes.Equal(got, next)
-				if !isOld && !isNew || stop >= 1 && !isNew {
+				if !isOld && !isNew || stop == updateSteps-1 && !isNew {
 					t.Fatalf("size %d, cut after step %d, outcome %d: have a record of %q…, old %v, new %v", size, stop, i, got[0], isOld, isNew)
 				}
 			}
@@ -42,7 +47,7 @@ func TestTornUpdateLeavesOldOrNew(t *testing.T) {
 	}
 }
 
-// interrupt runs the beginning of an update: write, sync, write, sync.
+// interrupt runs the beginning of an update.
 func interrupt(t *testing.T, d *disk, rec []byte, steps int) {
 	t.Helper()
 	s, _, err := loadSlots(d)
@@ -53,30 +58,29 @@ func interrupt(t *testing.T, d *disk, rec []byte, steps int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for step, slot := range []int{s.first, s.first, 1 - s.first, 1 - s.first} {
-		if step > steps {
-			return
-		}
-		if step%2 == 0 {
-			if _, err := d.WriteAt(raw, int64(slot)*slotGap); err != nil {
-				t.Fatal(err)
-			}
-		} else if err := d.Sync(); err != nil {
+	for i := range copies {
+		if _, err := d.WriteAt(raw, offset(s.next, i)); err != nil {
 			t.Fatal(err)
 		}
+		if i == steps {
+			return
+		}
+	}
+	if err := d.Sync(); err != nil {
+		t.Fatal(err)
 	}
 }
 
-// The update after a torn one begins with the torn slot: at no moment is the
-// only whole record in danger.
+// The update after a torn one overwrites the torn pair: at no moment is the only
+// whole record in danger.
 func TestRepairNeverEndangersTheOnlyCopy(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	old, next, last := record('o', 900), record('n', 900), record('l', 900)
-	for stop := range 4 {
-		d := twice(t, old)
+	for stop := range updateSteps {
+		d := settled(t, old)
 		interrupt(t, d, next, stop)
 		for _, torn := range sample(rng, d.outcomes(rng), 25) {
-			for again := range 4 {
+			for again := range updateSteps {
 				second := d.cut(torn...)
 				interrupt(t, second, last, again)
 				for i, kept := range sample(rng, second.outcomes(rng), 25) {
@@ -89,38 +93,62 @@ func TestRepairNeverEndangersTheOnlyCopy(t *testing.T) {
 	}
 }
 
-// A drive that forgets one sync may cost both copies, which is noticed; it
-// never yields a mixture.
-func TestForgottenSyncNeverMixes(t *testing.T) {
-	rng := rand.New(rand.NewPCG(5, 6))
-	old, next := record('o', 900), record('n', 900)
-	d := twice(t, old)
-	d.lieSync = d.syncs + 1
-	interrupt(t, d, next, 2)
-	for i, kept := range d.outcomes(rng) {
-		_, got, err := loadSlots(d.cut(kept...))
-		if err == nil && !bytes.Equal(got, old) && !bytes.Equal(got, next) {
-			t.Fatalf("outcome %d: a record that nobody wrote", i)
-		}
-		if err != nil && !errors.Is(err, errNoSlot) {
-			t.Fatalf("outcome %d: have %v, want errNoSlot", i, err)
+// What a killed process wrote is in memory, perhaps nowhere else, and is what the
+// next process reads: the power may go while that one writes.
+func TestWhatAKilledProcessLeftIsSyncedBeforeItIsReliedOn(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 10))
+	for stop := range updateSteps {
+		d := settled(t, record('o', 900))
+		interrupt(t, d, record('n', 900), stop) // killed: nothing is lost yet
+		for again := range updateSteps {
+			second := &disk{durable: slices.Clone(d.durable), pending: slices.Clone(d.pending)}
+			interrupt(t, second, record('l', 900), again)
+			all := second.outcomes(rng)
+			for i, kept := range all[max(0, len(all)-200):] { // those that keep and tear sectors of both pairs
+				if _, _, err := loadSlots(second.cut(kept...)); err != nil {
+					t.Fatalf("killed after step %d, cut after step %d, outcome %d: %v", stop, again, i, err)
+				}
+			}
 		}
 	}
 }
 
+// A drive that forgets the sync of an update may lose it, and never yields a
+// mixture.
+func TestForgottenSyncNeverMixes(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	old, next := record('o', 900), record('n', 900)
+	d := settled(t, old)
+	d.lieSync = d.syncs + 2 // the first is of loading
+	interrupt(t, d, next, updateSteps)
+	for i, kept := range d.outcomes(rng) {
+		_, got, err := loadSlots(d.cut(kept...))
+		if err != nil || !bytes.Equal(got, old) && !bytes.Equal(got, next) {
+			t.Fatalf("outcome %d: %.10q, %v: a record that nobody wrote", i, got, err)
+		}
+	}
+}
+
+// One sector that goes bad takes nothing back, whatever copy it is in and however
+// long ago the update was.
 func TestDamagedSlotIsRepaired(t *testing.T) {
-	rec := record('r', 700)
-	for slot := range 2 {
-		d := twice(t, rec)
+	old, rec := record('o', 700), record('r', 700)
+	for slot := range pairs * copies {
+		d := settled(t, old)
+		interrupt(t, d, rec, updateSteps) // and not settled
 		d.durable[slot*slotGap+headerSize+5] ^= 1
 		s, got, err := loadSlots(d)
 		if err != nil || !bytes.Equal(got, rec) {
 			t.Fatalf("slot %d damaged: have %.10q, %v", slot, got, err)
 		}
-		if err := s.write(rec); err != nil {
+		if err := errors.Join(s.write(rec), s.write(rec)); err != nil {
 			t.Fatal(err)
 		}
-		d.durable[(1-slot)*slotGap+headerSize+5] ^= 1 // now the other goes
+		for other := range pairs * copies { // now all others go
+			if other != slot {
+				d.durable[other*slotGap+headerSize+5] ^= 1
+			}
+		}
 		if _, got, err := loadSlots(d); err != nil || !bytes.Equal(got, rec) {
 			t.Fatalf("slot %d was not repaired: %.10q, %v", slot, got, err)
 		}
@@ -142,7 +170,7 @@ func TestEveryFlippedBitOfASlotIsNoticed(t *testing.T) {
 }
 
 func TestRecordLargerThanASlotIsRefused(t *testing.T) {
-	d := twice(t, record('o', 10))
+	d := settled(t, record('o', 10))
 	s, _, err := loadSlots(d)
 	if err != nil {
 		t.Fatal(err)
@@ -150,7 +178,7 @@ func TestRecordLargerThanASlotIsRefused(t *testing.T) {
 	if err := s.write(record('n', maxRecord+1)); err == nil {
 		t.Fatal("written")
 	}
-	if len(d.pending) > 0 || d.writes > 2 {
+	if len(d.pending) > 0 || d.writes > pairs*copies {
 		t.Error("something was written before the size was judged")
 	}
 }

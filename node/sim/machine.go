@@ -231,6 +231,9 @@ func (m *machine) sign(statements []bft.Unsigned) error {
 		in.Messages = append(in.Messages, sealed)
 	}
 	m.inbox = append([]replica.Input{in}, m.inbox...)
+	if m.sim.World.Chance(20) { // a moment in which nothing else is signed
+		return m.signer.Settle()
+	}
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -185,6 +186,7 @@ func (r *running) run(n *Node) error {
 	r.work.Go(func() error { return r.wires.batch.Run(r.ctx) })
 	r.work.Go(func() error { return r.wires.herald(r.ctx) })
 	r.work.Go(func() error { return r.loop.run(r.ctx) })
+	r.work.Go(func() error { return r.wallet.clerk(r.ctx) })
 	r.work.Go(func() error { return r.greet(n) })
 	r.work.Go(func() error { return r.resend(n) })
 	r.work.Go(func() error { return r.compare(n) })
@@ -219,8 +221,8 @@ func (r *running) resend(n *Node) error {
 		if err != nil {
 			return ours(err)
 		}
-		for _, tx := range alive {
-			r.wires.give(replica.Transactions{Txs: []chain.VerifiedTx{tx}, Local: true})
+		for some := range slices.Chunk(alive, maxTogether) {
+			r.wires.give(replica.Transactions{Txs: some, Local: true})
 		}
 		if len(dead) > 0 {
 			if err := n.store.DropLocal(dead...); err != nil {

@@ -31,7 +31,9 @@ type wallet struct {
 	ended   <-chan struct{}    // closed when the loop has ended
 	sign    func([]byte) (bft.Signature, error)
 	give    func(replica.Input) bool
+	known   *known
 
+	desk chan slip     // to the clerk
 	turn chan struct{} // holds one token while a transaction is made
 
 	mu       sync.Mutex
@@ -68,7 +70,7 @@ const (
 func newWallet(self atp.ID, r *running, sign func([]byte) (bft.Signature, error)) *wallet {
 	return &wallet{
 		self: self, genesis: r.genesis, state: r.state, current: r.current, ended: r.ctx.Done(), sign: sign, give: r.wires.give,
-		turn: make(chan struct{}, 1), pending: map[uint64]cid.Cid{}, kept: map[cid.Cid]chain.VerifiedTx{}, handed: map[cid.Cid]handedTx{},
+		known: r.wires.known, desk: make(chan slip), turn: make(chan struct{}, 1), pending: map[uint64]cid.Cid{}, kept: map[cid.Cid]chain.VerifiedTx{}, handed: map[cid.Cid]handedTx{},
 		hopeless: map[cid.Cid]bool{}, dropped: map[cid.Cid]chain.VerifiedTx{}, took: newLatencies(),
 	}
 }
@@ -98,7 +100,7 @@ func (w *wallet) submit(ctx context.Context, a chain.Action, expires atp.Millis)
 	if err != nil {
 		return chain.VerifiedTx{}, refuse(err)
 	}
-	if err := w.hand(ctx, tx); err != nil {
+	if err := w.hand(ctx, slip{verified: tx}); err != nil {
 		return chain.VerifiedTx{}, err
 	}
 	return tx, nil
@@ -245,28 +247,6 @@ func (w *wallet) spentOn(id cid.Cid) uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.took.spent[id]
-}
-
-// hand gives a transaction to the loop and returns the mempool's verdict. Once
-// given it is out of our hands: whatever becomes of ctx, the verdict is awaited,
-// so that nobody is told that what is on its way is not.
-func (w *wallet) hand(ctx context.Context, tx chain.VerifiedTx) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	verdict := make(chan error, 1)
-	if err := w.expect(tx, verdict); err != nil {
-		return err
-	}
-	if !w.give(replica.Transactions{Txs: []chain.VerifiedTx{tx}, Local: true}) {
-		return errStopping()
-	}
-	select {
-	case err := <-verdict:
-		return pooled(err)
-	case <-w.ended:
-		return errStopping()
-	}
 }
 
 // expect has the verdict on a transaction told.

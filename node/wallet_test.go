@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/ipfs/go-cid"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/chain"
@@ -31,7 +32,8 @@ func newPurse(t *testing.T) *purse {
 	close(current)
 	p.wallet = &wallet{
 		self: p.all[0].id(), genesis: p.hash, state: func() chain.State { return p.world.state }, current: current,
-		ended: make(chan struct{}), sign: p.all[0].sign, turn: make(chan struct{}, 1),
+		ended: make(chan struct{}), sign: p.all[0].sign, known: newKnown(),
+		desk: make(chan slip), turn: make(chan struct{}, 1),
 		pending: map[uint64]cid.Cid{}, kept: map[cid.Cid]chain.VerifiedTx{}, handed: map[cid.Cid]handedTx{}, hopeless: map[cid.Cid]bool{},
 		dropped: map[cid.Cid]chain.VerifiedTx{}, took: newLatencies(),
 	}
@@ -42,6 +44,13 @@ func newPurse(t *testing.T) *purse {
 		}
 		return true
 	}
+	ctx, stop := context.WithCancel(t.Context())
+	var clerk errgroup.Group
+	clerk.Go(func() error { return p.clerk(ctx) })
+	t.Cleanup(func() {
+		stop()
+		_ = clerk.Wait() // it has no errors
+	})
 	return p
 }
 

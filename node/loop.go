@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/chain"
@@ -13,7 +15,7 @@ import (
 
 // loop owns the replica. Everything that happens reaches it as an input, one
 // at a time, and each output is carried out completely before the next input
-// is taken: persist, then sign, then send, then the rest (replica.Output).
+// is taken: make durable and sign, then send, then the rest (replica.Output).
 type loop struct {
 	genesis bft.GenesisHash
 	replica *replica.Replica
@@ -109,22 +111,59 @@ func (l *loop) take(in replica.Input) error {
 // execute carries out in the order of replica.Output, and returns the
 // signatures that it asked for as the next input.
 func (l *loop) execute(out replica.Output) (next replica.Input, err error) {
-	if err := l.persist(out.Persist); err != nil {
+	each(out.Gossip, l.net.gossip)
+	each(out.Verify, l.net.verify)
+	if next, err = l.secure(out); err != nil {
 		return nil, err
 	}
-	if len(out.Sign) > 0 {
-		if next, err = l.sign(out.Sign); err != nil {
-			return nil, err
-		}
-	}
 	each(out.Send, l.net.send)
-	each(out.Verify, l.net.verify)
 	l.arm(out)
 	each(out.Fetch, l.net.fetch)
 	each(out.Answers, l.net.answer)
-	each(out.Gossip, l.net.gossip)
 	l.publish(out.Publish)
 	return next, nil
+}
+
+// secure returns when all of Persist and the signer's record are on disk. That
+// nothing is signed any more comes first, then the block that becomes final: what
+// is signed may stand on it. A body and the record of who speaks for it are
+// written side by side.
+func (l *loop) secure(out replica.Output) (next replica.Input, err error) {
+	if why := out.Persist.Mute; why != "" {
+		if err := l.signer.Silence(why); err != nil {
+			return nil, err
+		}
+	}
+	if f := out.Persist.Final; f != nil {
+		if err := l.store.Commit(store.Final(*f)); err != nil {
+			return nil, err
+		}
+	}
+	if len(out.Sign) == 0 {
+		return nil, l.put(out.Persist)
+	}
+	var beside errgroup.Group
+	if len(out.Persist.Local)+len(out.Persist.Bodies) > 0 {
+		beside.Go(func() error { return l.put(out.Persist) })
+	}
+	next, err = l.sign(out.Sign)
+	if failed := beside.Wait(); err == nil {
+		err = failed
+	}
+	return next, err
+}
+
+// put returns when transactions and bodies are on disk.
+func (l *loop) put(p replica.Persist) error {
+	if len(p.Local) > 0 {
+		if err := l.store.PutLocal(p.Local...); err != nil {
+			return err
+		}
+	}
+	if len(p.Bodies) > 0 {
+		return l.store.PutBody(p.Bodies...)
+	}
+	return nil
 }
 
 // sign returns the statements sealed, after the record of them is on disk.
@@ -148,29 +187,6 @@ func each[T any](list []T, do func(T)) {
 	for _, item := range list {
 		do(item)
 	}
-}
-
-// persist returns when all of p is on disk.
-func (l *loop) persist(p replica.Persist) error {
-	if p.Mute != "" {
-		if err := l.signer.Silence(p.Mute); err != nil {
-			return err
-		}
-	}
-	if len(p.Local) > 0 {
-		if err := l.store.PutLocal(p.Local...); err != nil {
-			return err
-		}
-	}
-	if len(p.Bodies) > 0 {
-		if err := l.store.PutBody(p.Bodies...); err != nil {
-			return err
-		}
-	}
-	if p.Final == nil {
-		return nil
-	}
-	return l.store.Commit(store.Final(*p.Final))
 }
 
 // arm starts timers. What was decided is timed first: the same step may have

@@ -9,8 +9,11 @@
 //
 // # Invariants
 //
-//	J1  a Proposal or a PREPARE is handed to the signer only in an Output whose
-//	    Persist holds the block's body, or after one that did.
+//	J1  a Proposal or a PREPARE leaves only when the block's body is on disk, and
+//	    the signer's record of it. It is handed to the signer in an Output whose
+//	    Persist holds the body, or after one that did; which of the two is on
+//	    disk first does not matter. If power goes between them and the body is
+//	    lost, the statement has not left, and is not repeated after the start.
 //	J2  a block is published as final only in an Output whose Persist holds it,
 //	    and heights are published one after the other, each once.
 //	J3  nothing is voted for that was not executed here with equal roots; a

@@ -10,31 +10,36 @@ import (
 // Output is what the driver must do, completely and in the order of the
 // fields, before the next Step. The order is the durability contract:
 //
-//  1. Persist: everything in it is on disk before anything below happens.
-//  2. Sign: hand to the signer in one call; what it returns is the very next
-//     input ([Signed]), whose Output sends the signatures. The rest of this
-//     Output comes first.
-//  3. Send: already signed, or needing no signature. Best effort.
-//  4. Verify: check signatures, in any order, beside the loop; each Job is
+//  1. Gossip: transactions to spread. Nothing need be durable for it: each is
+//     signed by its sender, and says nothing of ours. Whoever submitted it here
+//     hears of it by Publish.
+//  2. Verify: check signatures, in any order, beside the loop; each Job is
 //     answered by one [Verified].
-//  5. Timers: arm; a timer replaces the armed one of its Kind.
-//  6. Fetch: ask a peer; each is answered by one [Fetched].
-//  7. Answers: of [Asked].
-//  8. Gossip: transactions to spread.
+//  3. Persist: everything in it is on disk before anything below happens, but
+//     for Sign, before which only Mute and Final must be.
+//  4. Sign: hand to the signer in one call, when those are on disk; what it
+//     returns, once all of Persist is on disk too, is the very next input
+//     ([Signed]), whose Output sends the signatures. The rest of this Output
+//     comes first.
+//  5. Send: already signed, or needing no signature. Best effort.
+//  6. Timers: arm; a timer replaces the armed one of its Kind.
+//  7. Fetch: ask a peer; each is answered by one [Fetched].
+//  8. Answers: of [Asked].
 //  9. Publish: tell the user, the API, metrics and the peer scores.
 type Output struct {
+	Gossip  []Gossip
+	Verify  []Job
 	Persist Persist
 	Sign    []bft.Unsigned
 	Send    []Envelope
-	Verify  []Job
 	Timers  []Timer
 	Fetch   []Fetch
 	Answers []Answer
-	Gossip  []Gossip
 	Publish Publish
 }
 
-// Persist is what must be durable before the rest of its Output.
+// Persist is what must be durable before the rest of its Output: Mute, then
+// Final, then the others in any order.
 type Persist struct {
 	Local  []chain.VerifiedTx // journal of locally submitted transactions
 	Bodies []chain.Block      // blocks that we are about to propose or vote for

@@ -182,7 +182,7 @@ func (r *Replica) begin() (err error) {
 		r.others = append(r.others[:i], r.others[i+1:]...)
 	}
 	r.ahead = bft.NewAhead(r.height(), r.set)
-	r.core = bft.NewCore(bft.Config{Height: r.height(), Set: r.set, Self: r.self, Record: r.record})
+	r.core = bft.NewCore(bft.Config{Height: r.height(), Set: r.set, Self: r.self, Record: r.repeatable()})
 	r.blocks, r.heard = nil, nil
 	r.checking, r.reusing, r.final, r.active = bft.Check{}, bft.Build{}, nil, false
 	r.clock.keep(r.set)
@@ -190,6 +190,18 @@ func (r *Replica) begin() (err error) {
 	r.backlog.begin(r.height())
 	r.deadline, r.hasDeadline, err = r.state.NextDue()
 	return err
+}
+
+// repeatable is our record without a PREPARE for a block whose body is not here.
+// The marks keep us from another one in its view. It keeps J1.
+func (r *Replica) repeatable() bft.Record {
+	rec := r.record
+	if p := rec.Prepare; p != nil && p.Height == r.height() {
+		if _, here, err := r.store.Body(p.Block); err != nil || !here {
+			rec.Prepare = nil
+		}
+	}
+	return rec
 }
 
 // resume starts the core of the height in progress and whatever waited for it.

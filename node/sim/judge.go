@@ -141,7 +141,7 @@ func (j *judge) fact(f chain.Fact) {
 	j.locks[ended] = true
 }
 
-// signed is A6, and J1: judged when a signature is handed out, sent or not.
+// signed is A6: judged when a signature is handed out, sent or not.
 func (j *judge) signed(m *machine, u bft.Unsigned, _ bft.Signature) {
 	if !m.correct() {
 		return
@@ -153,10 +153,23 @@ func (j *judge) signed(m *machine, u bft.Unsigned, _ bft.Signature) {
 		}
 	}
 	j.said[m.index][u.Height] = append(j.said[m.index][u.Height], u)
-	if u.Kind == bft.KindProposal || u.Kind == bft.KindPrepare {
-		if _, ok := m.store.bodies[u.Block]; !ok || m.store.synced != len(m.store.log) {
-			j.fail("A6: machine %d signs %v of height %d without its body on the disk", m.index, u.Kind, u.Height)
-		}
+}
+
+// leaves is J1: judged when a message leaves, for the first time or again.
+func (j *judge) leaves(m *machine, message bft.Message) {
+	var block cid.Cid
+	switch s := message.(type) {
+	case *bft.Proposal:
+		block = s.Block
+	case *bft.Vote:
+		block = s.Block
+	}
+	at := message.Position()
+	if !m.correct() || at.Kind != bft.KindProposal && at.Kind != bft.KindPrepare {
+		return
+	}
+	if _, ok := m.store.bodies[block]; !ok || m.store.synced != len(m.store.log) {
+		j.fail("J1: machine %d sends a %v of height %d without its body on the disk", m.index, at.Kind, at.Height)
 	}
 }
 

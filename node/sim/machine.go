@@ -152,10 +152,16 @@ func (m *machine) feed(in replica.Input) {
 // execute does the effects of an Output in their order. Power may fail between
 // any two.
 func (m *machine) execute(out replica.Output) error {
-	if err := m.persist(out.Persist); err != nil {
-		return err
+	for _, g := range out.Gossip {
+		m.sim.net.gossip(m, g)
 	}
-	if err := m.sign(out.Sign); err != nil {
+	for _, j := range out.Verify {
+		m.verify(j)
+	}
+	if m.fuse.burn() {
+		return errCrash
+	}
+	if err := m.secure(out); err != nil {
 		return err
 	}
 	for _, e := range out.Send {
@@ -163,11 +169,9 @@ func (m *machine) execute(out replica.Output) error {
 			if m.fuse.burn() {
 				return errCrash
 			}
+			m.sim.judge.leaves(m, e.Message)
 			m.sim.net.send(m, to, e.Message)
 		}
-	}
-	for _, j := range out.Verify {
-		m.verify(j)
 	}
 	for _, t := range out.Timers {
 		m.arm(t)
@@ -181,9 +185,6 @@ func (m *machine) execute(out replica.Output) error {
 			answer(a)
 		}
 	}
-	for _, g := range out.Gossip {
-		m.sim.net.gossip(m, g)
-	}
 	if m.fuse.burn() {
 		return errCrash
 	}
@@ -191,17 +192,40 @@ func (m *machine) execute(out replica.Output) error {
 	return nil
 }
 
-func (m *machine) persist(p replica.Persist) error {
+// secure makes durable what has to be. Bodies and the signer's record are written
+// side by side: either may be first.
+func (m *machine) secure(out replica.Output) error {
+	if err := m.commit(out.Persist.Final); err != nil {
+		return err
+	}
+	if m.sim.World.Chance(50) {
+		if err := m.sign(out.Sign); err != nil {
+			return err
+		}
+		return m.put(out.Persist)
+	}
+	if err := m.put(out.Persist); err != nil {
+		return err
+	}
+	return m.sign(out.Sign)
+}
+
+func (m *machine) commit(f *replica.Final) error {
+	if f == nil {
+		return nil
+	}
+	if err := m.store.commit(*f); err != nil {
+		return err
+	}
+	m.signer.Finalize(f.Cert.Height, f.Cert.Block)
+	return nil
+}
+
+func (m *machine) put(p replica.Persist) error {
 	for _, tx := range p.Local {
 		if err := m.store.putLocal(tx); err != nil {
 			return err
 		}
-	}
-	if p.Final != nil {
-		if err := m.store.commit(*p.Final); err != nil {
-			return err
-		}
-		m.signer.Finalize(p.Final.Cert.Height, p.Final.Cert.Block)
 	}
 	for _, b := range p.Bodies {
 		if err := m.store.putBody(b); err != nil {

@@ -82,6 +82,9 @@ func mutants() []mutant {
 		}, want: "ended itself"},
 		{name: "a body is voted for that is not on the disk", edits: []edit{
 			{"node/replica/candidate.go", "	if !c.stored {\n		c.stored = true\n", "	if !c.stored && id.Defined() && r.height() == 0 {\n		c.stored = true\n"},
+		}, want: "without its body|liveness"},
+		{name: "a PREPARE is repeated whose body was lost", edits: []edit{
+			{"node/replica/replica.go", "err != nil || !here {", "err != nil && !here {"},
 		}, want: "without its body"},
 		{name: "a lock pays twice", edits: []edit{
 			{"atp/escrow.go", "if err := l.State.DeleteLock(lock.ID); err != nil {", "if err := l.State.SetLock(lock); err != nil {"},
@@ -90,7 +93,7 @@ func mutants() []mutant {
 			{"node/sim/store.go", "			return err\n		}\n	}\n	return s.sync()\n", "			return err\n		}\n	}\n	return nil\n"},
 		}, want: "A7"},
 		{name: "published before it is stored", edits: []edit{
-			{"node/sim/machine.go", "	if err := m.persist(out.Persist); err != nil {\n", "	m.publish(out.Publish)\n	if err := m.persist(out.Persist); err != nil {\n"},
+			{"node/sim/machine.go", "	if err := m.secure(out); err != nil {\n", "	m.publish(out.Publish)\n	if err := m.secure(out); err != nil {\n"},
 		}, want: "A7"},
 		{name: "a decision is told to nobody", edits: []edit{
 			{"node/replica/final.go", "	r.spread(f)\n", ""},

@@ -215,6 +215,13 @@ func (c *Core) Built(v View, block cid.Cid, payload []byte) (Output, error) {
 		return out, err
 	}
 	c.say(u, &out)
+	if fresh := !again && !want.Defined(); fresh && c.marks.mayPrepare(v) {
+		// R2 of our own block, with nothing to judge: the application has made
+		// and executed it, and the TC that justifies it names no other. One
+		// update of the record keeps both statements.
+		c.asked = v
+		c.say(Unsigned{Statement: c.statement(KindPrepare, v, block)}, &out)
+	}
 	return out, nil
 }
 

@@ -418,11 +418,41 @@ func TestALateAnswerToARepeatedProposalIsIgnored(t *testing.T) {
 	for i := 1; i < 4; i++ {
 		a.hear(a.timeout(i, 3, nil))
 	}
-	if out, err := m.core.Built(4, c.block("fresh"), nil); err != nil || !slices.Equal(said(out), []string{"Proposal"}) {
-		t.Fatalf("in view 4 it says %v, %v, want a Proposal", said(out), err)
+	if out, err := m.core.Built(4, c.block("fresh"), nil); err != nil || !slices.Equal(said(out), []string{"Proposal", "PREPARE"}) {
+		t.Fatalf("in view 4 it says %v, %v, want a Proposal and a PREPARE", said(out), err)
 	}
 	if out, err := m.core.Built(late.View, late.Reuse, nil); err != nil || len(out.Sign) > 0 {
 		t.Errorf("of view 0 it then says %v, %v", said(out), err)
+	}
+}
+
+// A leader's fresh block is its own to judge, another's is not: that is proposed
+// again first, and PREPAREd when the application has found it valid.
+func TestALeaderVotesForItsFreshBlockAtOnce(t *testing.T) {
+	for _, reuse := range []bool{false, true} {
+		c := newCluster(t, 4)
+		m := c.members[0] // leads view 0 of height 4
+		m.mute = true
+		a := alone{c, m, 0}
+		c.start(0)
+		want := []string{"Proposal", "PREPARE"}
+		block, v := c.block("fresh"), View(0)
+		if reuse {
+			v, block, want = 4, c.block("theirs"), want[:1]
+			held := newCollector(c.set)
+			for i := 1; i < 4; i++ {
+				held.prepares.keep(i, a.vote(KindPrepare, i, 2, "theirs").(VerifiedVote).v)
+			}
+			for i := 1; i < 4; i++ {
+				a.hear(a.timeout(i, 3, held.qc(held.prepares[1])))
+			}
+		} else {
+			m.core.Work()
+		}
+		out, err := m.core.Built(v, block, nil)
+		if err != nil || !slices.Equal(said(out), want) {
+			t.Errorf("another's block: %v: it says %v, %v, want %v", reuse, said(out), err, want)
+		}
 	}
 }
 

@@ -21,6 +21,9 @@ func (r *Replica) absorb(o bft.Output) error {
 	}
 	for _, t := range o.Timers {
 		r.active = true
+		if t.Kind == bft.TimerView {
+			r.spoke = nil
+		}
 		r.arm(Timer{Kind: TimerKind(t.Kind), Height: t.Height, View: t.View, Attempt: t.Attempt})
 	}
 	if o.Status {
@@ -125,6 +128,7 @@ func (r *Replica) received(in Received) error {
 	if p == nil {
 		return nil // it has gone since
 	}
+	r.hear(p.id)
 	h := in.Message.Position().Height
 	if s, ok := in.Message.(*bft.Status); ok {
 		if s.Height == 0 || s.FinalHeight != s.Height-1 {

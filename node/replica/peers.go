@@ -159,6 +159,7 @@ func (r *Replica) connected(id bft.ID) error {
 	}
 	if validator {
 		r.patient()
+		r.hear(id)
 	}
 	if i := slices.Index(r.gone, id); i >= 0 {
 		r.gone = slices.Delete(r.gone, i, i+1)
@@ -181,4 +182,29 @@ func (r *Replica) disconnected(id bft.ID) error {
 	}
 	r.gone = append(r.gone, id)
 	return r.absorb(r.core.LeaderGone(id))
+}
+
+// hear takes note that a validator is there.
+func (r *Replica) hear(id bft.ID) {
+	if !r.set.Contains(id) || slices.Contains(r.spoke, id) {
+		return
+	}
+	r.spoke = append(r.spoke, id)
+	if i := slices.Index(r.silent, id); i >= 0 {
+		r.silent = slices.Delete(r.silent, i, i+1)
+		if !slices.Contains(r.gone, id) {
+			r.core.LeaderBack(id)
+		}
+	}
+}
+
+// doubts reports whether the leader of the view whose timer has fired has said
+// nothing since that was armed, not even where it stands. It counts as gone until
+// it is heard: the transport may not know yet that it has lost it.
+func (r *Replica) doubts(t Timer) (leader bft.ID, silent bool) {
+	if t.Height != r.height() || t.View != r.core.View() || r.final != nil {
+		return bft.ID{}, false
+	}
+	leader = r.set.Leader(t.Height, t.View)
+	return leader, leader != r.self && !slices.Contains(r.spoke, leader) && !slices.Contains(r.silent, leader)
 }

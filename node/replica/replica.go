@@ -70,6 +70,8 @@ type Replica struct {
 	peers    peers
 	shirkers []shirker    // that have gone, at most maxShirkers
 	gone     []bft.ID     // validators that the transport has lost, at most as many as there are
+	silent   []bft.ID     // that let a view of theirs end and said nothing in it; likewise
+	spoke    []bft.ID     // that were heard since the timer of the view was armed; likewise
 	ahead    *bft.Ahead   // messages of the next height
 	newest   []bft.Signed // of each validator, what it said last; at most maxNewest, one each
 	heard    []bft.Signed // of this height: at most one for each validator and kind
@@ -187,6 +189,9 @@ func (r *Replica) begin() (err error) {
 	r.checking, r.reusing, r.final, r.active = bft.Check{}, bft.Build{}, nil, false
 	r.clock.keep(r.set)
 	r.gone = r.away(before)
+	for _, list := range []*[]bft.ID{&r.silent, &r.spoke} {
+		*list = slices.DeleteFunc(*list, func(id bft.ID) bool { return !r.set.Contains(id) })
+	}
 	r.backlog.begin(r.height())
 	r.deadline, r.hasDeadline, err = r.state.NextDue()
 	return err
@@ -209,7 +214,7 @@ func (r *Replica) resume() error {
 	if err := r.absorb(r.core.Start()); err != nil {
 		return err
 	}
-	for _, id := range r.gone {
+	for _, id := range slices.Concat(r.gone, r.silent) {
 		if err := r.absorb(r.core.LeaderGone(id)); err != nil {
 			return err
 		}

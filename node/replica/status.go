@@ -96,5 +96,14 @@ func (r *Replica) timer(t Timer) error {
 		r.listened(t)
 		return nil
 	}
-	return r.absorb(r.core.TimerFired(bft.Timer{Height: t.Height, View: t.View, Kind: bft.TimerKind(t.Kind), Attempt: t.Attempt}))
+	leader, silent := bft.ID{}, false
+	if t.Kind == TimerView {
+		leader, silent = r.doubts(t)
+	}
+	err := r.absorb(r.core.TimerFired(bft.Timer{Height: t.Height, View: t.View, Kind: bft.TimerKind(t.Kind), Attempt: t.Attempt}))
+	if err != nil || !silent {
+		return err
+	}
+	r.silent = append(r.silent, leader)
+	return r.absorb(r.core.LeaderGone(leader))
 }

@@ -23,6 +23,7 @@ type pace struct {
 	began   time.Time // when it was armed; zero if it has decided
 	samples []time.Duration
 	next    int
+	usual   time.Duration // that three of five of the samples do not exceed
 }
 
 // paceSamples is how many of the newest decided views count.
@@ -44,19 +45,16 @@ func (p *pace) decided(now time.Time, h bft.Height, v bft.View) {
 	p.began = time.Time{}
 	if len(p.samples) < paceSamples {
 		p.samples = append(p.samples, took)
-		return
+	} else {
+		p.samples[p.next] = took
+		p.next = (p.next + 1) % paceSamples
 	}
-	p.samples[p.next] = took
-	p.next = (p.next + 1) % paceSamples
+	sorted := slices.Sorted(slices.Values(p.samples))
+	p.usual = sorted[(len(sorted)-1)*3/5]
 }
 
 // base returns the base of view timers.
 func (p *pace) base() atp.Span {
-	if len(p.samples) == 0 {
-		return replica.MinBase
-	}
-	sorted := slices.Sorted(slices.Values(p.samples))
-	usual := sorted[(len(sorted)-1)*3/5]
-	base := atp.Span(4 * usual / time.Millisecond)
+	base := atp.Span(4 * p.usual / time.Millisecond)
 	return min(max(base, replica.MinBase), replica.MaxView)
 }

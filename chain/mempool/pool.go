@@ -87,6 +87,7 @@ var (
 // Pool is the transactions that wait for a block on one state.
 type Pool struct {
 	state     chain.State
+	accounts  *chain.Accounts // of state
 	maxBytes  int
 	senders   map[atp.ID]*queue
 	byID      map[cid.Cid]*entry
@@ -135,7 +136,7 @@ func New(state chain.State) *Pool { return NewSized(state, DefaultBytes) }
 // NewSized returns an empty pool that holds so many bytes.
 func NewSized(state chain.State, bytes int) *Pool {
 	return &Pool{
-		state: state, maxBytes: bytes,
+		state: state, accounts: state.Accounts(), maxBytes: bytes,
 		senders: make(map[atp.ID]*queue), byID: make(map[cid.Cid]*entry), byForm: make(map[cid.Cid]*entry),
 	}
 }
@@ -230,7 +231,7 @@ func (p *Pool) holds(funds atp.Amount) bool {
 // queueOf returns a sender's queue as of the state, a new one that is not in
 // the pool yet if nothing of it waits.
 func (p *Pool) queueOf(id atp.ID) (*queue, error) {
-	a, err := p.state.Account(id)
+	a, err := p.accounts.Get(id)
 	if err != nil {
 		return nil, err
 	}
@@ -322,7 +323,7 @@ func (p *Pool) undo(q *queue, e, old *entry, evicted []eviction) {
 // txs: they leave, and so does what no later block could hold. On error the
 // state is unreadable and the pool is spoilt.
 func (p *Pool) Advance(state chain.State, txs []chain.VerifiedTx) error {
-	p.state = state
+	p.state, p.accounts = state, state.Accounts()
 	for _, tx := range txs {
 		// Only a sender's own transactions move its nonce or take from it.
 		q := p.senders[tx.Tx().From]

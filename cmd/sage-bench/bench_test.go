@@ -39,8 +39,11 @@ func TestOneValidatorIsMeasuredFromGenesisToTable(t *testing.T) {
 	if load == nil || load.Final == 0 || load.Blocks <= 0 || load.RSS == 0 || load.Unfinished != 0 || load.Lost != 0 || load.Starved {
 		t.Errorf("load: %+v, want some final, in blocks, and none lost", load)
 	}
-	if idle == nil || idle.Blocks != 0 {
-		t.Errorf("idle: %+v, want no block", idle)
+	if idle == nil || idle.Blocks+int(idle.Frames+idle.Gossip+idle.Syncs) != 0 {
+		t.Errorf("idle: %+v, want no block, message or sync", idle)
+	}
+	if lone != nil && (lone.StoreSyncs < 1 || lone.SignerSyncs < 1) {
+		t.Errorf("one at a time: %+v, want a sync or more in each block", lone.PerBlock)
 	}
 	var table strings.Builder
 	if err := r.print(&table); err != nil {

@@ -26,17 +26,30 @@ type Result struct {
 type Lone struct {
 	Summary
 	CPU float64 `json:"cpu_us_per_transfer_and_process"`
+	PerBlock
 }
 
-// Idle is a federation that nobody uses, per process. There is no count of
-// consensus messages: the calls bound them from above.
+// PerBlock is what a height has cost, per process.
+type PerBlock struct {
+	StoreSyncs  float64 `json:"store_syncs_per_block"`
+	SignerSyncs float64 `json:"signer_syncs_per_block"`
+	Frames      float64 `json:"frames_sent_per_block"` // of consensus
+	FrameBytes  float64 `json:"frame_bytes_sent_per_block"`
+	Gossip      float64 `json:"gossip_published_per_block"`
+}
+
+// Idle is a federation that nobody uses, per process.
 type Idle struct {
-	Span      span    `json:"span_ns"`
-	CPU       float64 `json:"cpu_cores"` // mean
-	BusiestMS float64 `json:"busiest_cpu_ms"`
-	Calls     float64 `json:"calls_per_second"` // read and write
-	Wrote     float64 `json:"wrote_bytes_per_second"`
-	Blocks    int     `json:"blocks"`
+	Span       span    `json:"span_ns"`
+	CPU        float64 `json:"cpu_cores"` // mean
+	BusiestMS  float64 `json:"busiest_cpu_ms"`
+	Calls      float64 `json:"calls_per_second"` // read and write
+	Wrote      float64 `json:"wrote_bytes_per_second"`
+	Blocks     int     `json:"blocks"`
+	Frames     uint64  `json:"frames"` // consensus frames sent by all processes
+	FrameBytes uint64  `json:"frame_bytes"`
+	Gossip     uint64  `json:"gossip"` // messages published by all
+	Syncs      uint64  `json:"syncs"`  // of stores and signers, of all
 }
 
 // Loaded is a federation under load. Figures per process are means.
@@ -46,7 +59,8 @@ type Loaded struct {
 	After      *Summary `json:"after_kill,omitempty"`
 	Gap        span     `json:"longest_gap_ns"` // in which nothing became final
 	Blocks     float64  `json:"blocks_per_second"`
-	PerBlock   float64  `json:"transfers_per_block"`
+	InBlock    float64  `json:"transfers_per_block"`
+	Cost       PerBlock `json:"per_block"`
 	CPU        float64  `json:"cpu_us_per_transfer_and_process"`
 	Bench      float64  `json:"cpu_us_per_transfer_of_bench"`
 	RSS        uint64   `json:"rss_bytes"` // at the end
@@ -148,8 +162,10 @@ func (b *bench) lone(ctx context.Context) (*Lone, error) {
 	if err := l.run(ctx, b.Lone); err != nil {
 		return nil, err
 	}
-	r := &Lone{Summary: summarize(b.tower.drain().landed, began, time.Now())}
+	seen := b.tower.drain()
+	r := &Lone{Summary: summarize(seen.landed, began, time.Now())}
 	after, err := usages(b.all)
+	r.PerBlock = perBlock(before, after, len(seen.blocks))
 	for v, u := range after {
 		r.CPU += perTransfer(float64((u.cpu-before[v].cpu).Microseconds()), l.sent.Load()) / float64(len(after))
 	}
@@ -183,8 +199,27 @@ func (b *bench) idle(ctx context.Context) (*Idle, error) {
 		r.BusiestMS = max(r.BusiestMS, used.Seconds()*1000)
 		r.Calls += float64(u.calls-before[v].calls) * per
 		r.Wrote += float64(u.wrote-before[v].wrote) * per
+		now, then := u.node, before[v].node
+		r.Frames += now.Network.FramesOut - then.Network.FramesOut
+		r.FrameBytes += now.Network.FrameBytesOut - then.Network.FrameBytesOut
+		r.Gossip += now.Network.GossipOut - then.Network.GossipOut
+		r.Syncs += now.StoreSyncs + now.SignerSyncs - then.StoreSyncs - then.SignerSyncs
 	}
 	return r, nil
+}
+
+// perBlock divides what those that are there after and before have counted.
+func perBlock(before, after map[*validator]usage, blocks int) (p PerBlock) {
+	per := 1 / float64(max(1, blocks)*max(1, len(after)))
+	for v, u := range after {
+		now, then := u.node, before[v].node
+		p.StoreSyncs += float64(now.StoreSyncs-then.StoreSyncs) * per
+		p.SignerSyncs += float64(now.SignerSyncs-then.SignerSyncs) * per
+		p.Frames += float64(now.Network.FramesOut-then.Network.FramesOut) * per
+		p.FrameBytes += float64(now.Network.FrameBytesOut-then.Network.FrameBytesOut) * per
+		p.Gossip += float64(now.Network.GossipOut-then.Network.GossipOut) * per
+	}
+	return p
 }
 
 // loaded sends as much as was asked for.
@@ -220,14 +255,15 @@ func (b *bench) loaded(ctx context.Context) (*Loaded, error) {
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	r := b.seen(b.tower.drain(), began, middle)
+	all := b.tower.drain()
+	r := b.seen(all, began, middle)
 	r.Refusals, r.Starved = l.refusals.Load(), l.starved.Load()
 	ownAfter, err := usageOf(os.Getpid())
 	if err != nil {
 		return nil, err
 	}
 	r.Bench = perTransfer(float64((ownAfter.cpu - own.cpu).Microseconds()), l.sent.Load())
-	return r, b.spent(r, before, l.sent.Load())
+	return r, b.spent(r, before, l.sent.Load(), len(all.blocks))
 }
 
 // seen makes figures of what became final.
@@ -243,18 +279,19 @@ func (b *bench) seen(all log, began, middle time.Time) *Loaded {
 	}
 	if blocks := between(all.blocks, from, to); blocks > 0 {
 		r.Blocks = float64(blocks) / to.Sub(from).Seconds()
-		r.PerBlock = float64(r.Final) / float64(blocks)
+		r.InBlock = float64(r.Final) / float64(blocks)
 	}
 	return r
 }
 
 // spent adds what the processes that lived through the load have used.
-func (b *bench) spent(r *Loaded, before map[*validator]usage, sent int64) error {
+func (b *bench) spent(r *Loaded, before map[*validator]usage, sent int64, blocks int) error {
 	alive := b.alive()
 	after, err := usages(alive)
 	if err != nil {
 		return err
 	}
+	r.Cost = perBlock(before, after, blocks)
 	for v, u := range after {
 		r.CPU += perTransfer(float64((u.cpu-before[v].cpu).Microseconds()), sent) / float64(len(alive))
 		r.Wrote += perTransfer(float64(u.wrote-before[v].wrote), sent) / float64(len(alive))

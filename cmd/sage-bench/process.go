@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sage-p2p/sage-p2p/node"
 )
 
 // clockTick is the unit of the times in /proc/PID/stat. The kernel shows them
@@ -22,6 +24,7 @@ type usage struct {
 	read  uint64 // bytes by read calls: sockets and files, but not QUIC's
 	wrote uint64
 	calls uint64 // read and write calls
+	node  node.Counters
 }
 
 // usageOf reads /proc.
@@ -88,6 +91,9 @@ func usages(list []*validator) (map[*validator]usage, error) {
 	for _, v := range list {
 		u, err := usageOf(v.pid())
 		if err != nil {
+			return nil, err
+		}
+		if u.node, err = v.counters(); err != nil {
 			return nil, err
 		}
 		all[v] = u

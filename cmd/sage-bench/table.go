@@ -22,6 +22,7 @@ func (r Report) print(to io.Writer) error {
 	fmt.Fprintf(&b, "load of the machine %.1f before, %.1f after (of %d cores)\n", m.LoadBefore[0], m.LoadAfter[0], m.Cores)
 	r.printSpeed(&b)
 	r.printCost(&b)
+	r.printBlocks(&b)
 	r.printKill(&b)
 	r.printIdle(&b)
 	r.printTask(&b)
@@ -58,7 +59,7 @@ func (r Report) printSpeed(b *strings.Builder) {
 			return ""
 		}
 		l := x.Load
-		text := fmt.Sprintf("%9.0f %s %s %s %8.1f %8.0f", l.PerSecond, ms(l.P50), ms(l.P99), ms(l.Max), l.Blocks, l.PerBlock)
+		text := fmt.Sprintf("%9.0f %s %s %s %8.1f %8.0f", l.PerSecond, ms(l.P50), ms(l.P99), ms(l.Max), l.Blocks, l.InBlock)
 		if l.Refusals > 0 || l.Unfinished > 0 || l.Lost > 0 {
 			text += fmt.Sprintf("\n    (%d refusals for want of room; %d never seen final; %d events lost)", l.Refusals, l.Unfinished, l.Lost)
 		}
@@ -79,6 +80,26 @@ func (r Report) printCost(b *strings.Builder) {
 	})
 }
 
+// printBlocks tells what a height costs, whatever is in it.
+func (r Report) printBlocks(b *strings.Builder) {
+	head := "syncs: store   signer   frames sent   bytes sent   gossip"
+	row := func(p PerBlock) string {
+		return fmt.Sprintf("%12.1f %8.1f %13.1f %12.0f %8.1f", p.StoreSyncs, p.SignerSyncs, p.Frames, p.FrameBytes, p.Gossip)
+	}
+	r.each(b, "A block of a lone transfer, per process", head, func(x Result) string {
+		if x.Lone == nil {
+			return ""
+		}
+		return row(x.Lone.PerBlock)
+	})
+	r.each(b, "A block of the load, per process", head, func(x Result) string {
+		if x.Load == nil {
+			return ""
+		}
+		return row(x.Load.Cost)
+	})
+}
+
 func (r Report) printKill(b *strings.Builder) {
 	r.each(b, "One validator killed in the middle of the load", "tx/s before    after  p99 before    after  longest gap", func(x Result) string {
 		if x.Load == nil || x.Load.Before == nil {
@@ -90,13 +111,13 @@ func (r Report) printKill(b *strings.Builder) {
 }
 
 func (r Report) printIdle(b *strings.Builder) {
-	r.each(b, "Idle for "+r.Options.Idle.String()+", per process", "CPU %core  busiest  calls/s  wrote B/s   blocks", func(x Result) string {
+	r.each(b, "Idle for "+r.Options.Idle.String()+", per process (the last three of all)", "CPU %core  busiest  calls/s  wrote B/s   blocks  frames  gossip  syncs", func(x Result) string {
 		if x.Idle == nil {
 			return ""
 		}
 		i := x.Idle
 		busiest := i.BusiestMS / 10 / i.Span.Seconds()
-		return fmt.Sprintf("%9.2f %8.2f %8.1f %10.0f %8d", 100*i.CPU, busiest, i.Calls, i.Wrote, i.Blocks)
+		return fmt.Sprintf("%9.2f %8.2f %8.1f %10.0f %8d %7d %7d %6d", 100*i.CPU, busiest, i.Calls, i.Wrote, i.Blocks, i.Frames, i.Gossip, i.Syncs)
 	})
 }
 

@@ -28,7 +28,8 @@ import (
 // SIGKILL, ends its validators.
 const validatorArg = "__validator"
 
-// orders is what a validator's process is told.
+// orders is what a validator's process is told first. Each value that follows asks
+// for its counters.
 type orders struct {
 	Node       node.Config
 	CPUProfile string // file; empty for none
@@ -40,7 +41,8 @@ func runValidator(in io.Reader, out, log io.Writer) (err error) {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	var o orders
-	if err := json.NewDecoder(in).Decode(&o); err != nil {
+	told := json.NewDecoder(in)
+	if err := told.Decode(&o); err != nil {
 		return fmt.Errorf("orders: %w", err)
 	}
 	if o.CPUProfile != "" {
@@ -76,8 +78,15 @@ func runValidator(in io.Reader, out, log io.Writer) (err error) {
 	var orderer errgroup.Group
 	orderer.Go(func() error { // ends with the process
 		defer stop()
-		_, err := io.Copy(io.Discard, in)
-		return err
+		for said := json.NewEncoder(out); ; {
+			var ask struct{}
+			if err := told.Decode(&ask); err != nil {
+				return err
+			}
+			if err := said.Encode(n.Counters()); err != nil {
+				return err
+			}
+		}
 	})
 	return n.Run(ctx)
 }
@@ -100,7 +109,8 @@ type validator struct {
 	home string
 
 	cmd      *exec.Cmd
-	stdin    io.Closer
+	stdin    io.WriteCloser
+	says     *json.Decoder // its standard output
 	killed   atomic.Bool   // by us
 	gone     chan struct{} // closed when the process has ended
 	reaper   errgroup.Group
@@ -130,11 +140,11 @@ func (v *validator) start(ctx context.Context, o orders, logDir string) error {
 	if err := v.cmd.Start(); err != nil {
 		return errors.Join(err, log.Close())
 	}
-	v.stdin, v.gone = stdin, make(chan struct{})
+	v.stdin, v.says, v.gone = stdin, json.NewDecoder(stdout), make(chan struct{})
 	unkill := context.AfterFunc(ctx, func() { _ = v.cmd.Process.Kill() }) // it may have ended
 	err = json.NewEncoder(stdin).Encode(o)
 	if err == nil {
-		err = json.NewDecoder(stdout).Decode(&v.presence) // or until the process ends
+		err = v.says.Decode(&v.presence) // or until the process ends
 	}
 	unkill()
 	v.reaper.Go(func() error { // ends with the process
@@ -150,6 +160,14 @@ func (v *validator) start(ctx context.Context, o orders, logDir string) error {
 	}
 	v.api, err = client.New(v.presence.API, v.token)
 	return err
+}
+
+// counters asks the process what it has counted.
+func (v *validator) counters() (c node.Counters, err error) {
+	if _, err = io.WriteString(v.stdin, "{}\n"); err == nil {
+		err = v.says.Decode(&c)
+	}
+	return c, err
 }
 
 // pid is the process.

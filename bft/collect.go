@@ -154,6 +154,21 @@ func (c *collector) uncounted(cert *CommitCert, self ID) []ID {
 	return list
 }
 
+// vouches reports whether every signature of cert is one of a COMMIT that is held.
+func (c *collector) vouches(cert *CommitCert) bool {
+	next := 0 // of cert's signatures
+	for i, v := range c.commits {
+		if !cert.Signers.Has(i) {
+			continue
+		}
+		if v == nil || v.View != cert.View || v.Block != cert.Block || next >= len(cert.Signatures) || v.Signature != cert.Signatures[next] {
+			return false
+		}
+		next++
+	}
+	return next >= c.set.Quorum() && next == len(cert.Signatures)
+}
+
 // complete returns cert with every COMMIT held for its block and view.
 func (c *collector) complete(cert *CommitCert) *CommitCert {
 	full := *cert

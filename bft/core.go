@@ -343,6 +343,14 @@ func (c *Core) Certificate() *CommitCert {
 	return c.held.complete(c.final)
 }
 
+// Vouches reports whether cert decides this height by nothing but COMMITs that are
+// held, and so were verified one by one: then it needs no check of its own. Any
+// other may hold too. It keeps S2.
+func (c *Core) Vouches(cert *CommitCert) bool {
+	return c.final != nil && cert.check() == nil && cert.Signers.fits(c.set.Len()) &&
+		cert.Height == c.cfg.Height && cert.View == c.final.View && cert.Block == c.final.Block && c.held.vouches(cert)
+}
+
 // Status returns what Status tells about this height. The caller adds the
 // final block, its clock, and the newest statement held from the receiver.
 func (c *Core) Status() *Status {

@@ -602,3 +602,49 @@ func TestMessagesOfTheNextHeightWaitInTheirSendersSlots(t *testing.T) {
 		t.Error("taken twice")
 	}
 }
+
+// A certificate of nothing but COMMITs that were verified one by one needs no
+// check; change anything in it, and it does.
+func TestACertificateOfKnownCommitsIsVouchedFor(t *testing.T) {
+	a := newAlone(t, 1)
+	held := newCollector(a.set)
+	commits := map[int]Verified{}
+	for i := range 4 {
+		commits[i] = a.vote(KindCommit, i, 0, "x")
+		held.commits.keep(i, commits[i].(VerifiedVote).v)
+	}
+	all := (*CommitCert)(held.agree(commits[0].(VerifiedVote).v, 4))
+	three := *all
+	three.Signers, three.Signatures = Bitmap{0b0111}, all.Signatures[:3]
+	if a.core.Vouches(&three) {
+		t.Error("before anything is known")
+	}
+	for i := range 3 {
+		a.hear(commits[i])
+	}
+	if !a.core.Vouches(&three) || a.core.Vouches(all) {
+		t.Errorf("with three COMMITs held: of them %v, of four %v; want true, false", a.core.Vouches(&three), a.core.Vouches(all))
+	}
+	a.hear(commits[3])
+	if !a.core.Vouches(all) || !a.core.Vouches(&three) {
+		t.Error("with all held, one of all or of three of them is not vouched for")
+	}
+	for name, change := range map[string]func(*CommitCert){
+		"height":                  func(c *CommitCert) { c.Height++ },
+		"view":                    func(c *CommitCert) { c.View++ },
+		"block":                   func(c *CommitCert) { c.Block = a.block("y") },
+		"a signature":             func(c *CommitCert) { c.Signatures[1][7] ^= 1 },
+		"two signatures swapped":  func(c *CommitCert) { c.Signatures[0], c.Signatures[1] = c.Signatures[1], c.Signatures[0] },
+		"a signer beyond the set": func(c *CommitCert) { c.Signers[0] |= 1 << 4 },
+		"a signer less":           func(c *CommitCert) { c.Signers[0] &^= 1 },
+		"a longer bitmap":         func(c *CommitCert) { c.Signers = append(c.Signers, 0) },
+		"no quorum":               func(c *CommitCert) { c.Signers, c.Signatures = Bitmap{0b0011}, c.Signatures[:2] },
+	} {
+		changed := *all
+		changed.Signers, changed.Signatures = slices.Clone(all.Signers), slices.Clone(all.Signatures)
+		change(&changed)
+		if a.core.Vouches(&changed) {
+			t.Errorf("vouched for with another %s", name)
+		}
+	}
+}

@@ -239,6 +239,8 @@ func (r *Replica) checkParent(c *candidate) {
 	case c.parent != parentUnknown || c.refusal != nil:
 	case last == nil: // chain.Apply allows it in the first block alone
 		c.parent = parentGood
+	case r.below.core != nil && r.below.core.Vouches(last):
+		c.parent = parentGood
 	default:
 		c.parent = parentAsked
 		r.job(Job{From: r.checking.Proposer, Height: last.Height, Set: r.below.set, Message: last})

@@ -147,6 +147,18 @@ func (p *Pool) Len() int { return len(p.byID) }
 // Bytes returns how much they hold, in bytes of their signed forms.
 func (p *Pool) Bytes() int { return p.bytes }
 
+// Arrivals counts the transactions that have come. See [Pool.Arrival].
+func (p *Pool) Arrivals() uint64 { return p.arrivals }
+
+// Arrival tells when a transaction came: [Pool.Arrivals] as it was then. It is 0
+// for one that does not wait.
+func (p *Pool) Arrival(id cid.Cid) uint64 {
+	if e := p.byID[id]; e != nil {
+		return e.arrival
+	}
+	return 0
+}
+
 // Get returns a transaction that waits, by its ID.
 func (p *Pool) Get(id cid.Cid) (chain.VerifiedTx, bool) { return found(p.byID[id]) }
 

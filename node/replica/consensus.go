@@ -22,7 +22,7 @@ func (r *Replica) absorb(o bft.Output) error {
 	for _, t := range o.Timers {
 		r.active = true
 		if t.Kind == bft.TimerView {
-			r.spoke = nil
+			r.spoke, r.waited = nil, r.pool.Arrivals()
 		}
 		r.arm(Timer{Kind: TimerKind(t.Kind), Height: t.Height, View: t.View, Attempt: t.Attempt})
 	}

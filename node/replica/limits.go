@@ -21,7 +21,7 @@ const (
 	maxAnswers    = 8            // certificates sent to one peer in one second
 	maxAlike      = 2            // peers asked for the same body at once
 	maxFailures   = 8            // requests in a row after which a peer's claim is no longer believed
-	maxShared     = 256          // transactions sent to every validator when a height is stuck
+	maxShared     = 256          // transactions sent to some validators when a height is stuck
 )
 
 // patience is the attempt of TimerFetch that waits in full.

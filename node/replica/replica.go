@@ -84,6 +84,9 @@ type Replica struct {
 	reusing  bft.Build    // unanswered if its block is defined
 	final    *bft.Final   // decided, and the block not here yet
 
+	waited uint64 // arrivals at the mempool when work was shared, or a view's timer was armed
+	shared int    // turns at the leaders' list, at this height, to whom work was sent
+
 	strange int      // unanswered checks for peers without a vote, at most maxStrange unasked ones
 	fetches []*fetch // unanswered
 	lastID  uint64   // of fetches
@@ -185,7 +188,7 @@ func (r *Replica) begin() (err error) {
 	}
 	r.ahead = bft.NewAhead(r.height(), r.set)
 	r.core = bft.NewCore(bft.Config{Height: r.height(), Set: r.set, Self: r.self, Record: r.repeatable()})
-	r.blocks, r.heard = nil, nil
+	r.blocks, r.heard, r.shared = nil, nil, 0
 	r.checking, r.reusing, r.final, r.active = bft.Check{}, bft.Build{}, nil, false
 	r.clock.keep(r.set)
 	r.gone = r.away(before)

@@ -51,6 +51,7 @@ type member struct {
 	verdict []replica.Verdict
 	alarms  []replica.Alarm
 	sent    int
+	shared  []replica.Gossip // sent to some alone
 }
 
 func (m *member) Get(id cid.Cid) ([]byte, error) {
@@ -272,6 +273,9 @@ func (m *member) send(e replica.Envelope) {
 }
 
 func (m *member) spread(g replica.Gossip) {
+	if len(g.To) > 0 {
+		m.shared = append(m.shared, g)
+	}
 	for _, to := range m.f.members {
 		if to != m && (len(g.To) == 0 || slices.Contains(g.To, to.id)) {
 			if m.f.cut != nil && len(g.To) == 0 && m.f.cut(m.index, to.index, nil) {

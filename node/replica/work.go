@@ -2,8 +2,10 @@ package replica
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/chain"
 )
 
@@ -83,17 +85,39 @@ func (r *Replica) tick() {
 	if !r.ticking {
 		r.ticking = true
 		r.out.Timers = append(r.out.Timers, Timer{Kind: TimerStatus, Height: r.height()})
+		if !r.set.Contains(r.self) {
+			r.waited = r.pool.Arrivals()
+		}
 	}
 }
 
-// shareWork sends what the mempool has for a block to every validator: gossip
-// may have lost it.
+// shareWork sends what the mempool has for a block to f + 1 validators: gossip may
+// have lost it. Those that came since the last sharing, or since the timer was
+// armed, have their turn the next time. The leader of the view is among the first
+// f + 1, who can end the matter at once; a correct one is among any, whose timer
+// then runs, so that it is shared further. With each repetition it is the turn of
+// the next f + 1: no transaction strands, whoever lies.
 func (r *Replica) shareWork() {
-	txs := r.pool.Select(r.blockTime())
+	ready := r.pool.Select(r.blockTime())
+	txs := slices.DeleteFunc(ready, func(tx chain.VerifiedTx) bool { return r.pool.Arrival(tx.ID()) > r.waited })
+	r.waited = r.pool.Arrivals()
 	if len(txs) > maxShared {
 		txs = txs[:maxShared]
 	}
-	if len(txs) > 0 && len(r.others) > 0 {
-		r.out.Gossip = append(r.out.Gossip, Gossip{To: r.others, Txs: txs})
+	to := r.nextLeaders(r.set.F() + 1)
+	if len(txs) > 0 && len(to) > 0 {
+		r.out.Gossip = append(r.out.Gossip, Gossip{To: to, Txs: txs})
 	}
+}
+
+// nextLeaders returns so many of the others, at most, in the order in which they
+// lead from the current view on, beginning behind those that it returned before at
+// this height.
+func (r *Replica) nextLeaders(n int) (ids []bft.ID) {
+	for ; len(ids) < min(n, len(r.others)); r.shared++ {
+		if id := r.set.Leader(r.height(), r.core.View()+bft.View(r.shared)); id != r.self {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }

@@ -20,6 +20,7 @@ require (
 	github.com/multiformats/go-multistream v0.6.1 // errors of protocol negotiation
 	github.com/multiformats/go-varint v0.1.0 // frames
 	github.com/oasisprotocol/curve25519-voi v0.0.0-20230904125328-1f23a7beb09a // Ed25519 by ZIP-215, batches, ECVRF
+	github.com/pelletier/go-toml/v2 v2.4.3 // config.toml, with lines in its errors
 	github.com/prometheus/client_golang v1.24.1 // metrics
 	github.com/tetratelabs/wazero v1.12.0 // WebAssembly
 	github.com/urfave/cli/v2 v2.27.7 // the command line

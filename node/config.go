@@ -18,27 +18,29 @@ import (
 	"github.com/sage-p2p/sage-p2p/task"
 )
 
-// Config is what an operator chooses.
+// Config is what an operator chooses. The toml tag of a field is its key in
+// config.toml; with - for _ it is the flag, in capitals after SAGE_ the
+// variable of the environment.
 type Config struct {
-	Home    string // folder of key, signer, genesis, store and blobs; one node at a time
-	Name    string // of this platform: 3–32 of a-z 0-9 -
-	Network string // name of the federation; platforms of another are refused
-	Profile store.Profile
+	Home    string        `toml:"-"`       // folder of key, signer, genesis, store and blobs; one node at a time
+	Name    string        `toml:"name"`    // of this platform: 3–32 of a-z 0-9 -
+	Network string        `toml:"network"` // name of the federation; platforms of another are refused
+	Profile store.Profile `toml:"profile"`
 
-	Listen    []string // multiaddrs, TCP and QUIC; port 0 lets the system choose
-	Bootstrap []string // multiaddrs with /p2p/ID of platforms to connect to
-	APIAddr   string   // host:port of the HTTP API; loopback only; port 0 lets the system choose
+	Listen    []string `toml:"listen"`    // multiaddrs, TCP and QUIC; port 0 lets the system choose
+	Bootstrap []string `toml:"bootstrap"` // multiaddrs with /p2p/ID of platforms to connect to
+	APIAddr   string   `toml:"api_addr"`  // host:port of the HTTP API; loopback only; port 0 lets the system choose
 
 	// What a home without a genesis does. GenesisFile takes one from a file.
 	// Otherwise Expect founds a federation of that many platforms, who all
 	// sign its genesis; with Expect 0 the platform joins the federation of
 	// its Bootstrap peers or, if it has none, founds one of its own.
-	GenesisFile string
-	Expect      int
-	ParamsFile  string // parameters of a genesis that is founded here; the same file for all founders
+	GenesisFile string `toml:"genesis"`
+	Expect      int    `toml:"expect"`
+	ParamsFile  string `toml:"params"` // parameters of a genesis that is founded here; the same file for all founders
 
-	Observer bool // never vote, even if the genesis names this platform
-	NoWork   bool // accept no tasks
+	Observer bool `toml:"observer"` // never vote, even if the genesis names this platform
+	NoWork   bool `toml:"no_work"`  // accept no tasks
 }
 
 // DefaultConfig returns the configuration that `sage-p2p up` starts from.

@@ -26,6 +26,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -69,6 +70,7 @@ type Node struct {
 	peerNews *rate.Limiter // of events about peers
 	metrics  *metrics
 
+	stop     context.CancelFunc       // ends Run; set by it, before anything runs
 	opened   atomic.Bool              // what open sets may be read
 	resigned atomic.Bool              // the operator gave the vote back
 	founding atomic.Pointer[founding] // while founding, what others may be told
@@ -139,6 +141,8 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	if err := server.Listen(); err != nil {
 		return err
 	}
+	ctx, n.stop = context.WithCancel(ctx)
+	defer n.stop()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return server.Run(ctx) })
 	g.Go(func() error { return n.host.Run(ctx) })
@@ -200,6 +204,13 @@ func (n *Node) takeName() error {
 		n.cfg.Name = string(name)
 	}
 	return err
+}
+
+// Stop implements api.Process.
+func (n *Node) Stop(context.Context) (view.Stopping, error) {
+	n.log.Info("told to end by a request to the API")
+	n.stop()
+	return view.Stopping{PID: os.Getpid()}, nil
 }
 
 // Open reports whether the home has been opened, so that the node answers.

@@ -36,6 +36,12 @@ func ParseProfile(s string) (Profile, error) {
 	return 0, fmt.Errorf("store: profile is %q, want edge or server", s)
 }
 
+// UnmarshalText reads the form written by [Profile.String].
+func (p *Profile) UnmarshalText(text []byte) (err error) {
+	*p, err = ParseProfile(string(text))
+	return err
+}
+
 func (p Profile) String() string {
 	switch p {
 	case Edge:

@@ -69,6 +69,7 @@ func usageFromFlags(c *cli.Context, err error, _ bool) error {
 var (
 	unknownFlag = regexp.MustCompile(`^flag provided but not defined: -+(.*)$`)
 	emptyFlag   = regexp.MustCompile(`^flag needs an argument: -+(.*)$`)
+	wrongEnv    = regexp.MustCompile(`^could not parse (".*") as .* from environment variable "([^"]*)" for flag .*$`)
 	wrongFlag   = regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag )?-+([^ :]*): .*$`)
 )
 
@@ -77,6 +78,7 @@ func flagError(text string) string {
 	for pattern, ours := range map[*regexp.Regexp]string{
 		unknownFlag: "there is no flag --$1",
 		emptyFlag:   "--$1 needs a value",
+		wrongEnv:    "$$$2 cannot be $1: want what the help shows, such as a whole number, or true or false",
 		wrongFlag:   "--$2 cannot be $1: want what the help shows, such as 90s for a time, or a whole number",
 	} {
 		if pattern.MatchString(text) {

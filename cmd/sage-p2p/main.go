@@ -27,8 +27,9 @@ type program struct {
 	in       io.Reader
 	out, err io.Writer
 	now      func() time.Time
-	asks     bool   // somebody sits at in, and can be asked
-	screen   bool   // out is a terminal
+	asks     bool // somebody sits at in, and can be asked
+	screen   bool // out is a terminal
+	args     []string
 	call     string // how this program was called, for commands that it proposes
 }
 
@@ -44,7 +45,7 @@ func isTerminal(f *os.File) bool {
 
 // run does what args say and returns the exit code.
 func (p program) run(ctx context.Context, args []string) int {
-	p.call = callOf(args)
+	p.call, p.args = callOf(args), args
 	app := p.app()
 	err := app.RunContext(ctx, arrange(app, args))
 	if err == nil {
@@ -63,7 +64,7 @@ func (p program) app() *cli.App {
 		{p.task()},
 		{p.platforms(), p.platform(), p.rep(), p.whyIdle(), p.validators(), p.validator()},
 		{p.block(), p.tx(), p.events(), p.chain()},
-		{p.version()},
+		{p.logs(), p.stop(), p.config(), p.version()},
 	}
 	app := &cli.App{
 		Name:           "sage-p2p",
@@ -80,10 +81,9 @@ func (p program) app() *cli.App {
 			&cli.StringFlag{Name: "home", Usage: "`DIR` with a node's key, chain and settings", EnvVars: []string{"SAGE_HOME"}, Value: defaultHome()},
 			&cli.StringFlag{Name: "api", Usage: "`URL` of a node's API", DefaultText: "of the node in --home", EnvVars: []string{"SAGE_API"}},
 			&cli.BoolFlag{Name: "json", Usage: "print JSON"},
-			&cli.StringFlag{Name: "log-level", Usage: "what up tells of its work: debug, info, warn or error", Value: "warn", EnvVars: []string{"SAGE_LOG_LEVEL"}},
-			&cli.StringFlag{Name: "log-format", Usage: "text or json", Value: "text", EnvVars: []string{"SAGE_LOG_FORMAT"}},
 		},
 	}
+	app.Flags = append(app.Flags, logFlags()...)
 	for _, group := range groups {
 		app.Commands = append(app.Commands, group...)
 	}
@@ -108,7 +108,15 @@ func prepare(commands []*cli.Command) {
 // noCommand answers a name that is no command, and the absence of one.
 func noCommand(c *cli.Context) error {
 	if name := c.Args().First(); name != "" {
-		return usagef("there is no command %q", name).hint("see what there is with: %s --help", c.Command.HelpName)
+		return usagef("there is no command %q%s", name, meant(name, commandNames(c.Command.Subcommands))).hint("see what there is with: %s --help", c.Command.HelpName)
 	}
 	return cli.ShowSubcommandHelp(c)
+}
+
+func commandNames(commands []*cli.Command) []string {
+	var names []string
+	for _, c := range commands {
+		names = append(names, c.Name)
+	}
+	return names
 }

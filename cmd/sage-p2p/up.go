@@ -13,7 +13,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/sage-p2p/sage-p2p/chain"
-	"github.com/sage-p2p/sage-p2p/chain/store"
 	"github.com/sage-p2p/sage-p2p/node"
 	"github.com/sage-p2p/sage-p2p/task/exec"
 )
@@ -21,42 +20,54 @@ import (
 func defaultHome() string { return node.DefaultConfig().Home }
 
 func (p program) up() *cli.Command {
-	d := node.DefaultConfig()
 	return &cli.Command{
 		Name:  "up",
 		Usage: "run a node until Ctrl-C",
 		Description: "The first time it makes a key in --home, then finds or founds a federation:\n" +
 			"the one in its home, else that of --genesis, else one founded with --expect\n" +
 			"platforms, else that of its --bootstrap peers, else one of its own.",
-		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "name", Usage: "`NAME` of this platform, 3-32 of a-z 0-9 -", Value: d.Name, EnvVars: []string{"SAGE_NAME"}},
-			&cli.StringFlag{Name: "network", Usage: "`NAME` of the federation", Value: d.Network, EnvVars: []string{"SAGE_NETWORK"}},
-			&cli.StringSliceFlag{Name: "listen", Usage: "multiaddress `ADDR`; may be repeated", Value: cli.NewStringSlice(d.Listen...), EnvVars: []string{"SAGE_LISTEN"}},
-			&cli.StringFlag{Name: "api-addr", Usage: "`HOST:PORT` of the API; port 0: any free one", Value: d.APIAddr, EnvVars: []string{"SAGE_API_ADDR"}},
-			&cli.IntFlag{Name: "expect", Usage: "found a federation of `N` platforms, all of which sign its genesis; with --bootstrap for the N-1 others, nobody else counts"},
-			&cli.StringSliceFlag{Name: "bootstrap", Usage: "`ADDR` of a platform to connect to; may be repeated", EnvVars: []string{"SAGE_BOOTSTRAP"}},
-			&cli.StringFlag{Name: "genesis", Usage: "`FILE` of the federation to take part in"},
-			&cli.StringFlag{Name: "params", Usage: "`FILE` with parameters of a genesis to found"},
-			&cli.BoolFlag{Name: "observer", Usage: "never vote"},
-			&cli.BoolFlag{Name: "no-work", Usage: "accept no tasks"},
-			&cli.StringFlag{Name: "profile", Usage: "edge or server", Value: d.Profile.String(), EnvVars: []string{"SAGE_PROFILE"}},
-		},
+		Flags:  upFlags(),
 		Action: p.runNode,
 	}
 }
 
-func (p program) runNode(c *cli.Context) error {
+// upFlags are the settings of a node. Each has a key in config.toml, too.
+func upFlags() []cli.Flag {
+	d := node.DefaultConfig()
+	return []cli.Flag{
+		&cli.StringFlag{Name: "name", Usage: "`NAME` of this platform, 3-32 of a-z 0-9 -", Value: d.Name, EnvVars: []string{"SAGE_NAME"}},
+		&cli.StringFlag{Name: "network", Usage: "`NAME` of the federation", Value: d.Network, EnvVars: []string{"SAGE_NETWORK"}},
+		&cli.StringSliceFlag{Name: "listen", Usage: "multiaddress `ADDR`; may be repeated", Value: cli.NewStringSlice(d.Listen...), EnvVars: []string{"SAGE_LISTEN"}},
+		&cli.StringFlag{Name: "api-addr", Usage: "`HOST:PORT` of the API; port 0: any free one", Value: d.APIAddr, EnvVars: []string{"SAGE_API_ADDR"}},
+		&cli.IntFlag{Name: "expect", Usage: "found a federation of `N` platforms, all of which sign its genesis; with --bootstrap for the N-1 others, nobody else counts", EnvVars: []string{"SAGE_EXPECT"}},
+		&cli.StringSliceFlag{Name: "bootstrap", Usage: "`ADDR` of a platform to connect to; may be repeated", EnvVars: []string{"SAGE_BOOTSTRAP"}},
+		&cli.StringFlag{Name: "genesis", Usage: "`FILE` of the federation to take part in", EnvVars: []string{"SAGE_GENESIS"}},
+		&cli.StringFlag{Name: "params", Usage: "`FILE` with parameters of a genesis to found", EnvVars: []string{"SAGE_PARAMS"}},
+		&cli.BoolFlag{Name: "observer", Usage: "never vote", EnvVars: []string{"SAGE_OBSERVER"}},
+		&cli.BoolFlag{Name: "no-work", Usage: "accept no tasks", EnvVars: []string{"SAGE_NO_WORK"}},
+		&cli.StringFlag{Name: "profile", Usage: "edge or server", Value: d.Profile.String(), EnvVars: []string{"SAGE_PROFILE"}},
+	}
+}
+
+func (p program) runNode(c *cli.Context) (err error) {
 	if err := countArgs(c, 0, 0); err != nil {
 		return err
 	}
-	cfg, err := nodeConfig(c)
+	set, _, err := p.resolve(c)
 	if err != nil {
 		return err
 	}
-	log, err := logger(p.err, c.String("log-level"), c.String("log-format"))
+	if err := set.check(); err != nil {
+		return err
+	}
+	cfg := set.Config
+	log, err := logger(p.err, set.LogLevel, set.LogFormat)
 	if err != nil {
 		return err
 	}
+	file := newLogFile(cfg.Home)
+	defer func() { err = errors.Join(err, file.close()) }()
+	log = andFile(log, file)
 	if err := checkGenesis(cfg); err != nil {
 		return err
 	}
@@ -70,6 +81,9 @@ func (p program) runNode(c *cli.Context) error {
 	}
 	n, err := node.New(cfg, node.WithLogger(log), node.WithRuntimes(runtimes),
 		node.WithPresence(func(a node.Presence) {
+			if err := errors.Join(file.begin(), offerConfig(cfg.Home)); err != nil {
+				log.Warn("cannot write beside the key", "err", err)
+			}
 			p.announce(c, log, newListening(a), func(w io.Writer) {
 				printListening(w, cfg.Name, a)
 				printAwaited(w, cfg)
@@ -85,24 +99,6 @@ func (p program) runNode(c *cli.Context) error {
 		return err
 	}
 	return n.Run(c.Context)
-}
-
-// nodeConfig reads the flags of up. What is wrong with them is a misuse.
-func nodeConfig(c *cli.Context) (node.Config, error) {
-	profile, err := store.ParseProfile(c.String("profile"))
-	if err != nil {
-		return node.Config{}, usagef("--profile %q: want edge or server", c.String("profile"))
-	}
-	cfg := node.Config{
-		Home: c.String("home"), Name: c.String("name"), Network: c.String("network"), Profile: profile,
-		Listen: c.StringSlice("listen"), APIAddr: c.String("api-addr"), Bootstrap: c.StringSlice("bootstrap"),
-		Expect: c.Int("expect"), GenesisFile: c.String("genesis"), ParamsFile: c.String("params"),
-		Observer: c.Bool("observer"), NoWork: c.Bool("no-work"),
-	}
-	if err := cfg.Validate(); err != nil {
-		return node.Config{}, usagef("%v", err).hint("see the flags with: sage-p2p up --help")
-	}
-	return cfg, nil
 }
 
 // checkGenesis refuses a genesis that no federation can have, before a key is
@@ -149,24 +145,6 @@ func readGenesis(file string) (chain.Genesis, error) {
 			hint("put the file %s of another platform of the federation in its place", genesisFile)
 	}
 	return g, nil
-}
-
-// logger writes to w what is at least of a level.
-func logger(w io.Writer, level, format string) (*slog.Logger, error) {
-	var o slog.HandlerOptions
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, usagef("--log-level %q: want debug, info, warn or error", level)
-	}
-	o.Level = l
-	switch format {
-	case "text":
-		return slog.New(slog.NewTextHandler(w, &o)), nil
-	case "json":
-		return slog.New(slog.NewJSONHandler(w, &o)), nil
-	default:
-		return nil, usagef("--log-format %q: want text or json", format)
-	}
 }
 
 // announce prints news of the node that runs; that it cannot ends nothing.

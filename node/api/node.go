@@ -24,6 +24,7 @@ type Node interface {
 	Blobs
 	Log
 	Explains
+	Process
 }
 
 // Network is what the node knows about itself and about others.
@@ -145,4 +146,11 @@ type Explains interface {
 
 	// Reputation says how a platform's standing came about.
 	Reputation(ctx context.Context, platform peer.ID) (view.ReputationStory, error)
+}
+
+// Process is the node as something that runs.
+type Process interface {
+	// Stop begins the node's orderly end and returns at once: nothing that it
+	// has promised is lost. Who started the node sees Run return nil.
+	Stop(context.Context) (view.Stopping, error)
 }

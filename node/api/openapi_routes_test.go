@@ -133,6 +133,7 @@ func taskOperations() map[string]operation {
 // writeOperations are the routes that change something: they need the token.
 func writeOperations() map[string]operation {
 	return map[string]operation{
+		"POST /api/v1/stop": {does: "End the node in order; the answer comes before it has ended.", answer: view.Stopping{}},
 		"POST /api/v1/txs": {
 			does: "Submit a transaction that was signed elsewhere.", query: []query{waitAnyQ, timeoutParam}, media: "application/vnd.ipld.dag-cbor",
 			answer: view.Submission{}, as: "application/vnd.ipld.dag-cbor", send: "signed",

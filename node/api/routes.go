@@ -36,6 +36,8 @@ func (s *Server) routes() map[string]http.HandlerFunc {
 		"GET /api/v1/tasks/{task}/result":        s.getResult,
 		"GET /api/v1/events":                     s.getEvents,
 
+		"POST /api/v1/stop": answers(s, func(_ http.ResponseWriter, r *http.Request) (view.Stopping, error) { return s.node.Stop(r.Context()) }),
+
 		"POST /api/v1/txs":                      s.submits(s.postTx),
 		"POST /api/v1/transfers":                s.submits(s.postTransfer),
 		"POST /api/v1/locks":                    s.submits(s.postLock),

@@ -94,6 +94,21 @@ func (h *files) lock(path string, flag int) error {
 	return nil
 }
 
+// Free reports whether no process holds a home at this moment. A home that is
+// not there is free.
+func Free(home string) (bool, error) {
+	h := files{home: home}
+	err := h.lock(home, os.O_RDONLY)
+	switch {
+	case errors.Is(err, ErrInUse):
+		return false, h.close()
+	case errors.Is(err, fs.ErrNotExist):
+		return true, nil
+	default:
+		return err == nil, errors.Join(err, h.close())
+	}
+}
+
 // key reads the key file. It locks that too: two homes may share one key by a
 // link, and a key must be in use once.
 func (h *files) key() (ed25519.PrivateKey, error) {

@@ -34,6 +34,7 @@ type Node struct {
 	Hold       bool             // transactions stay pending until Release
 	Fail       error            // what every read returns, if not nil
 	Findings   []view.Finding   // of the doctor and of why-idle
+	Stopped    chan struct{}    // closed when Stop is called first
 
 	mu       sync.Mutex
 	changed  chan struct{} // closed and replaced at every change
@@ -87,6 +88,7 @@ func New() *Node {
 			Validator: true, Validators: 4, Quorum: 3, Peers: 3, Version: "test", ClockOffsetMS: -3,
 			Listen: []string{"/ip4/127.0.0.1/tcp/4001/p2p/" + ID("alpha").String()}, Alarms: []string{}, PID: 4242,
 		},
+		Stopped:  make(chan struct{}),
 		changed:  make(chan struct{}),
 		accounts: make(map[peer.ID]*view.Account),
 		txs:      make(map[string]*pending),

@@ -201,3 +201,15 @@ func (n *Node) SubmitTx(_ context.Context, encoded []byte) (view.Submission, err
 	}
 	return view.Submission{TxID: n.submit("ATP_TRANSFER", func() error { return nil })}, nil
 }
+
+// Stop implements api.Process. The node goes on, but closes Stopped.
+func (n *Node) Stop(context.Context) (view.Stopping, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	select {
+	case <-n.Stopped:
+	default:
+		close(n.Stopped)
+	}
+	return view.Stopping{PID: n.StatusNow.PID}, nil
+}

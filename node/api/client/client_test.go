@@ -88,6 +88,28 @@ func TestTheClientReadsWhatTheNodeSays(t *testing.T) {
 	}
 }
 
+func TestOnlyItsOwnerStopsANode(t *testing.T) {
+	n, c := open(t)
+	stranger, err := client.New(c.URL(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close()
+	var e *view.Error
+	if _, err := stranger.Stop(t.Context()); !errors.As(err, &e) || e.Code != view.CodeUnauthorized {
+		t.Errorf("Stop without a token = %v, want %s", err, view.CodeUnauthorized)
+	}
+	select {
+	case <-n.Stopped:
+		t.Fatal("a stranger stopped the node")
+	default:
+	}
+	if told, err := c.Stop(t.Context()); err != nil || told.PID != n.StatusNow.PID {
+		t.Errorf("Stop = %+v, %v", told, err)
+	}
+	<-n.Stopped
+}
+
 func TestASubmissionIsFollowedToItsEnd(t *testing.T) {
 	n, c := open(t)
 	n.Hold = true

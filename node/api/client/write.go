@@ -52,6 +52,11 @@ func (c *Client) LeaveValidators(ctx context.Context) (view.Submission, error) {
 	return post[view.Submission](ctx, c, path("validators", "leave"), struct{}{})
 }
 
+// Stop tells the node to end. It returns before the node has ended.
+func (c *Client) Stop(ctx context.Context) (view.Stopping, error) {
+	return post[view.Stopping](ctx, c, path("stop"), struct{}{})
+}
+
 // SubmitTx submits a transaction that was signed elsewhere.
 func (c *Client) SubmitTx(ctx context.Context, encoded []byte) (view.Submission, error) {
 	return call[view.Submission](ctx, c, http.MethodPost, path("txs"), "application/vnd.ipld.dag-cbor", bytes.NewReader(encoded))

@@ -123,6 +123,11 @@ type Status struct {
 // Ready reports whether the node has a chain and follows it.
 func (s Status) Ready() bool { return s.Genesis != "" && !s.Syncing && s.Waiting == "" }
 
+// Stopping is a node that has been told to end, and will.
+type Stopping struct {
+	PID int `json:"pid"`
+}
+
 // Mode says what the federation's size lets it promise (economy, Witnesses).
 type Mode string
 

@@ -4,6 +4,7 @@ go 1.26.6
 
 require (
 	github.com/cockroachdb/datadriven v1.0.3 // stories of bft as text (tests)
+	github.com/creack/pty v1.1.24 // terminals for the shell (tests)
 	github.com/dgraph-io/badger/v4 v4.9.6 // the datastore's engine, newer than go-ds-badger4 asks for
 	github.com/filecoin-project/go-amt-ipld/v4 v4.4.0 // state: arrays
 	github.com/filecoin-project/go-hamt-ipld/v3 v3.4.1 // state: maps
@@ -29,6 +30,7 @@ require (
 	golang.org/x/net v0.57.0 // mDNS: DNS messages and multicast sockets
 	golang.org/x/sync v0.22.0 // errgroup
 	golang.org/x/sys v0.47.0 // flock, fdatasync, rlimits
+	golang.org/x/term v0.45.0 // the shell's line editor
 	golang.org/x/time v0.15.0 // rate limits
 	golang.org/x/xerrors v0.0.0-20240903120638-7835f813f4da // generated encoders
 	pgregory.net/rapid v1.3.0 // properties (tests)

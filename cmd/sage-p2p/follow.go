@@ -32,6 +32,7 @@ func (s *session) followTask(task string) (view.Task, error) {
 	f := &follower{session: s, lines: bufio.NewReader(s.in), saved: s.String("out") == ""}
 	t, err := s.node.Task(ctx, task)
 	for ; err == nil; t, err = s.node.WaitTask(ctx, t.ID.String(), t.State) {
+		task = short(t.ID.String())
 		s.tell(progress(t))
 		err := f.take(ctx, t)
 		if errors.Is(err, errLater) {
@@ -99,7 +100,7 @@ func (f *follower) take(ctx context.Context, t view.Task) error {
 func (f *follower) ask(ctx context.Context, t view.Task) error {
 	name := short(t.ID.String())
 	if f.String("out") == "" {
-		f.tell("  see it first, in another terminal: " + f.command("task result "+name+" --out FILE"))
+		f.tell("  see it first, in another terminal: " + f.call + " task result " + name + " --out FILE")
 	}
 	patient, cancel := context.WithTimeout(ctx, time.UnixMilli(int64(t.DeadlineMS)).Sub(f.now()))
 	defer cancel()

@@ -154,12 +154,21 @@ func quote(s string) string {
 }
 
 // command is a command as it has to be typed here.
-func (p program) command(rest string) string { return p.call + " " + rest }
+func (p program) command(rest string) string {
+	if p.inShell {
+		return rest
+	}
+	return p.call + " " + rest
+}
 
 // typed replaces the commands in a text by how they have to be typed here.
 func (p program) typed(text string) string {
+	if p.inShell {
+		text = strings.ReplaceAll(text, programName+" --help", "help")
+		return strings.ReplaceAll(text, programName+" ", "")
+	}
 	if p.call == "" {
 		return text
 	}
-	return strings.ReplaceAll(text, "sage-p2p ", p.call+" ")
+	return strings.ReplaceAll(text, programName+" ", p.call+" ")
 }

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/signal"
@@ -16,9 +17,10 @@ import (
 
 func main() {
 	exec.ChildMain() // does not return in the process that runs one program of a task
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	p := program{in: os.Stdin, out: os.Stdout, err: os.Stderr, now: time.Now, asks: isTerminal(os.Stdin), screen: isTerminal(os.Stdout)}
+	p.tty = openTerminal(os.Stdin, os.Stdout)
 	os.Exit(p.run(ctx, os.Args))
 }
 
@@ -27,10 +29,12 @@ type program struct {
 	in       io.Reader
 	out, err io.Writer
 	now      func() time.Time
-	asks     bool // somebody sits at in, and can be asked
-	screen   bool // out is a terminal
-	args     []string
-	call     string // how this program was called, for commands that it proposes
+	asks     bool      // somebody sits at in, and can be asked
+	screen   bool      // out is a terminal
+	tty      *terminal // that of in and out, for the shell; nil if they are none
+	inShell  bool      // commands are typed without the program's name
+	args     []string  // as they were given, the program's name first
+	call     string    // how this program was called, for commands that it proposes
 }
 
 // isTerminal reports whether f is a device that a person sits at.
@@ -45,11 +49,19 @@ func isTerminal(f *os.File) bool {
 
 // run does what args say and returns the exit code.
 func (p program) run(ctx context.Context, args []string) int {
+	if len(args) > 1 && args[1] == completeWord {
+		p.completions(ctx, args[2:])
+		return exitDone
+	}
 	p.call, p.args = callOf(args), args
 	app := p.app()
 	err := app.RunContext(ctx, arrange(app, args))
-	if err == nil {
+	var status exitStatus
+	switch {
+	case err == nil:
 		return exitDone
+	case errors.As(err, &status):
+		return int(status)
 	}
 	p.explain(err, wantsJSON(args))
 	return exitCode(err)
@@ -58,13 +70,13 @@ func (p program) run(ctx context.Context, args []string) int {
 // app is the tree of commands, one file for each group.
 func (p program) app() *cli.App {
 	groups := [][]*cli.Command{
-		{p.up(), p.demo()},
+		{p.up(), p.demo(), p.shell()},
 		{p.status(), p.peers(), p.doctor()},
 		{p.balance(), p.history(), p.transfer(), p.lock()},
 		{p.task()},
 		{p.platforms(), p.platform(), p.rep(), p.whyIdle(), p.validators(), p.validator()},
 		{p.block(), p.tx(), p.events(), p.chain()},
-		{p.logs(), p.stop(), p.config(), p.version()},
+		{p.logs(), p.stop(), p.config(), p.completion(), p.version()},
 	}
 	app := &cli.App{
 		Name:           "sage-p2p",
@@ -99,6 +111,8 @@ func prepare(commands []*cli.Command) {
 		c.HideHelpCommand = true
 		if len(c.Subcommands) > 0 {
 			c.Action = noCommand
+		} else if c.Name != "shell" { // whose commands end, not itself
+			c.Action = untilInterrupt(c.Action)
 		}
 		c.CustomHelpTemplate = commandHelp(c)
 		prepare(c.Subcommands)

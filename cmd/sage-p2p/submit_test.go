@@ -10,6 +10,9 @@ import (
 	"github.com/sage-p2p/sage-p2p/node/api/view"
 )
 
+// answerBy is when an answer to a result is due, in 2040.
+const answerBy view.Millis = 2_208_988_800_000
+
 // prove gives every posted task its result, until the test ends.
 func prove(t *testing.T, d *desk, result string) {
 	t.Helper()
@@ -26,6 +29,7 @@ func prove(t *testing.T, d *desk, result string) {
 			page, _ := d.node.Tasks(t.Context(), view.TaskFilter{State: view.TaskPosted, Limit: 10})
 			for _, task := range page.Tasks {
 				task.State, task.Result, task.ResultSize = view.TaskProven, blob.CID, blob.Size
+				task.DeadlineMS = answerBy
 				d.node.SetTask(task)
 			}
 			select {

@@ -192,11 +192,15 @@ func progress(t view.Task) string {
 	case view.TaskPending:
 		return fmt.Sprintf("task %s: waiting for its block", name)
 	case view.TaskPosted:
-		return fmt.Sprintf("task %s: posted, %s locked; waiting for %s to accept", name, coins(t.Spec.PriceUATP+t.FeeUATP), executorOf(t))
+		whom := "open to anyone"
+		if t.Executor != "" {
+			whom = "waiting for " + executorOf(t) + " to accept"
+		}
+		return fmt.Sprintf("task %s: posted, %s locked; %s", name, coins(t.Spec.PriceUATP+t.FeeUATP), whom)
 	case view.TaskAccepted:
-		return fmt.Sprintf("task %s: accepted by %s, who bonds %s; waiting for the result", name, executorOf(t), coins(t.BondUATP))
+		return fmt.Sprintf("task %s: accepted by %s, who bonds %s and works", name, executorOf(t), coins(t.BondUATP))
 	case view.TaskProven:
-		return fmt.Sprintf("task %s: done, the result has %d bytes; waiting for the answer of %s", name, t.ResultSize, who(t.RequesterName, t.Requester))
+		return fmt.Sprintf("task %s: done, %d bytes; waiting for the answer of %s", name, t.ResultSize, who(t.RequesterName, t.Requester))
 	case view.TaskSettled:
 		return fmt.Sprintf("task %s: %s, quality %s", name, stateOf(t), quality(t.QualityPPM))
 	default:

@@ -114,9 +114,11 @@ func printTx(w io.Writer, tx view.Tx, known names) {
 		[2]string{"block", block},
 	)
 	for _, op := range tx.Ops {
-		fmt.Fprintf(w, "  %s\n", strings.TrimSpace(clean(op.Kind)+" "+clean(string(op.Data))))
+		fmt.Fprintf(w, "asked for %s\n", clean(op.Kind))
+		details(w, op.Data, known)
 	}
 	for _, e := range tx.Events {
-		fmt.Fprintf(w, "  → %s\n", strings.TrimSpace(clean(e.Name)+" "+clean(string(e.Data))))
+		fmt.Fprintf(w, "→ %s\n", clean(e.Name))
+		details(w, e.Data, known)
 	}
 }

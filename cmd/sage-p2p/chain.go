@@ -77,7 +77,7 @@ func (p program) checkHome(ctx context.Context, home string) (report checked, er
 	s, err := store.Open(dir, store.Edge)
 	if errors.Is(err, store.ErrInUse) {
 		return checked{}, (&refusal{code: exitUnsafe, message: fmt.Sprintf("a node is running in %s, and its chain cannot be read beside it", home)}).
-			hint("stop the node first")
+			hint("end it with: sage-p2p stop")
 	}
 	if err != nil {
 		return checked{}, err

@@ -69,9 +69,9 @@ complete -c sage-p2p -f -a '(__sage_p2p)'
 func (p program) completion() *cli.Command {
 	return &cli.Command{
 		Name: "completion", ArgsUsage: "bash|zsh|fish", Usage: "a script that lets a shell complete commands, names and IDs",
-		Description: "In ~/.bashrc:  source <(sage-p2p completion bash)\n" +
-			"In ~/.zshrc:   source <(sage-p2p completion zsh)\n" +
-			"For fish:      sage-p2p completion fish > ~/.config/fish/completions/sage-p2p.fish",
+		Description: "In ~/.bashrc: source <(sage-p2p completion bash)\n" +
+			"In ~/.zshrc: source <(sage-p2p completion zsh)\n" +
+			"In ~/.config/fish/completions: sage-p2p completion fish > sage-p2p.fish",
 		Action: func(c *cli.Context) error {
 			if err := countArgs(c, 1, 1); err != nil {
 				return err

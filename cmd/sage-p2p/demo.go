@@ -143,7 +143,7 @@ func (d *demo) end(keep bool) error {
 	if keep {
 		d.say("The four go on running. Talk to them, and end them, with:")
 		for _, a := range d.platforms {
-			fmt.Fprintf(d.out, "  %s --home %s status   # %s\n", d.call, a.home, a.name)
+			fmt.Fprintf(d.out, "  %s --home %s status\n", d.call, a.home)
 		}
 		kill := "  kill"
 		for _, a := range d.platforms {

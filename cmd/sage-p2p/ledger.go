@@ -74,9 +74,9 @@ func (p program) history() *cli.Command {
 				return err
 			}
 			return s.show(page, func(w io.Writer) {
-				table(w, "HEIGHT|TIME|EVENT|WITH|ATP", func(row func(...any)) {
+				table(w, "HEIGHT|TIME|EVENT|WITH OR FOR|ATP", func(row func(...any)) {
 					for _, m := range page.Movements {
-						row(m.Height, clock(m.TimeMS), clean(m.Event), known.of(m.Counterparty), change(m))
+						row(m.Height, clock(m.TimeMS), clean(m.Event), counterpart(m, known), change(m))
 					}
 				})
 				if page.Next != "" {
@@ -85,6 +85,14 @@ func (p program) history() *cli.Command {
 			})
 		}),
 	}
+}
+
+// counterpart is with whom a movement was or, where that is nobody, about what.
+func counterpart(m view.Movement, known names) string {
+	if m.Counterparty == "" && !m.Subject.IsZero() {
+		return short(m.Subject.String())
+	}
+	return known.of(m.Counterparty)
 }
 
 // change is what a movement did to what is available.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -256,15 +257,17 @@ func parseOffer(text string) (view.Offer, error) {
 
 func printPlatform(w io.Writer, pl view.Platform) {
 	fmt.Fprintf(w, "%s · %s\n", who(pl.Name, ""), pl.PeerID)
-	h := pl.Horizon
+	h, since := pl.Horizon, ""
+	if pl.SinceMS > 0 {
+		since = clock(pl.SinceMS)
+	}
 	facts(w,
 		[2]string{"society", clean(pl.Society)},
-		[2]string{"hardware", fmt.Sprintf("%s, %d MiB, %d accelerator cores, %d W",
-			clean(pl.Hardware.Architecture), pl.Hardware.RAMMiB, pl.Hardware.AcceleratorCores, pl.Hardware.PowerMilliwatts/1000)},
+		[2]string{"hardware", hardware(pl.Hardware)},
 		[2]string{"horizon", clean(strings.Join([]string{h.Spatial, h.Temporal, h.Complexity}, ", "))},
 		[2]string{"runtimes", clean(strings.Join(pl.Runtimes, ", "))},
 		[2]string{"validator", yes(pl.Validator)},
-		[2]string{"since", clock(pl.SinceMS)},
+		[2]string{"since", since},
 	)
 	table(w, "OFFER|LOW|MEDIUM|HIGH|CRITICAL", func(row func(...any)) {
 		for _, o := range pl.Offers {
@@ -274,13 +277,31 @@ func printPlatform(w io.Writer, pl view.Platform) {
 	printReputation(w, pl.Reputation)
 }
 
+// hardware is what a platform says that it runs on.
+func hardware(h view.Hardware) string {
+	var parts []string
+	if h.Architecture != "" {
+		parts = append(parts, clean(h.Architecture))
+	}
+	if h.RAMMiB > 0 {
+		parts = append(parts, fmt.Sprintf("%d MiB", h.RAMMiB))
+	}
+	if h.AcceleratorCores > 0 {
+		parts = append(parts, fmt.Sprintf("%d accelerator cores", h.AcceleratorCores))
+	}
+	if h.PowerMilliwatts > 0 {
+		parts = append(parts, fmt.Sprintf("%d W", h.PowerMilliwatts/1000))
+	}
+	return strings.Join(parts, ", ")
+}
+
 func printReputation(w io.Writer, all []view.Reputation) {
 	if len(all) == 0 {
 		return
 	}
 	table(w, "ROLE|TYPE|REPUTATION|AT LEAST|GOOD|BAD", func(row func(...any)) {
 		for _, r := range all {
-			row(clean(r.Role), clean(r.Type), share(r.ReputationPPM), share(r.LCBPPM), share(r.SuccessPPM), share(r.FailurePPM))
+			row(clean(r.Role), cmp.Or(clean(r.Type), "–"), share(r.ReputationPPM), share(r.LCBPPM), share(r.SuccessPPM), share(r.FailurePPM))
 		}
 	})
 }

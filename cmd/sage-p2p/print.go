@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -79,7 +80,8 @@ func (p program) ago(ms view.Millis) string {
 
 // table writes rows in columns, the first of which is the heading.
 func table(w io.Writer, heading string, rows func(row func(cells ...any))) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var text bytes.Buffer
+	t := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	empty := true
 	rows(func(cells ...any) {
 		if empty {
@@ -97,18 +99,27 @@ func table(w io.Writer, heading string, rows func(row func(cells ...any))) {
 	if empty {
 		fmt.Fprintln(t, "none")
 	}
-	_ = t.Flush() // w is a terminal or a buffer: whoever reads it sees what is missing
+	_ = t.Flush() // into memory
+	for line := range strings.Lines(text.String()) {
+		fmt.Fprintln(w, strings.TrimRight(line, " \n"))
+	}
 }
 
-// facts writes lines of a name and what is to be said of it.
+// facts writes lines of a name and what is to be said of it, which goes on in
+// further lines where it is too long for one.
 func facts(w io.Writer, lines ...[2]string) {
 	width := 0
 	for _, l := range lines {
 		width = max(width, len(l[0]))
 	}
 	for _, l := range lines {
-		if l[1] != "" {
-			fmt.Fprintf(w, "  %-*s  %s\n", width, l[0], l[1])
+		if l[1] == "" {
+			continue
+		}
+		name := l[0]
+		for _, line := range wrap(l[1], helpWidth-width-4) {
+			fmt.Fprintf(w, "  %-*s  %s\n", width, name, line)
+			name = ""
 		}
 	}
 }

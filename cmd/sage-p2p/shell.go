@@ -15,11 +15,11 @@ func (p program) shell() *cli.Command {
 	return &cli.Command{
 		Name:  "shell",
 		Usage: "type commands one after the other, with completion and news",
-		Description: "Commands are typed without " + programName + ". Tab completes commands, flags, names and IDs;\n" +
-			"the arrows go through the history, Ctrl-R finds the last line with what is typed.\n" +
-			"News of this platform's tasks and transactions and alarms come between commands.\n" +
-			"Ctrl-C stops a command, Ctrl-D leaves. In a pipe it runs a script: # begins a\n" +
-			"comment, and the exit code is that of the last command that failed.",
+		Description: "Commands are typed without " + programName + ". Tab completes commands, flags, names\n" +
+			"and IDs; the arrows go through the history; Ctrl-R finds the last line that has\n" +
+			"what is typed. News of this platform's tasks and transactions, and alarms, come\n" +
+			"between commands. Ctrl-C stops a command, Ctrl-D leaves. In a pipe it runs a\n" +
+			"script: # begins a comment, and the exit code is that of the last failure.",
 		Action: p.runShell,
 	}
 }

@@ -150,12 +150,30 @@ func partyOf(t view.Task, id peer.ID) string {
 	}
 }
 
+// past is what happened in a step of a task's life.
+func past(step string) string {
+	switch step {
+	case "post", "accept", "acknowledge", "expire":
+		return strings.TrimSuffix(step, "e") + "ed"
+	case "cancel":
+		return "cancelled"
+	case "withdraw":
+		return "withdrawn"
+	case "prove":
+		return "proven"
+	case "refuse":
+		return "refused"
+	default:
+		return clean(step)
+	}
+}
+
 func printStep(w io.Writer, step view.Step, name func(peer.ID) string) {
 	by := ""
 	if step.By != "" {
 		by = " by " + name(step.By)
 	}
-	fmt.Fprintf(w, "%s  height %d  %s%s\n", clock(step.TimeMS), step.Height, clean(step.Event), by)
+	fmt.Fprintf(w, "%s  height %d  %s%s\n", clock(step.TimeMS), step.Height, past(step.Event), by)
 	for _, l := range step.Legs {
 		to := ""
 		if l.To != "" {

@@ -52,9 +52,15 @@ func commandHelp(c *cli.Command) string {
 	return b.String()
 }
 
+// commandLines writes commands with what they do, groups apart.
 func commandLines(b *strings.Builder, commands []*cli.Command) {
 	lines := make([][2]string, 0, len(commands))
-	for _, c := range commands {
+	group := ""
+	for i, c := range commands {
+		if i > 0 && c.Category != group {
+			lines = append(lines, [2]string{})
+		}
+		group = c.Category
 		lines = append(lines, [2]string{c.Name, c.Usage})
 	}
 	explainLines(b, lines)
@@ -110,6 +116,10 @@ func explainLines(b *strings.Builder, lines [][2]string) {
 	}
 	margin := strings.Repeat(" ", width+4)
 	for _, l := range lines {
+		if l[0] == "" {
+			b.WriteString("\n")
+			continue
+		}
 		text := wrap(l[1], helpWidth-len(margin))
 		if len(l[0]) > width {
 			fmt.Fprintf(b, "  %s\n%s%s\n", l[0], margin, text[0])

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -69,14 +70,14 @@ func (p program) run(ctx context.Context, args []string) int {
 
 // app is the tree of commands, one file for each group.
 func (p program) app() *cli.App {
-	groups := [][]*cli.Command{
+	groups := [][]*cli.Command{ // the help keeps them apart
 		{p.up(), p.demo(), p.shell()},
-		{p.status(), p.peers(), p.doctor()},
+		{p.status(), p.peers(), p.doctor(), p.logs(), p.stop(), p.config()},
 		{p.balance(), p.history(), p.transfer(), p.lock()},
-		{p.task()},
-		{p.platforms(), p.platform(), p.rep(), p.whyIdle(), p.validators(), p.validator()},
+		{p.task(), p.whyIdle()},
+		{p.platforms(), p.platform(), p.rep(), p.validators(), p.validator()},
 		{p.block(), p.tx(), p.events(), p.chain()},
-		{p.logs(), p.stop(), p.config(), p.completion(), p.version()},
+		{p.completion(), p.version()},
 	}
 	app := &cli.App{
 		Name:           "sage-p2p",
@@ -96,7 +97,10 @@ func (p program) app() *cli.App {
 		},
 	}
 	app.Flags = append(app.Flags, logFlags()...)
-	for _, group := range groups {
+	for i, group := range groups {
+		for _, c := range group {
+			c.Category = strconv.Itoa(i)
+		}
 		app.Commands = append(app.Commands, group...)
 	}
 	prepare(app.Commands)

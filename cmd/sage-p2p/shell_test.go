@@ -264,6 +264,7 @@ func TestAShellAtATerminal(t *testing.T) {
 	s.press("transf")
 	task := openTask(t, a)
 	s.until(`(?m)^\d\d:\d\d:\d\d task bafy…` + task + `: posted, .* locked; open to anyone$`)
+	s.until(`(?m)^\d\d:\d\d:\d\d block \d+: transaction bafy…\w{6} is final$`)
 	s.until(`node0> transf\n$`) // whole, and below the news
 	s.press("\tno\t")
 	s.until(`node0> transfer node0\n$`)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/ipfs/go-cid"
 	"github.com/urfave/cli/v2"
@@ -23,30 +24,72 @@ func (p program) chain() *cli.Command {
 	return &cli.Command{
 		Name:  "chain",
 		Usage: "the chain in a home",
-		Subcommands: []*cli.Command{{
-			Name:  "check",
-			Usage: "execute a stopped node's chain again, from its genesis, and compare",
-			Action: func(c *cli.Context) error {
-				if err := countArgs(c, 0, 0); err != nil {
-					return err
-				}
-				report, err := p.checkHome(c.Context, c.String("home"))
-				if err != nil {
-					return err
-				}
-				return p.show(c, report, func(w io.Writer) {
-					fmt.Fprintf(w, "the chain is whole: %s executed again, every signature and certificate checked\n", plural(int(report.Height), "block", "blocks"))
-					facts(w,
-						[2]string{"network", clean(report.Network)},
-						[2]string{"height", fmt.Sprint(report.Height)},
-						[2]string{"block", report.Block.String()},
-						[2]string{"state root", report.StateRoot.String()},
-						[2]string{"supply", coins(report.Totals.SupplyUATP)},
-					)
-				})
+		Subcommands: []*cli.Command{
+			{
+				Name:  "check",
+				Usage: "execute a stopped node's chain again, from its genesis, and compare",
+				Action: func(c *cli.Context) error {
+					if err := countArgs(c, 0, 0); err != nil {
+						return err
+					}
+					report, err := checkHome(c.Context, c.String("home"))
+					if err != nil {
+						return err
+					}
+					return p.showChain(c, report, "the chain is whole: %s executed again, every signature and certificate checked")
+				},
 			},
-		}},
+			{
+				Name: "export", ArgsUsage: "FILE", Usage: "write a stopped node's chain to a new file",
+				Description: "FILE is a CAR file with the genesis and, for each final block, its header, its\n" +
+					"transactions and its certificate: all that it takes to check and execute it.",
+				Action: func(c *cli.Context) error {
+					if err := countArgs(c, 1, 1); err != nil {
+						return err
+					}
+					report, err := exportHome(c.Context, c.String("home"), c.Args().First())
+					if err != nil {
+						return err
+					}
+					return p.show(c, report, func(w io.Writer) {
+						fmt.Fprintf(w, "written: %s to %s, %d bytes\n", plural(int(report.Height), "block", "blocks"), report.File, report.Bytes)
+					})
+				},
+			},
+			{
+				Name: "import", ArgsUsage: "FILE", Usage: "fill a new home with the chain of a file, checking all of it",
+				Description: "Nothing in FILE is taken on trust but that its genesis is the one that you mean:\n" +
+					"every signature and certificate is checked, and every block executed. The home\n" +
+					"gets a key of its own; up then fetches what is newer from the others.",
+				Action: func(c *cli.Context) error {
+					if err := countArgs(c, 1, 1); err != nil {
+						return err
+					}
+					report, err := importHome(c.Context, c.String("home"), c.Args().First())
+					if err != nil {
+						return err
+					}
+					return p.showChain(c, report, "imported: %s executed, every signature and certificate checked")
+				},
+			},
+		},
 	}
+}
+
+// showChain prints what a chain came to.
+func (p program) showChain(c *cli.Context, report checked, done string) error {
+	return p.show(c, report, func(w io.Writer) {
+		text := fmt.Sprintf(done, plural(int(report.Height), "block", "blocks"))
+		fmt.Fprintln(w, strings.Join(wrap(text, helpWidth), "\n"))
+		facts(w,
+			[2]string{"network", clean(report.Network)},
+			[2]string{"genesis", report.Genesis},
+			[2]string{"height", fmt.Sprint(report.Height)},
+			[2]string{"block", report.Block.String()},
+			[2]string{"state root", report.StateRoot.String()},
+			[2]string{"supply", coins(report.Totals.SupplyUATP)},
+		)
+	})
 }
 
 // checked is what a chain came to when it was executed again.
@@ -62,28 +105,13 @@ type checked struct {
 
 // checkHome executes the chain in a home again. It writes nothing but what the
 // store writes to be opened.
-func (p program) checkHome(ctx context.Context, home string) (report checked, err error) {
-	genesis, err := readGenesis(filepath.Join(home, genesisFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return checked{}, failedf("there is no chain in %s: it has no %s", home, genesisFile).hint("name the folder of a node with --home")
-	}
-	if err != nil {
-		return checked{}, err
-	}
-	dir := filepath.Join(home, "store")
-	if _, err := os.Stat(dir); err != nil {
-		return checked{}, failedf("there is no chain in %s: %v", home, cause(err))
-	}
-	s, err := store.Open(dir, store.Edge)
-	if errors.Is(err, store.ErrInUse) {
-		return checked{}, (&refusal{code: exitUnsafe, message: fmt.Sprintf("a node is running in %s, and its chain cannot be read beside it", home)}).
-			hint("end it with: sage-p2p stop")
-	}
+func checkHome(ctx context.Context, home string) (report checked, err error) {
+	s, genesis, err := openStopped(home)
 	if err != nil {
 		return checked{}, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	c, err := begin(s, genesis)
+	c, err := newCheck(genesis)
 	if err != nil {
 		return checked{}, err
 	}
@@ -91,12 +119,57 @@ func (p program) checkHome(ctx context.Context, home string) (report checked, er
 		if err := errors.Join(err, ctx.Err()); err != nil {
 			return checked{}, err
 		}
-		if err := c.execute(final); err != nil {
+		if _, err := c.execute(final.Block.Header, final.Block.Body(), final.Cert); err != nil {
 			return checked{}, failedf("block %d does not hold: %v", final.Block.Header.Height, err).
-				hint("set the folder %s aside: the node then fetches the chain from the others", dir)
+				hint("set the folder %s aside: the node then fetches the chain from the others", filepath.Join(home, "store"))
 		}
 	}
 	return c.report(), c.compare(s)
+}
+
+// openStopped opens the chain in the home of a node that does not run.
+func openStopped(home string) (*store.Store, chain.Genesis, error) {
+	genesis, err := readGenesis(filepath.Join(home, genesisFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, genesis, failedf("there is no chain in %s: it has no %s", home, genesisFile).hint("name the folder of a node with --home")
+	}
+	if err != nil {
+		return nil, genesis, err
+	}
+	dir := filepath.Join(home, "store")
+	if _, err := os.Stat(dir); err != nil {
+		return nil, genesis, failedf("there is no chain in %s: %v", home, cause(err))
+	}
+	s, err := store.Open(dir, store.Edge)
+	if errors.Is(err, store.ErrInUse) {
+		return nil, genesis, (&refusal{code: exitUnsafe, message: fmt.Sprintf("a node is running in %s, and its chain cannot be read beside it", home)}).
+			hint("end it with: sage-p2p stop")
+	}
+	if err != nil {
+		return nil, genesis, err
+	}
+	if err := sameChain(s, genesis); err != nil {
+		return nil, genesis, errors.Join(err, s.Close())
+	}
+	return s, genesis, nil
+}
+
+// sameChain checks that a store is of the chain that a genesis begins.
+func sameChain(s *store.Store, g chain.Genesis) error {
+	hash, err := g.Hash()
+	if err != nil {
+		return err
+	}
+	have, err := s.Genesis()
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return failedf("the store is empty: the node never began its chain").hint("start it once with: sage-p2p up")
+	case err != nil:
+		return err
+	case have != hash:
+		return failedf("the store is of another chain than %s: %s, not %s", genesisFile, have, hash).hint("put back the one that belongs here")
+	}
+	return nil
 }
 
 // cause is what went wrong with a file, without its name.
@@ -134,20 +207,11 @@ func (m memory) put(nodes []chain.Node) {
 	}
 }
 
-// begin makes the state of height 0, which must be the one of the store.
-func begin(s *store.Store, g chain.Genesis) (*check, error) {
+// newCheck begins at the state of height 0.
+func newCheck(g chain.Genesis) (*check, error) {
 	hash, err := g.Hash()
 	if err != nil {
 		return nil, err
-	}
-	have, err := s.Genesis()
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return nil, failedf("the store is empty: the node never began its chain").hint("start it once with: sage-p2p up")
-	case err != nil:
-		return nil, err
-	case have != hash:
-		return nil, failedf("the store is of another chain than %s: %s, not %s", genesisFile, have, hash).hint("put back the one that belongs here")
 	}
 	state, nodes, err := g.State()
 	if err != nil {
@@ -160,35 +224,35 @@ func begin(s *store.Store, g chain.Genesis) (*check, error) {
 }
 
 // execute checks what makes a block final and every signature in it, then
-// executes it, which compares all its roots.
-func (c *check) execute(final store.FinalBlock) error {
-	h := final.Block.Header
+// executes it, which compares all its roots. It returns what that gave.
+func (c *check) execute(h chain.Header, body chain.Body, cert bft.CommitCert) (store.Final, error) {
+	none := store.Final{}
 	if tip := c.state.Tip(); h.Height != tip.Height+1 || h.Parent != tip.ID {
-		return fmt.Errorf("it does not follow block %d, %s", tip.Height, tip.ID)
+		return none, fmt.Errorf("it does not follow block %d, %s", tip.Height, tip.ID)
 	}
 	id, err := h.ID()
 	if err != nil {
-		return err
+		return none, err
 	}
-	if final.Cert.Block != id {
-		return fmt.Errorf("its certificate is for %s", final.Cert.Block)
+	if cert.Block != id {
+		return none, fmt.Errorf("its certificate is for %s", cert.Block)
 	}
 	v := bft.Verifier{Scheme: bft.ZIP215{}, Genesis: c.hash, Height: h.Height, Set: c.state.Validators(), Entropy: rand.Reader}
-	if err := v.CommitCert(&final.Cert); err != nil {
-		return err
+	if err := v.CommitCert(&cert); err != nil {
+		return none, err
 	}
-	block, err := final.Block.Body().Verify(bft.ZIP215{}, rand.Reader, c.hash, h)
+	block, err := body.Verify(bft.ZIP215{}, rand.Reader, c.hash, h)
 	if err != nil {
-		return err
+		return none, err
 	}
 	result, err := chain.Apply(c.state, block)
 	if err != nil {
-		return err
+		return none, err
 	}
 	c.nodes.put(result.Nodes)
 	c.state = result.State.On(c.nodes)
 	c.txs += len(block.Txs)
-	return nil
+	return store.Final{Block: block, Cert: cert, Result: result}, nil
 }
 
 // compare checks that the store's head is where the chain ended.

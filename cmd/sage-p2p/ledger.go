@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/urfave/cli/v2"
 
 	"github.com/sage-p2p/sage-p2p/node/api/view"
@@ -123,11 +124,19 @@ func (p program) transfer() *cli.Command {
 				return err
 			}
 			return s.show(sub, func(w io.Writer) {
-				fmt.Fprintf(w, "paid %s to %s: ", coins(a), to)
+				fmt.Fprintf(w, "paid %s to %s: ", coins(a), payee(to))
 				outcome(w, sub.Tx)
 			})
 		}),
 	}
+}
+
+// payee is whom somebody typed, a whole ID in short.
+func payee(typed string) string {
+	if _, err := peer.Decode(typed); err == nil {
+		return short(typed)
+	}
+	return clean(typed)
 }
 
 func (p program) lock() *cli.Command {
@@ -208,9 +217,9 @@ func (s *session) createLock() error {
 		return err
 	}
 	return s.show(sub, func(w io.Writer) {
-		fmt.Fprintf(w, "locked %s for %s until %s: ", coins(a), s.Args().Get(0), clock(until))
+		fmt.Fprintf(w, "locked %s for %s until %s:\n  ", coins(a), payee(s.Args().Get(0)), clock(until))
 		outcome(w, sub.Tx)
-		fmt.Fprintf(w, "pay it with: %s\n", s.command("lock commit "+sub.LockID.String()))
+		fmt.Fprintf(w, "pay it with: %s\n", s.command("lock commit "+short(sub.LockID.String())))
 	})
 }
 

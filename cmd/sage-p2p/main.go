@@ -103,23 +103,23 @@ func (p program) app() *cli.App {
 		}
 		app.Commands = append(app.Commands, group...)
 	}
-	prepare(app.Commands)
+	p.prepare(app.Commands)
 	app.CustomAppHelpTemplate = appHelp(app)
 	return app
 }
 
 // prepare gives every command of the tree what all have in common.
-func prepare(commands []*cli.Command) {
+func (p program) prepare(commands []*cli.Command) {
 	for _, c := range commands {
 		c.OnUsageError = usageFromFlags
 		c.HideHelpCommand = true
 		if len(c.Subcommands) > 0 {
 			c.Action = noCommand
-		} else if c.Name != "shell" { // whose commands end, not itself
+		} else if c.Name != "shell" && !p.inShell { // a shell ends its commands itself
 			c.Action = untilInterrupt(c.Action)
 		}
 		c.CustomHelpTemplate = commandHelp(c)
-		prepare(c.Subcommands)
+		p.prepare(c.Subcommands)
 	}
 }
 

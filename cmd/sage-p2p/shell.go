@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -63,6 +64,8 @@ type shell struct {
 	program
 	home, api string
 	before    []string // what every command line begins with
+
+	interrupts chan os.Signal // Ctrl-C while the terminal is not raw
 }
 
 // script runs the lines of a pipe or a file.

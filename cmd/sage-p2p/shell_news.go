@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"sync"
 	"time"
 
@@ -22,14 +23,42 @@ const heldNews = 20
 
 // news brings news to the screen above the line that is being typed. While a
 // command runs they wait: of one thing only the newest, and none of what the
-// command itself tells.
+// command tells itself.
 type news struct {
 	screen io.Writer
 
 	mu      sync.Mutex
-	editor  *term.Terminal // guarded by mu: of the line, nil while a command runs
-	held    []item         // guarded by mu
-	dropped int            // guarded by mu
+	editor  *term.Terminal  // guarded by mu: of the line, nil while a command runs
+	held    []item          // guarded by mu
+	dropped int             // guarded by mu
+	said    map[string]bool // guarded by mu: IDs that commands have printed
+}
+
+// saidIDs bounds the IDs that are remembered.
+const saidIDs = 1000
+
+// witness is the output of a command. It remembers the IDs that go by.
+type witness struct {
+	io.Writer
+	news *news
+}
+
+var wholeID = regexp.MustCompile(`\bbafyrei[a-z2-7]{52}\b`)
+
+// Write implements io.Writer.
+func (w *witness) Write(b []byte) (int, error) {
+	w.news.mu.Lock()
+	for _, id := range wholeID.FindAll(b, -1) {
+		if len(w.news.said) >= saidIDs {
+			w.news.said = nil
+		}
+		if w.news.said == nil {
+			w.news.said = map[string]bool{}
+		}
+		w.news.said[string(id)] = true
+	}
+	w.news.mu.Unlock()
+	return w.Writer.Write(b)
 }
 
 // item is news of something.
@@ -41,7 +70,9 @@ func (n *news) tell(about, format string, args ...any) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.editor != nil {
-		_, _ = io.WriteString(n.editor, text+"\n") // fails only as the screen does
+		if !n.said[about] {
+			_, _ = io.WriteString(n.editor, text+"\n") // fails only as the screen does
+		}
 		return
 	}
 	for i := range n.held {
@@ -57,22 +88,14 @@ func (n *news) tell(about, format string, args ...any) {
 	n.held = append(n.held, item{about, text})
 }
 
-// tellIdle shows news that the command that runs, if one does, tells itself.
-func (n *news) tellIdle(about, format string, args ...any) {
-	n.mu.Lock()
-	idle := n.editor != nil
-	n.mu.Unlock()
-	if idle {
-		n.tell(about, format, args...)
-	}
-}
-
 // begin shows what was held, and from now on all above the line of editor.
 func (n *news) begin(editor *term.Terminal) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, i := range n.held {
-		fmt.Fprintln(n.screen, i.text)
+		if !n.said[i.about] {
+			fmt.Fprintln(n.screen, i.text)
+		}
 	}
 	if n.dropped > 0 {
 		fmt.Fprintf(n.screen, "… and %d more\n", n.dropped)
@@ -184,7 +207,7 @@ func (w *watcher) hear(e view.Event) error {
 		if json.Unmarshal(e.Data, &end) != nil || end.From != w.self {
 			return nil
 		}
-		w.news.tellIdle(e.Subject, "%s block %d: transaction %s is %s", w.stamp(), e.Height, short(clean(e.Subject)), outcomeOf(end))
+		w.news.tell(e.Subject, "%s block %d: transaction %s is %s", w.stamp(), e.Height, short(clean(e.Subject)), outcomeOf(end))
 	default:
 		select {
 		case w.changed <- struct{}{}:
@@ -228,7 +251,7 @@ func (w *watcher) look(ctx context.Context) error {
 	for _, t := range page.Tasks {
 		states[t.ID] = t.State
 		if !first && w.states[t.ID] != t.State {
-			w.news.tell(t.ID.String(), "%s %s", w.stamp(), progress(t))
+			w.news.tell("task "+t.ID.String(), "%s %s", w.stamp(), progress(t))
 		}
 	}
 	w.states = states

@@ -116,9 +116,9 @@ func (t *typing) end() {
 func (s *shell) converse(ctx context.Context) error {
 	ctx, hungUp := signal.NotifyContext(ctx, syscall.SIGHUP)
 	defer hungUp()
-	interrupts := make(chan os.Signal, 1) // between commands, a Ctrl-C from elsewhere ends nothing
-	signal.Notify(interrupts, os.Interrupt)
-	defer signal.Stop(interrupts)
+	s.interrupts = make(chan os.Signal, 1) // between commands, one from elsewhere ends nothing
+	signal.Notify(s.interrupts, os.Interrupt)
+	defer signal.Stop(s.interrupts)
 	past, err := loadHistory(s.home)
 	if err != nil {
 		return err
@@ -175,18 +175,37 @@ func (s *shell) prompt(ctx context.Context, past *pastLines, news *news) (code i
 			return code
 		}
 		if len(words) > 0 {
-			code = s.attend(ctx, words)
+			code = s.attend(ctx, words, news)
 		}
 	}
 }
 
-// attend runs a command that may ask whoever sits at the terminal.
-func (s *shell) attend(ctx context.Context, words []string) int {
+// attend runs a command that may ask whoever sits at the terminal, until it ends
+// or Ctrl-C does.
+func (s *shell) attend(ctx context.Context, words []string, news *news) (code int) {
+	select {
+	case <-s.interrupts: // of before
+	default:
+	}
 	input := &typing{keys: s.tty.keys}
 	defer input.end()
 	with := *s
-	with.in = input
-	return with.do(ctx, words)
+	with.in, with.out = input, &witness{s.out, news}
+	ctx, stop := context.WithCancel(ctx)
+	var g errgroup.Group
+	g.Go(func() error {
+		select {
+		case <-s.interrupts:
+			fmt.Fprintln(s.out) // after the ^C that the terminal shows
+			stop()
+		case <-ctx.Done():
+		}
+		return nil
+	})
+	code = with.do(ctx, words)
+	stop()
+	_ = g.Wait() // it has no error
+	return code
 }
 
 // nameOf is the name of the node, or "" if none answers.

@@ -267,7 +267,7 @@ func TestEveryCommandPrintsJSON(t *testing.T) {
 		"lock create": {"lock", "create", "beta", "1", "--until", "2040-01-01T00:00:00Z"}, "lock commit": {"lock", "commit", apitest.CID("lock 1").String()},
 		"lock rollback": {"lock", "rollback", apitest.CID("lock 1").String()},
 		"task list":     {"task", "list"}, "task show": {"task", "show", apitest.CID("a task").String()}, "task wait": {"task", "wait", apitest.CID("a task").String()},
-		"block": {"block", "1"}, "tx": {"tx", apitest.CID("tx 0").String()}, "version": {"version"},
+		"block": {"block", "1"}, "tx": {"tx", apitest.CID("tx 0").String()}, "version": {"version"}, "config show": {"config", "show"}, "stop": {"stop"},
 		"doctor": {"doctor"}, "why-idle": {"why-idle"}, "peers --why": {"peers", "--why"}, "rep explain": {"rep", "explain", "beta"},
 		"task why-not": {"task", "why-not", apitest.CID("a task").String()},
 	} {

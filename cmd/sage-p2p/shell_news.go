@@ -8,6 +8,7 @@ import (
 	"io"
 	"regexp"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -131,8 +132,8 @@ func (s *shell) watch(ctx context.Context, n *news) error {
 	for ctx.Err() == nil {
 		node, err := client.Open(s.home, s.api)
 		if err == nil {
-			w := watcher{news: n, node: node, now: s.now, changed: make(chan struct{}, 1)}
-			err = w.run(ctx)
+			w := watcher{news: n, shell: s, changed: make(chan struct{}, 1)}
+			err = w.run(ctx, node)
 			node.Close()
 		}
 		if err != nil && ctx.Err() == nil {
@@ -152,31 +153,30 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// watcher follows one node.
+// watcher follows one node, also over its restarts.
 type watcher struct {
 	news    *news
-	node    *client.Client
-	now     func() time.Time
+	shell   *shell
 	self    peer.ID
-	gone    bool // the node does not answer
+	gone    atomic.Bool // the node does not answer
 	changed chan struct{}
 	states  map[view.CID]view.TaskState // of this platform's tasks, the newest
 }
 
 // run tells what happens, for as long as the node can be found.
-func (w *watcher) run(ctx context.Context) error {
-	st, err := w.node.Status(ctx)
+func (w *watcher) run(ctx context.Context, node *client.Client) error {
+	st, err := node.Status(ctx)
 	if err != nil {
 		return err
 	}
 	w.self = st.PeerID
-	if err := w.look(ctx); err != nil && !isNotReady(err) {
+	if err := w.look(ctx); err != nil {
 		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		q := client.EventQuery{After: client.FromNow, Kinds: []view.EventKind{view.EventTask, view.EventTx, view.EventAlarm}}
-		return w.node.Follow(ctx, q, w.hear, w.away)
+		return node.Follow(ctx, q, w.hear, w.away)
 	})
 	g.Go(func() error { return w.lookOften(ctx) })
 	return g.Wait()
@@ -189,16 +189,29 @@ func isNotReady(err error) bool {
 
 // away says, once, that the node does not answer.
 func (w *watcher) away(error) {
-	w.gone = true
+	w.gone.Store(true)
 	w.news.tell("node", "%s the node does not answer any more", w.stamp())
+	w.wake()
+}
+
+// back says, once, that it answers again.
+func (w *watcher) back() {
+	if w.gone.CompareAndSwap(true, false) {
+		w.news.tell("node", "%s the node answers again", w.stamp())
+	}
+}
+
+// wake has somebody look at the tasks.
+func (w *watcher) wake() {
+	select {
+	case w.changed <- struct{}{}:
+	default: // somebody does anyway
+	}
 }
 
 // hear tells an event, or takes note of it.
 func (w *watcher) hear(e view.Event) error {
-	if w.gone {
-		w.gone = false
-		w.news.tell("node", "%s the node answers again", w.stamp())
-	}
+	w.back()
 	switch e.Kind {
 	case view.EventAlarm:
 		w.news.tell("alarm "+e.Subject, "%s ALARM: %s", w.stamp(), clean(e.Subject))
@@ -209,10 +222,7 @@ func (w *watcher) hear(e view.Event) error {
 		}
 		w.news.tell(e.Subject, "%s block %d: transaction %s is %s", w.stamp(), e.Height, short(clean(e.Subject)), outcomeOf(end))
 	default:
-		select {
-		case w.changed <- struct{}{}:
-		default: // somebody looks anyway
-		}
+		w.wake()
 	}
 	return nil
 }
@@ -224,25 +234,39 @@ func outcomeOf(end view.TxEnd) string {
 	return "refused: " + clean(reason(end.Error))
 }
 
-// lookOften looks at the tasks when some have moved, but not all the time.
+// lookOften looks at the tasks when some have moved, but not all the time, and
+// for a node that does not answer.
 func (w *watcher) lookOften(ctx context.Context) error {
 	for {
+		var again <-chan time.Time
+		if w.gone.Load() {
+			again = time.After(lookAgain)
+		}
 		select {
 		case <-w.changed:
-			if err := w.look(ctx); ctx.Err() != nil {
-				return err
-			}
-			pause(ctx, taskGlance)
+		case <-again:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		if w.look(ctx) == nil {
+			w.back()
+		}
+		pause(ctx, taskGlance)
 	}
 }
 
 // look tells which tasks of this platform have moved since the last look. The
-// first tells nothing.
+// first tells nothing. It fails if the node does not answer.
 func (w *watcher) look(ctx context.Context) error {
-	page, err := w.node.Tasks(ctx, view.TaskFilter{Mine: true, Limit: completedTasks})
+	node, err := client.Open(w.shell.home, w.shell.api) // it may have moved
+	if err != nil {
+		return err
+	}
+	defer node.Close()
+	page, err := node.Tasks(ctx, view.TaskFilter{Mine: true, Limit: completedTasks})
+	if isNotReady(err) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -258,4 +282,4 @@ func (w *watcher) look(ctx context.Context) error {
 	return nil
 }
 
-func (w *watcher) stamp() string { return w.now().Local().Format("15:04:05") }
+func (w *watcher) stamp() string { return w.shell.now().Local().Format("15:04:05") }

@@ -34,7 +34,7 @@ type terminal struct {
 // openTerminal opens the terminal of this process, if in and out are it. It is
 // opened anew, so that a read can be given up.
 func openTerminal(in, out *os.File) *terminal {
-	if !isTerminal(in) || !isTerminal(out) || !term.IsTerminal(int(in.Fd())) {
+	if !isTerminal(in) || !isTerminal(out) || !term.IsTerminal(int(in.Fd())) || os.Getenv("TERM") == "dumb" {
 		return nil
 	}
 	keys, err := os.OpenFile("/dev/tty", os.O_RDONLY|syscall.O_NONBLOCK, 0)

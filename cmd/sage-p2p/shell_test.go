@@ -92,6 +92,9 @@ func TestAShellAtATerminal(t *testing.T) {
 	a.stop()
 	s.until(`(?m)^\d\d:\d\d:\d\d the node does not answer any more$`)
 	s.until(`node0> sta\n$`)
+	launch(t, ctx, a)
+	s.until(`(?m)^\d\d:\d\d:\d\d the node answers again$`)
+	s.until(`node0> sta\n$`)
 	s.press("\x15\x04")
 	s.leaves(exitUsage) // of the last command
 

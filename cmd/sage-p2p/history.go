@@ -33,6 +33,9 @@ func loadHistory(home string) (*pastLines, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return h, nil
 	}
+	if errors.Is(err, fs.ErrPermission) { // of another user's node
+		return &pastLines{}, nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	osexec "os/exec"
 	"path/filepath"
@@ -99,7 +100,8 @@ type desk struct {
 	node *apitest.Node
 	home string
 	in   string
-	asks bool // somebody sits at in
+	asks bool      // somebody sits at in
+	hear io.Writer // gets what is said on the error output, too; nil for nobody
 
 	screen bool // and looks at what is printed
 }
@@ -139,7 +141,7 @@ func (d *desk) run(args ...string) said { return d.runCtx(d.t.Context(), args...
 
 func (d *desk) runCtx(ctx context.Context, args ...string) said {
 	now := func() time.Time { return time.UnixMilli(int64(apitest.Start)).Add(30 * time.Second) }
-	return commandOf(ctx, program{in: strings.NewReader(d.in), asks: d.asks, screen: d.screen, now: now}, d.home, args...)
+	return commandOf(ctx, program{in: strings.NewReader(d.in), err: d.hear, asks: d.asks, screen: d.screen, now: now}, d.home, args...)
 }
 
 // command runs a command in this process.
@@ -149,7 +151,11 @@ func command(ctx context.Context, home string, now func() time.Time, in string, 
 
 func commandOf(ctx context.Context, p program, home string, args ...string) said {
 	var out, errs bytes.Buffer
+	heard := p.err
 	p.out, p.err = &out, &errs
+	if heard != nil {
+		p.err = io.MultiWriter(&errs, heard)
+	}
 	code := p.run(ctx, append([]string{"sage-p2p", "--home", home}, args...))
 	return said{code, out.String(), errs.String()}
 }

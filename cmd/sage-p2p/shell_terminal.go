@@ -149,6 +149,9 @@ func (s *shell) prompt(ctx context.Context, past *pastLines, news *news) (code i
 	s.greeting(s.out, name)
 	l := s.newLine(ctx, past)
 	for {
+		if ctx.Err() != nil { // while a command ran
+			return code
+		}
 		if name == "" {
 			name = s.nameOf(ctx)
 		}

@@ -132,6 +132,22 @@ func TestAShellThatIsEndedLeavesTheTerminalAsItWas(t *testing.T) {
 	}
 }
 
+// A command that runs ends with the shell.
+func TestAShellIsEndedWhileACommandRuns(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes; leave out -short")
+	}
+	d := sit(t)
+	s := sitDown(t, "--home", d.home, "shell")
+	s.until(`(?m)^alpha>$`)
+	s.press("events --follow\r")
+	s.until(`BLOCK`)
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	s.leaves(exitFailed)
+}
+
 // A shell asks questions through the same keys; what is typed after a command
 // was stopped at its question is the shell's.
 func TestAQuestionInAShellDoesNotStealTheNextLine(t *testing.T) {

@@ -50,6 +50,15 @@ func TestANodeIsConfiguredLoggedAndStopped(t *testing.T) {
 	if out := tell(t, a, nil, "stop"); !strings.Contains(out, "no node is running") {
 		t.Errorf("a second stop said %q", out)
 	}
+	if err := os.Remove(filepath.Join(a.home, configFile)); err != nil {
+		t.Fatal(err)
+	}
+	a.args = append(a.args, loopback()...)
+	launch(t, ctx, a)
+	waitReady(t, ctx, a)
+	if b, err := os.ReadFile(filepath.Join(a.home, configFile)); err != nil || string(b) != configTemplate() {
+		t.Errorf("a home without a file has %q, %v, want the template", b, err)
+	}
 	if s := command(ctx, filepath.Join(a.home, "none"), time.Now, "", "stop"); s.code != exitFailed || !strings.Contains(s.err, "there is no folder") {
 		t.Errorf("stop of no home = %+v", s)
 	}

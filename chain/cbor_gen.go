@@ -21,6 +21,892 @@ var _ = cid.Undef
 var _ = math.E
 var _ = sort.Sort
 
+var lengthBufProof = []byte{133}
+
+func (t *Proof) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufProof); err != nil {
+		return err
+	}
+
+	// t.Version (uint64) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Version)); err != nil {
+		return err
+	}
+
+	// t.Genesis (bft.GenesisHash) (array)
+	if len(t.Genesis) > 2097152 {
+		return xerrors.Errorf("Byte array in field t.Genesis was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajByteString, uint64(len(t.Genesis))); err != nil {
+		return err
+	}
+
+	if _, err := cw.Write(t.Genesis[:]); err != nil {
+		return err
+	}
+
+	// t.Task (chain.TaskProof) (struct)
+	if err := t.Task.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Account (chain.AccountProof) (struct)
+	if err := t.Account.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Blocks ([]chain.ProofBlock) (slice)
+	if len(t.Blocks) > 4096 {
+		return xerrors.Errorf("Slice value in field t.Blocks was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajArray, uint64(len(t.Blocks))); err != nil {
+		return err
+	}
+	for _, v := range t.Blocks {
+		if err := v.MarshalCBOR(cw); err != nil {
+			return err
+		}
+
+	}
+	return nil
+}
+
+func (t *Proof) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = Proof{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 5 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Version (uint64) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Version = uint64(extra)
+
+	}
+	// t.Genesis (bft.GenesisHash) (array)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+
+	if extra > 2097152 {
+		return fmt.Errorf("t.Genesis: byte array too large (%d)", extra)
+	}
+	if maj != cbg.MajByteString {
+		return fmt.Errorf("expected byte array")
+	}
+	if extra != 32 {
+		return fmt.Errorf("expected array to have 32 elements")
+	}
+
+	t.Genesis = [32]uint8{}
+	if _, err := io.ReadFull(cr, t.Genesis[:]); err != nil {
+		return err
+	}
+	// t.Task (chain.TaskProof) (struct)
+
+	{
+
+		b, err := cr.ReadByte()
+		if err != nil {
+			return err
+		}
+		if b != cbg.CborNull[0] {
+			if err := cr.UnreadByte(); err != nil {
+				return err
+			}
+			t.Task = new(TaskProof)
+			if err := t.Task.UnmarshalCBOR(cr); err != nil {
+				return xerrors.Errorf("unmarshaling t.Task pointer: %w", err)
+			}
+		}
+
+	}
+	// t.Account (chain.AccountProof) (struct)
+
+	{
+
+		b, err := cr.ReadByte()
+		if err != nil {
+			return err
+		}
+		if b != cbg.CborNull[0] {
+			if err := cr.UnreadByte(); err != nil {
+				return err
+			}
+			t.Account = new(AccountProof)
+			if err := t.Account.UnmarshalCBOR(cr); err != nil {
+				return xerrors.Errorf("unmarshaling t.Account pointer: %w", err)
+			}
+		}
+
+	}
+	// t.Blocks ([]chain.ProofBlock) (slice)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+
+	if extra > 4096 {
+		return fmt.Errorf("t.Blocks: array too large (%d)", extra)
+	}
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("expected cbor array")
+	}
+
+	if extra > 0 {
+		t.Blocks = make([]ProofBlock, extra)
+	}
+
+	for i := 0; i < int(extra); i++ {
+		{
+			var maj byte
+			var extra uint64
+			var err error
+			_ = maj
+			_ = extra
+			_ = err
+
+			{
+
+				if err := t.Blocks[i].UnmarshalCBOR(cr); err != nil {
+					return xerrors.Errorf("unmarshaling t.Blocks[i]: %w", err)
+				}
+
+			}
+
+		}
+	}
+	return nil
+}
+
+var lengthBufProofBlock = []byte{132}
+
+func (t *ProofBlock) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufProofBlock); err != nil {
+		return err
+	}
+
+	// t.Parent (chain.Header) (struct)
+	if err := t.Parent.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Header (chain.Header) (struct)
+	if err := t.Header.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Cert (bft.CommitCert) (struct)
+	if err := t.Cert.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Next ([]bft.ID) (slice)
+	if len(t.Next) > 100 {
+		return xerrors.Errorf("Slice value in field t.Next was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajArray, uint64(len(t.Next))); err != nil {
+		return err
+	}
+	for _, v := range t.Next {
+		if err := v.MarshalCBOR(cw); err != nil {
+			return err
+		}
+
+	}
+	return nil
+}
+
+func (t *ProofBlock) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = ProofBlock{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 4 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Parent (chain.Header) (struct)
+
+	{
+
+		b, err := cr.ReadByte()
+		if err != nil {
+			return err
+		}
+		if b != cbg.CborNull[0] {
+			if err := cr.UnreadByte(); err != nil {
+				return err
+			}
+			t.Parent = new(Header)
+			if err := t.Parent.UnmarshalCBOR(cr); err != nil {
+				return xerrors.Errorf("unmarshaling t.Parent pointer: %w", err)
+			}
+		}
+
+	}
+	// t.Header (chain.Header) (struct)
+
+	{
+
+		if err := t.Header.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.Header: %w", err)
+		}
+
+	}
+	// t.Cert (bft.CommitCert) (struct)
+
+	{
+
+		if err := t.Cert.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.Cert: %w", err)
+		}
+
+	}
+	// t.Next ([]bft.ID) (slice)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+
+	if extra > 100 {
+		return fmt.Errorf("t.Next: array too large (%d)", extra)
+	}
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("expected cbor array")
+	}
+
+	if extra > 0 {
+		t.Next = make([]bft.ID, extra)
+	}
+
+	for i := 0; i < int(extra); i++ {
+		{
+			var maj byte
+			var extra uint64
+			var err error
+			_ = maj
+			_ = extra
+			_ = err
+
+			{
+
+				if err := t.Next[i].UnmarshalCBOR(cr); err != nil {
+					return xerrors.Errorf("unmarshaling t.Next[i]: %w", err)
+				}
+
+			}
+
+		}
+	}
+	return nil
+}
+
+var lengthBufTaskProof = []byte{130}
+
+func (t *TaskProof) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufTaskProof); err != nil {
+		return err
+	}
+
+	// t.Task (cid.Cid) (struct)
+
+	if err := cbg.WriteCid(cw, t.Task); err != nil {
+		return xerrors.Errorf("failed to write cid field t.Task: %w", err)
+	}
+
+	// t.Entries ([]chain.ProofEntry) (slice)
+	if len(t.Entries) > 256 {
+		return xerrors.Errorf("Slice value in field t.Entries was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajArray, uint64(len(t.Entries))); err != nil {
+		return err
+	}
+	for _, v := range t.Entries {
+		if err := v.MarshalCBOR(cw); err != nil {
+			return err
+		}
+
+	}
+	return nil
+}
+
+func (t *TaskProof) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = TaskProof{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 2 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Task (cid.Cid) (struct)
+
+	{
+
+		c, err := cbg.ReadCid(cr)
+		if err != nil {
+			return xerrors.Errorf("failed to read cid field t.Task: %w", err)
+		}
+
+		t.Task = c
+
+	}
+	// t.Entries ([]chain.ProofEntry) (slice)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+
+	if extra > 256 {
+		return fmt.Errorf("t.Entries: array too large (%d)", extra)
+	}
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("expected cbor array")
+	}
+
+	if extra > 0 {
+		t.Entries = make([]ProofEntry, extra)
+	}
+
+	for i := 0; i < int(extra); i++ {
+		{
+			var maj byte
+			var extra uint64
+			var err error
+			_ = maj
+			_ = extra
+			_ = err
+
+			{
+
+				if err := t.Entries[i].UnmarshalCBOR(cr); err != nil {
+					return xerrors.Errorf("unmarshaling t.Entries[i]: %w", err)
+				}
+
+			}
+
+		}
+	}
+	return nil
+}
+
+var lengthBufProofEntry = []byte{134}
+
+func (t *ProofEntry) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufProofEntry); err != nil {
+		return err
+	}
+
+	// t.Height (bft.Height) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Height)); err != nil {
+		return err
+	}
+
+	// t.Position (uint64) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Position)); err != nil {
+		return err
+	}
+
+	// t.Tx (chain.Transaction) (struct)
+	if err := t.Tx.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.TxPath ([][]uint8) (slice)
+	if len(t.TxPath) > 64 {
+		return xerrors.Errorf("Slice value in field t.TxPath was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajArray, uint64(len(t.TxPath))); err != nil {
+		return err
+	}
+	for _, v := range t.TxPath {
+		if len(v) > 2097152 {
+			return xerrors.Errorf("Byte array in field v was too long")
+		}
+
+		if err := cw.WriteMajorTypeHeader(cbg.MajByteString, uint64(len(v))); err != nil {
+			return err
+		}
+
+		if _, err := cw.Write(v); err != nil {
+			return err
+		}
+
+	}
+
+	// t.Receipt (chain.Receipt) (struct)
+	if err := t.Receipt.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.ReceiptPath ([][]uint8) (slice)
+	if len(t.ReceiptPath) > 64 {
+		return xerrors.Errorf("Slice value in field t.ReceiptPath was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajArray, uint64(len(t.ReceiptPath))); err != nil {
+		return err
+	}
+	for _, v := range t.ReceiptPath {
+		if len(v) > 2097152 {
+			return xerrors.Errorf("Byte array in field v was too long")
+		}
+
+		if err := cw.WriteMajorTypeHeader(cbg.MajByteString, uint64(len(v))); err != nil {
+			return err
+		}
+
+		if _, err := cw.Write(v); err != nil {
+			return err
+		}
+
+	}
+	return nil
+}
+
+func (t *ProofEntry) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = ProofEntry{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 6 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Height (bft.Height) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Height = bft.Height(extra)
+
+	}
+	// t.Position (uint64) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Position = uint64(extra)
+
+	}
+	// t.Tx (chain.Transaction) (struct)
+
+	{
+
+		b, err := cr.ReadByte()
+		if err != nil {
+			return err
+		}
+		if b != cbg.CborNull[0] {
+			if err := cr.UnreadByte(); err != nil {
+				return err
+			}
+			t.Tx = new(Transaction)
+			if err := t.Tx.UnmarshalCBOR(cr); err != nil {
+				return xerrors.Errorf("unmarshaling t.Tx pointer: %w", err)
+			}
+		}
+
+	}
+	// t.TxPath ([][]uint8) (slice)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+
+	if extra > 64 {
+		return fmt.Errorf("t.TxPath: array too large (%d)", extra)
+	}
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("expected cbor array")
+	}
+
+	if extra > 0 {
+		t.TxPath = make([][]uint8, extra)
+	}
+
+	for i := 0; i < int(extra); i++ {
+		{
+			var maj byte
+			var extra uint64
+			var err error
+			_ = maj
+			_ = extra
+			_ = err
+
+			maj, extra, err = cr.ReadHeader()
+			if err != nil {
+				return err
+			}
+
+			if extra > 2097152 {
+				return fmt.Errorf("t.TxPath[i]: byte array too large (%d)", extra)
+			}
+			if maj != cbg.MajByteString {
+				return fmt.Errorf("expected byte array")
+			}
+
+			if extra > 0 {
+				t.TxPath[i] = make([]uint8, extra)
+			}
+
+			if _, err := io.ReadFull(cr, t.TxPath[i]); err != nil {
+				return err
+			}
+
+		}
+	}
+	// t.Receipt (chain.Receipt) (struct)
+
+	{
+
+		if err := t.Receipt.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.Receipt: %w", err)
+		}
+
+	}
+	// t.ReceiptPath ([][]uint8) (slice)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+
+	if extra > 64 {
+		return fmt.Errorf("t.ReceiptPath: array too large (%d)", extra)
+	}
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("expected cbor array")
+	}
+
+	if extra > 0 {
+		t.ReceiptPath = make([][]uint8, extra)
+	}
+
+	for i := 0; i < int(extra); i++ {
+		{
+			var maj byte
+			var extra uint64
+			var err error
+			_ = maj
+			_ = extra
+			_ = err
+
+			maj, extra, err = cr.ReadHeader()
+			if err != nil {
+				return err
+			}
+
+			if extra > 2097152 {
+				return fmt.Errorf("t.ReceiptPath[i]: byte array too large (%d)", extra)
+			}
+			if maj != cbg.MajByteString {
+				return fmt.Errorf("expected byte array")
+			}
+
+			if extra > 0 {
+				t.ReceiptPath[i] = make([]uint8, extra)
+			}
+
+			if _, err := io.ReadFull(cr, t.ReceiptPath[i]); err != nil {
+				return err
+			}
+
+		}
+	}
+	return nil
+}
+
+var lengthBufAccountProof = []byte{132}
+
+func (t *AccountProof) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufAccountProof); err != nil {
+		return err
+	}
+
+	// t.ID (atp.ID) (struct)
+	if err := t.ID.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Account (atp.Account) (struct)
+	if err := t.Account.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Height (bft.Height) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Height)); err != nil {
+		return err
+	}
+
+	// t.Path ([][]uint8) (slice)
+	if len(t.Path) > 64 {
+		return xerrors.Errorf("Slice value in field t.Path was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajArray, uint64(len(t.Path))); err != nil {
+		return err
+	}
+	for _, v := range t.Path {
+		if len(v) > 2097152 {
+			return xerrors.Errorf("Byte array in field v was too long")
+		}
+
+		if err := cw.WriteMajorTypeHeader(cbg.MajByteString, uint64(len(v))); err != nil {
+			return err
+		}
+
+		if _, err := cw.Write(v); err != nil {
+			return err
+		}
+
+	}
+	return nil
+}
+
+func (t *AccountProof) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = AccountProof{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 4 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.ID (atp.ID) (struct)
+
+	{
+
+		if err := t.ID.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.ID: %w", err)
+		}
+
+	}
+	// t.Account (atp.Account) (struct)
+
+	{
+
+		if err := t.Account.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.Account: %w", err)
+		}
+
+	}
+	// t.Height (bft.Height) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Height = bft.Height(extra)
+
+	}
+	// t.Path ([][]uint8) (slice)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+
+	if extra > 64 {
+		return fmt.Errorf("t.Path: array too large (%d)", extra)
+	}
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("expected cbor array")
+	}
+
+	if extra > 0 {
+		t.Path = make([][]uint8, extra)
+	}
+
+	for i := 0; i < int(extra); i++ {
+		{
+			var maj byte
+			var extra uint64
+			var err error
+			_ = maj
+			_ = extra
+			_ = err
+
+			maj, extra, err = cr.ReadHeader()
+			if err != nil {
+				return err
+			}
+
+			if extra > 2097152 {
+				return fmt.Errorf("t.Path[i]: byte array too large (%d)", extra)
+			}
+			if maj != cbg.MajByteString {
+				return fmt.Errorf("expected byte array")
+			}
+
+			if extra > 0 {
+				t.Path[i] = make([]uint8, extra)
+			}
+
+			if _, err := io.ReadFull(cr, t.Path[i]); err != nil {
+				return err
+			}
+
+		}
+	}
+	return nil
+}
+
 var lengthBufTransaction = []byte{135}
 
 func (t *Transaction) MarshalCBOR(w io.Writer) error {

@@ -333,8 +333,10 @@ func each[V any, P value[V]](o *overlay, root cid.Cid, f func(key string, v V) e
 
 // listRoot returns the root of a list of addresses as an AMT. Its nodes are
 // not kept: whoever has the list can make them again.
-func listRoot(ids []cid.Cid) (cid.Cid, error) {
-	o := newOverlay(nil)
+func listRoot(ids []cid.Cid) (cid.Cid, error) { return writeList(newOverlay(nil), ids) }
+
+// writeList puts the AMT of a list of addresses into o and returns its root.
+func writeList(o *overlay, ids []cid.Cid) (cid.Cid, error) {
 	list, err := amt.NewAMT(o, amt.UseTreeBitWidth(treeBitWidth))
 	if err != nil {
 		return cid.Undef, stored(err)

@@ -157,12 +157,20 @@ func DecodeReceipt(raw []byte) (Receipt, error) {
 
 // receiptsRoot returns the root of a block's receipts.
 func receiptsRoot(receipts []Receipt) (cid.Cid, error) {
+	ids, err := receiptIDs(receipts)
+	if err != nil {
+		return cid.Undef, err
+	}
+	return listRoot(ids)
+}
+
+func receiptIDs(receipts []Receipt) ([]cid.Cid, error) {
 	ids := make([]cid.Cid, len(receipts))
 	for i, r := range receipts {
 		var err error
 		if ids[i], err = r.ID(); err != nil {
-			return cid.Undef, err
+			return nil, err
 		}
 	}
-	return listRoot(ids)
+	return ids, nil
 }

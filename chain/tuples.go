@@ -6,6 +6,7 @@ package chain
 // there for the generator alone.
 func Tuples() []any {
 	return []any{
+		Proof{}, ProofBlock{}, TaskProof{}, ProofEntry{}, AccountProof{},
 		Transaction{}, unsigned{},
 		Transfer{}, TransferLock{}, TransferCommit{}, TransferRollback{}, lockPlace{},
 		PlatformRegister{}, FederationTask{}, TaskAccept{}, FederationProof{}, TaskAcknowledge{}, TaskCancel{},

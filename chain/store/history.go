@@ -199,23 +199,6 @@ func accountsOf(e chain.Event) []atp.ID {
 	return nil
 }
 
-// taskOf returns the task that an event tells about, or the undefined CID.
-func taskOf(e chain.Event) cid.Cid {
-	switch f := e.Fact.(type) {
-	case *task.Locked:
-		return f.Task
-	case *task.Moved:
-		return f.Task
-	case *task.Engaged:
-		return f.Task
-	case *task.Paid:
-		return f.Task
-	case *task.ReputationChanged:
-		return f.Task
-	}
-	return cid.Undef
-}
-
 // AccountHistory returns at most limit events about an account that are older
 // than a position, newest first. The zero Position starts at the newest.
 func (s *Store) AccountHistory(id atp.ID, before Position, limit int) ([]Happening, error) {
@@ -273,7 +256,7 @@ func (s *Store) TaskHistory(id cid.Cid) ([]Happening, error) {
 		if err != nil || !s.final(h) {
 			return false, err
 		}
-		block, err := s.happenings(h, func(e chain.Event) bool { return taskOf(e) == id })
+		block, err := s.happenings(h, func(e chain.Event) bool { return e.Task() == id })
 		all = append(all, block...)
 		return true, missing(err)
 	})

@@ -148,3 +148,47 @@ func FuzzGenesis(f *testing.F) {
 		}
 	})
 }
+
+// FuzzProof reads and verifies. Whoever does not have the keys gets nowhere
+// but for what is on file, whatever the paths hold.
+func FuzzProof(f *testing.F) {
+	g, s, id := grown(f)
+	for _, p := range []Proof{s.task(id), s.account(s.world.keys[4].id)} {
+		raw, err := p.Encode()
+		must(f, err)
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		p, err := DecodeProof(raw)
+		canonical(t, raw, p.Encode, err)
+		if err != nil {
+			return
+		}
+		if _, err := p.Verify(bft.ZIP215{}, nil, g); err != nil && !errors.Is(err, ErrProof) {
+			t.Fatalf("refused by another class: %v", err)
+		}
+	})
+}
+
+// FuzzPath follows two nodes, of which any may be the root of a tree.
+func FuzzPath(f *testing.F) {
+	_, s, id := grown(f)
+	for _, path := range [][][]byte{s.task(id).Task.Entries[0].TxPath, s.account(s.world.keys[4].id).Account.Path} {
+		f.Add(path[0], path[len(path)-1], uint64(1))
+	}
+	who := s.world.keys[4].id
+	f.Fuzz(func(t *testing.T, first, second []byte, i uint64) {
+		path := [][]byte{first, second}
+		for ; len(path) > 0; path = path[1:] {
+			root := atp.Sum(path[0])
+			if err := followList(root, i, path, atp.Sum(nil)); errors.Is(err, ErrStorage) {
+				t.Fatalf("our own disk is blamed: %v", err)
+			}
+			if _, err := followAccount(root, who, path); errors.Is(err, ErrStorage) {
+				t.Fatalf("our own disk is blamed: %v", err)
+			}
+			// As the HAMT of accounts, without the root of a state.
+			_, _, _ = newTable[atp.Account](newOverlay(&follower{path: path}), root).get(accountKey(who))
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"bytes"
 	"encoding/json"
 	"flag"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/bft"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write testdata/golden.json anew: the chain's format changes")
@@ -79,5 +81,40 @@ func TestGolden(t *testing.T) {
 	must(t, json.Unmarshal(raw, &want))
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the format changed: want -, got +\n%s", diff)
+	}
+}
+
+// TestGoldenProofs reads proofs that are on file with the genesis of their
+// chain: files that people keep hold in every later version. Made again, they
+// are the same bytes.
+func TestGoldenProofs(t *testing.T) {
+	g, s, id := grown(t)
+	proofs := map[string]Proof{"testdata/task.proof": s.task(id), "testdata/account.proof": s.account(s.world.keys[4].id)}
+	const genesis = "testdata/proof-genesis.json"
+	if *rewrite {
+		file, err := g.JSON()
+		must(t, err)
+		must(t, os.WriteFile(genesis, file, 0o644))
+	}
+	file, err := os.ReadFile(genesis)
+	must(t, err)
+	kept, err := ParseGenesis(file)
+	must(t, err)
+	for name, p := range proofs {
+		made, err := p.Encode()
+		must(t, err)
+		if *rewrite {
+			must(t, os.WriteFile(name, made, 0o644))
+		}
+		raw, err := os.ReadFile(name)
+		must(t, err)
+		read, err := DecodeProof(raw)
+		must(t, err)
+		if _, err := read.Verify(bft.ZIP215{}, nil, kept); err != nil {
+			t.Errorf("%s does not hold any more: %v", name, err)
+		}
+		if !bytes.Equal(made, raw) {
+			t.Errorf("%s: another proof is made now: the format changed", name)
+		}
 	}
 }

@@ -2,7 +2,9 @@ package chain
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -368,9 +370,9 @@ func TestASkippedChangeIsSeenThoughOldSignersWouldDo(t *testing.T) {
 	}
 }
 
-// flipped gives f the file with every bit flipped, one at a time.
-func flipped(raw []byte, f func(bit int, raw []byte)) {
-	for bit := range 8 * len(raw) {
+// flipped gives f the file with every n-th bit flipped, one at a time.
+func flipped(raw []byte, n int, f func(bit int, raw []byte)) {
+	for bit := 0; bit < 8*len(raw); bit += n {
 		raw[bit/8] ^= 1 << (bit % 8)
 		f(bit, raw)
 		raw[bit/8] ^= 1 << (bit % 8)
@@ -403,12 +405,15 @@ func TestNoBitOfAProofCanBeFlipped(t *testing.T) {
 	k := seven()
 	s := newShelf(w, func(h bft.Height) []key { return map[bool][]key{true: k[:1], false: k[4:7]}[h <= 2] })
 	id := paid(t, s)
-	for name, p := range map[string]Proof{"account": s.account(w.keys[4].id), "task": s.task(id)} {
+	for name, of := range map[string]struct {
+		Proof
+		every int // all bits of the smaller one, and one of each byte, always another, of the other
+	}{"account": {s.account(w.keys[4].id), 1}, "task": {s.task(id), 9}} {
 		t.Run(name, func(t *testing.T) {
-			raw, err := p.Encode()
+			raw, err := of.Encode()
 			must(t, err)
 			scheme := remembering{}
-			flipped(raw, func(bit int, raw []byte) {
+			flipped(raw, of.every, func(bit int, raw []byte) {
 				p, err := DecodeProof(raw)
 				if err == nil {
 					_, err = p.Verify(scheme, nil, g)
@@ -417,8 +422,53 @@ func TestNoBitOfAProofCanBeFlipped(t *testing.T) {
 					t.Fatalf("bit %d of byte %d: %v", bit%8, bit/8, err)
 				}
 			})
-			t.Logf("all bits of %d bytes", len(raw))
+			t.Logf("every bit of %d in %d bytes", of.every, len(raw))
 		})
+	}
+}
+
+// TestPathsIntoLargeTrees proves places in trees of more than a node.
+func TestPathsIntoLargeTrees(t *testing.T) {
+	var ids []cid.Cid
+	for i := range 2_000 {
+		ids = append(ids, atp.Sum([]byte{byte(i), byte(i >> 8)}))
+	}
+	root, err := listRoot(ids)
+	must(t, err)
+	for _, i := range []uint64{0, 1, 31, 32, 1_023, 1_024, 1_999} {
+		path, err := listPath(ids, i)
+		must(t, err)
+		if err := followList(root, i, path, ids[i]); err != nil || len(path) != 3 {
+			t.Errorf("place %d: a path of %d nodes: %v", i, len(path), err)
+		}
+		for _, wrong := range []uint64{i ^ 1, i ^ 64, 2_000, 1 << 30, ^uint64(0)} {
+			if err := followList(root, wrong, path, ids[i]); err == nil {
+				t.Errorf("the path to place %d leads to place %d", i, wrong)
+			}
+		}
+	}
+	g, _ := signedGenesis(t, 1)
+	for i := range MaxAllocations - 1 {
+		g.Allocations = append(g.Allocations, Allocation{newKey(fmt.Sprint("crowd ", i)).id, atp.Amount(i + 1)})
+	}
+	slices.SortFunc(g.Allocations, func(a, b Allocation) int { return atp.Compare(a.To, b.To) })
+	s, nodes, err := g.State()
+	must(t, err)
+	m := memory{}
+	m.save(nodes)
+	s = s.On(m)
+	for i, a := range append(g.Allocations, Allocation{newKey("nobody").id, 0}, Allocation{newKey("no one").id, 0}) {
+		want, path, err := s.accountPath(a.To)
+		must(t, err)
+		have, err := followAccount(s.Root(), a.To, path)
+		if err != nil || have != want || len(path) < 3 {
+			t.Fatalf("account %d: proven %+v, want %+v, by %d nodes: %v", i, have, want, len(path), err)
+		}
+		for n := range path {
+			if _, err := followAccount(s.Root(), a.To, slices.Delete(slices.Clone(path), n, n+1)); err == nil {
+				t.Fatalf("account %d without node %d of its path", i, n)
+			}
+		}
 	}
 }
 

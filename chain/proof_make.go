@@ -17,7 +17,7 @@ type Archive interface {
 	CertAt(bft.Height) (bft.CommitCert, error)
 	BlockAt(bft.Height) (Block, error)
 	Receipts(bft.Height) ([]Receipt, error)
-	StateAt(bft.Height) (State, error)
+	StateAt(bft.Height) (State, error) // of the genesis at 0
 
 	// SetChanges returns the heights up to one whose blocks changed the
 	// validators, lowest first, and limit of them at most.
@@ -115,12 +115,22 @@ func proveBlocks(a Archive, heights []bft.Height) ([]ProofBlock, error) {
 	if len(walk) > MaxProofBlocks {
 		return nil, fmt.Errorf("%w: the validators have changed too often for one proof: it would have over %d blocks", ErrLimit, MaxProofBlocks)
 	}
+	first, err := a.StateAt(0)
+	if err != nil {
+		return nil, err
+	}
+	set := first.Validators().Hash()
 	blocks := make([]ProofBlock, len(walk))
 	for i, h := range walk {
 		_, changed := slices.BinarySearch(changes, h)
-		if blocks[i], err = proveBlock(a, h, changed); err != nil {
+		b, err := proveBlock(a, h, changed)
+		if err != nil {
 			return nil, err
 		}
+		if b.Parent != nil && b.Parent.ValidatorsHash != set || !changed && b.Header.ValidatorsHash != set {
+			return nil, fmt.Errorf("%w: the index of changed validators lacks one up to block %d", ErrStorage, h)
+		}
+		blocks[i], set = b, b.Header.ValidatorsHash
 	}
 	return blocks, nil
 }

@@ -512,3 +512,24 @@ func TestProofsOfRandomAccounts(t *testing.T) {
 		}
 	})
 }
+
+// forgetful is a shelf whose index lost a change.
+type forgetful struct{ *shelf }
+
+func (f forgetful) SetChanges(upTo bft.Height, limit int) ([]bft.Height, error) {
+	all, err := f.shelf.SetChanges(upTo, limit)
+	return slices.DeleteFunc(all, func(h bft.Height) bool { return h == 4 }), err
+}
+
+func TestNoProofIsMadeOfABrokenIndex(t *testing.T) {
+	_, s, id := grown(t)
+	if _, err := ProveAccount(forgetful{s}, s.world.state.Genesis(), s.world.keys[0].id, 7); !errors.Is(err, ErrStorage) {
+		t.Errorf("have %v, want that the archive is broken", err)
+	}
+	if _, err := ProveTask(s, s.world.state.Genesis(), id, []ReceiptPlace{{2, 3}}); !errors.Is(err, ErrStorage) {
+		t.Errorf("a receipt that is not there: %v", err)
+	}
+	if _, err := ProveTask(s, s.world.state.Genesis(), id, make([]ReceiptPlace, MaxProofEntries+1)); !errors.Is(err, ErrLimit) {
+		t.Errorf("too many receipts: %v", err)
+	}
+}

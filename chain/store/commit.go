@@ -41,6 +41,9 @@ func (s *Store) Commit(f Final) error {
 	if err := s.follows(id, f); err != nil {
 		return err
 	}
+	if e.newSet, err = s.changesSet(f.Block.Header); err != nil {
+		return err
+	}
 	if err := s.putFinal(e); err != nil {
 		return err
 	}
@@ -144,6 +147,7 @@ type encoded struct {
 	receipts [][]byte
 	nodes    []chain.Node
 	index    []entry
+	newSet   bool // it changes the validators
 }
 
 func encodeFinal(id cid.Cid, f Final) (e encoded, err error) {
@@ -195,6 +199,9 @@ func (s *Store) headOf(e encoded) []entry {
 		if address, ok := s.locals[tx.ID()]; ok {
 			head = append(head, entry{localKey(address), nil})
 		}
+	}
+	if e.newSet {
+		head = append(head, entry{setsKey(e.height), []byte{}})
 	}
 	receipts := binary.BigEndian.AppendUint32(nil, uint32(len(e.receipts)))
 	return append(head,

@@ -21,6 +21,7 @@ import (
 //	/height/<height>             number of receipts, ID of its block (head transaction)
 //	/cert/<height>               its certificate                     (head transaction)
 //	/tx/<id>                     height and position                 (head transaction)
+//	/sets/<height>               the height changed the validators   (head transaction)
 //	/block/<id>                  header, number of transactions
 //	/block/<id>/<position>       a transaction
 //	/receipt/<height>/<position> a receipt with its events
@@ -42,6 +43,7 @@ const (
 	localPrefix = "/local"
 
 	postedPrefix = "/tasks"
+	setsPrefix   = "/sets"
 )
 
 func up(h bft.Height) string { return fmt.Sprintf("%016x", uint64(h)) }
@@ -54,6 +56,8 @@ func txKey(id cid.Cid) ds.Key       { return ds.RawKey("/tx/" + id.String()) }
 func nodeKey(id cid.Cid) ds.Key     { return ds.RawKey("/node/" + id.String()) }
 func blockKey(id cid.Cid) ds.Key    { return ds.RawKey("/block/" + id.String()) }
 func localKey(a cid.Cid) ds.Key     { return ds.RawKey(localPrefix + "/" + a.String()) }
+
+func setsKey(h bft.Height) ds.Key { return ds.RawKey(setsPrefix + "/" + up(h)) }
 
 func receiptKey(h bft.Height, position int) ds.Key {
 	return ds.RawKey(fmt.Sprintf("/receipt/%s/%04x", up(h), position))

@@ -20,6 +20,7 @@ type Node interface {
 	Ledger
 	Chain
 	Tasks
+	Proofs
 	Wallet
 	Blobs
 	Log

@@ -34,6 +34,8 @@ func (s *Server) routes() map[string]http.HandlerFunc {
 		"GET /api/v1/tasks":                      answers(s, s.getTasks),
 		"GET /api/v1/tasks/{task}":               answers(s, s.getTask),
 		"GET /api/v1/tasks/{task}/result":        s.getResult,
+		"GET /api/v1/tasks/{task}/receipt":       s.getReceipt,
+		"GET /api/v1/accounts/{account}/proof":   s.getProof,
 		"GET /api/v1/events":                     s.getEvents,
 
 		"POST /api/v1/stop": answers(s, func(_ http.ResponseWriter, r *http.Request) (view.Stopping, error) { return s.node.Stop(r.Context()) }),

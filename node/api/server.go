@@ -33,6 +33,7 @@ type limits struct {
 	requests int           // at once
 	waiting  int           // of them, in long polls and event streams
 	uploads  int           // of them, receiving a task
+	proofs   int           // of them, making a proof
 	conns    int           // open connections
 	json     int64         // bytes of a JSON body, and of a signed transaction
 	program  int64         // bytes
@@ -47,7 +48,7 @@ type limits struct {
 
 func defaultLimits() limits {
 	return limits{
-		requests: 128, waiting: 64, uploads: 4, conns: 256,
+		requests: 128, waiting: 64, uploads: 4, proofs: 2, conns: 256,
 		json: 96 << 10, program: 32 << 20, input: 64 << 20,
 		read: 10 * time.Second, transfer: 5 * time.Minute, write: 30 * time.Second,
 		wait: 2 * time.Minute, result: 5 * time.Second, beat: 15 * time.Second,
@@ -76,6 +77,7 @@ type Server struct {
 	requests chan struct{}   // one element per request being served
 	waiting  chan struct{}
 	uploads  chan struct{}
+	proofs   chan struct{}
 	conns    atomic.Int64
 }
 
@@ -88,6 +90,7 @@ func New(cfg Config, n Node, opts ...Option) *Server {
 	s.requests = make(chan struct{}, s.limits.requests)
 	s.waiting = make(chan struct{}, s.limits.waiting)
 	s.uploads = make(chan struct{}, s.limits.uploads)
+	s.proofs = make(chan struct{}, s.limits.proofs)
 	return s
 }
 

@@ -144,6 +144,12 @@ func TestFourProcesses(t *testing.T) {
 	if same.Settlement != view.SettledCommit || same.Cause != "acknowledged" {
 		t.Errorf("another platform says that the task is %s", stateOf(same))
 	}
+	file := filepath.Join(t.TempDir(), "receipt")
+	tell(t, all[3], nil, "receipt", short(same.ID.String()), "--out", file)
+	genesis := filepath.Join(all[1].home, genesisFile)
+	if s := command(ctx, t.TempDir(), time.Now, "", "verify", file, "--genesis", genesis); s.code != exitDone || !strings.Contains(s.out, same.ID.String()+" ended with COMMIT") {
+		t.Errorf("its receipt on a machine without a node: %+v", s)
+	}
 
 	if err := all[3].kill(); err != nil {
 		t.Fatal(err)

@@ -77,6 +77,7 @@ func (p program) app() *cli.App {
 		{p.task(), p.whyIdle()},
 		{p.platforms(), p.platform(), p.rep(), p.validators(), p.validator()},
 		{p.block(), p.tx(), p.events(), p.chain()},
+		{p.receipt(), p.verify(), p.account()},
 		{p.completion(), p.version()},
 	}
 	app := &cli.App{

@@ -218,8 +218,6 @@ func (s *story) end() error {
 		return fmt.Errorf("the proof ends when the task is %s, before it is settled", named(s.stage))
 	case !s.paid:
 		return errors.New("nothing says how it was paid out")
-	case s.task.Paid.Requester != s.task.Requester:
-		return fmt.Errorf("it was posted by %s, and paid for by %s", s.task.Requester, s.task.Paid.Requester)
 	}
 	return nil
 }

@@ -117,6 +117,20 @@ func (p Proof) check() error {
 			return fmt.Errorf("%w: block %d comes after block %d", ErrProof, b.Header.Height, p.Blocks[i-1].Header.Height)
 		}
 	}
+	if p.Account != nil {
+		return nil
+	}
+	return p.Task.check()
+}
+
+// check reports whether the entries are in the order of the chain.
+func (t TaskProof) check() error {
+	for i := 1; i < len(t.Entries); i++ {
+		last, e := t.Entries[i-1], t.Entries[i]
+		if last.Height > e.Height || last.Height == e.Height && last.Position >= e.Position {
+			return fmt.Errorf("%w: receipt %d of block %d comes after receipt %d of block %d", ErrProof, e.Position, e.Height, last.Position, last.Height)
+		}
+	}
 	return nil
 }
 

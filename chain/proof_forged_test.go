@@ -136,6 +136,7 @@ func TestForgedCertificates(t *testing.T) {
 		{"a first block on another chain", func(p *Proof) {
 			f.rewrite(p, 0, func(h *Header) { h.Height, h.LastCommit = 1, nil }, k[:4])
 		}, "block 1: the first block lies on"},
+		{"a header of another version", func(p *Proof) { f.rewrite(p, 3, func(h *Header) { h.Version++ }, k) }, "block 7: chain: invalid: block version"},
 		{"a block too many", func(p *Proof) {
 			b, err := proveBlock(f.shelf, 3, false)
 			must(t, err)
@@ -168,15 +169,15 @@ func TestForgedTasks(t *testing.T) {
 			p.Task.Entries = append(p.Task.Entries[:1], p.Task.Entries[2:]...)
 			p.Blocks = without(p.Blocks, 3)
 		}, "receipt 0 of block 5: the task was posted and is moved from proven: a step is missing"},
-		{"steps out of order", func(p *Proof) { e := p.Task.Entries; e[0], e[1] = e[1], e[0] }, "the task was not posted and is moved from posted"},
-		{"a step twice", func(p *Proof) { p.Task.Entries = append(p.Task.Entries, p.Task.Entries[2]) }, "receipt 0 of block 5: it comes after receipt 0 of block 5"},
+		{"steps out of order", func(p *Proof) { e := p.Task.Entries; e[0], e[1] = e[1], e[0] }, "receipt 1 of block 2 comes after receipt 1 of block 3"},
+		{"a step twice", func(p *Proof) { p.Task.Entries = append(p.Task.Entries, p.Task.Entries[2]) }, "receipt 0 of block 5 comes after receipt 0 of block 5"},
 		{"the receipt of another place", func(p *Proof) { p.Task.Entries[0].Position = 2 }, "receipt 2 of block 2: from the receipts' root: its path leads to"},
 		{"a receipt's path to another leaf", func(p *Proof) { p.Task.Entries[0].ReceiptPath = f.receiptPath(5, 0) }, "receipt 1 of block 2: from the receipts' root: node 1 of its path is"},
-		{"a place that is none", func(p *Proof) { p.Task.Entries[0].Position = 1 << 40 }, "from the receipts' root: its path"},
+		{"a place that is none", func(p *Proof) { p.Task.Entries[0].Position = 1 << 40 }, "from the receipts' root: the list has no such place"},
 		{"another amount", func(p *Proof) { p.Task.Entries[2].Receipt.Events[1].Fact.(*task.Paid).ToExecutor++ }, "receipt 0 of block 5: from the receipts' root: its path leads to"},
 		{"an event left out", func(p *Proof) { r := &p.Task.Entries[2].Receipt; r.Events = r.Events[:1] }, "receipt 0 of block 5: from the receipts' root: its path leads to"},
 		{"a sentence", func(p *Proof) { p.Task.Entries[2].Receipt.Detail = "well done" }, "receipt 0 of block 5: it has a sentence, which no block covers"},
-		{"no transaction", func(p *Proof) { p.Task.Entries[0].Tx, p.Task.Entries[0].TxPath = nil, nil }, "receipt 1 of block 2: its transaction"},
+		{"no transaction", func(p *Proof) { p.Task.Entries[0].Tx, p.Task.Entries[0].TxPath = nil, nil }, ", is missing"},
 		{"another transaction", func(p *Proof) { tx := f.blocks[2].Txs[0].Tx(); p.Task.Entries[0].Tx = &tx }, "receipt 1 of block 2: its transaction, from the body's root: its path leads to"},
 		{"a transaction nobody signed", func(p *Proof) { p.Task.Entries[0].Tx.Signature[3] ^= 1 }, "transaction 1 of block 2"},
 		{"other terms", func(p *Proof) { p.Task.Entries[0].Tx.Ops[1].Action.(*FederationTask).Terms.Price++ }, "transaction 1 of block 2"},

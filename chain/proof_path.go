@@ -81,8 +81,8 @@ func listPath(ids []cid.Cid, i uint64) ([][]byte, error) {
 		return nil, err
 	}
 	r := &recorder{from: o.reader()}
-	have, err := listAt(r, root, i)
-	if err == nil && have != ids[i] {
+	have, found, err := listAt(r, root, i)
+	if err == nil && (!found || have != ids[i]) {
 		err = fmt.Errorf("%w: address %d of a list", ErrBroken, i)
 	}
 	return r.path, err
@@ -91,28 +91,28 @@ func listPath(ids []cid.Cid, i uint64) ([][]byte, error) {
 // followList checks that a path leads from root to an address at place i.
 func followList(root cid.Cid, i uint64, path [][]byte, want cid.Cid) error {
 	f := &follower{path: path}
-	have, err := listAt(f, root, i)
+	have, found, err := listAt(f, root, i)
 	if err := f.outcome(err); err != nil {
 		return err
 	}
-	if have != want {
+	switch {
+	case !found:
+		return errors.New("the list has no such place")
+	case have != want:
 		return fmt.Errorf("its path leads to %s", have)
 	}
 	return nil
 }
 
-// listAt reads the i-th address of a list.
-func listAt(nodes Nodes, root cid.Cid, i uint64) (cid.Cid, error) {
+// listAt reads the i-th address of a list, and whether it has so many.
+func listAt(nodes Nodes, root cid.Cid, i uint64) (cid.Cid, bool, error) {
 	list, err := amt.LoadAMT(background(), newOverlay(nodes), root, amt.UseTreeBitWidth(treeBitWidth))
 	if err != nil {
-		return cid.Undef, stored(err)
+		return cid.Undef, false, stored(err)
 	}
 	var link cbg.CborCid
 	found, err := list.Get(background(), i, &link)
-	if err == nil && !found {
-		err = errors.New("the list has no such place")
-	}
-	return cid.Cid(link), stored(err)
+	return cid.Cid(link), found, stored(err)
 }
 
 // accountPath returns the path from the root of s to an account, or to where

@@ -38,11 +38,7 @@ func (p Proof) verifyTask(scheme bft.Scheme, entropy io.Reader) (*ProvenTask, er
 		return nil, err
 	}
 	for i, e := range p.Task.Entries {
-		err := p.follows(i)
-		var step ProvenStep
-		if err == nil {
-			step, err = p.verifyEntry(e, txs[i])
-		}
+		step, err := p.verifyEntry(e, txs[i])
 		if err == nil {
 			err = s.tell(step, txs[i])
 		}
@@ -54,18 +50,6 @@ func (p Proof) verifyTask(scheme bft.Scheme, entropy io.Reader) (*ProvenTask, er
 		return nil, fmt.Errorf("%w: task %s: %w", ErrProof, s.task.ID, err)
 	}
 	return &s.task, nil
-}
-
-// follows checks that entry i comes after the one before it.
-func (p Proof) follows(i int) error {
-	if i == 0 {
-		return nil
-	}
-	last, this := p.Task.Entries[i-1], p.Task.Entries[i]
-	if last.Height > this.Height || last.Height == this.Height && last.Position >= this.Position {
-		return fmt.Errorf("it comes after receipt %d of block %d", last.Position, last.Height)
-	}
-	return nil
 }
 
 // verifyTxs returns the transactions of the entries, whose signatures hold. It

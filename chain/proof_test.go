@@ -207,6 +207,20 @@ func TestAProofAfterTheFirstBlockNeedsNoHeaderBelow(t *testing.T) {
 	if got := verified(t, s.account(w.keys[0].id), g); got.Blocks[0].Height != 1 || !got.Account.Known {
 		t.Errorf("%+v", got)
 	}
+	forged := s.account(w.keys[0].id)
+	forged.Blocks[0].Parent = &s.headers[1]
+	if _, err := forged.Verify(bft.ZIP215{}, nil, g); err == nil || !strings.Contains(err.Error(), "block 1: the first block lies on") {
+		t.Errorf("a header below the first: %v", err)
+	}
+	forged = s.account(w.keys[0].id)
+	b := &forged.Blocks[0]
+	b.Header.Parent = s.headers[1].StateRoot
+	id, err := b.Header.ID()
+	must(t, err)
+	b.Cert = certify(w.state.Genesis(), 1, id, setOf(seven()[:4]), seven()[:4]...)
+	if _, err := forged.Verify(bft.ZIP215{}, nil, g); err == nil || !strings.Contains(err.Error(), "block 1: the first block lies on") {
+		t.Errorf("a first block on something else: %v", err)
+	}
 	stranger := newKey("stranger").id
 	if got := verified(t, s.account(stranger), g); got.Account.Known || got.Account.ID != stranger {
 		t.Errorf("a stranger: %+v", got.Account)
@@ -307,10 +321,25 @@ func (f forgetful) SetChanges(upTo bft.Height, limit int) ([]bft.Height, error) 
 	return slices.DeleteFunc(all, func(h bft.Height) bool { return h == 4 }), err
 }
 
+// A refusal's sentence is covered by no block.
+func TestTheSentenceOfAReceiptIsNotProven(t *testing.T) {
+	_, w := founded(t, 4)
+	s := newShelf(w, always(seven()[:4]...))
+	if r := s.add(atp.Second, w.tx(1, &TaskCancel{Task: atp.Sum(nil)}))[0]; r.OK() || r.Detail == "" {
+		t.Fatalf("receipt: %+v", r)
+	}
+	p, err := ProveTask(s, w.state.Genesis(), atp.Sum(nil), []ReceiptPlace{{1, 0}})
+	if err != nil || p.Task.Entries[0].Receipt.Detail != "" {
+		t.Errorf("%v: %q", err, p.Task.Entries[0].Receipt.Detail)
+	}
+}
+
 func TestNoProofIsMadeOfABrokenIndex(t *testing.T) {
 	_, s, id := grown(t)
-	if _, err := ProveAccount(forgetful{s}, s.world.state.Genesis(), s.world.keys[0].id, 7); !errors.Is(err, ErrStorage) {
-		t.Errorf("have %v, want that the archive is broken", err)
+	for _, h := range []bft.Height{4, 5, 6, 7} {
+		if _, err := ProveAccount(forgetful{s}, s.world.state.Genesis(), s.world.keys[0].id, h); !errors.Is(err, ErrStorage) {
+			t.Errorf("at height %d have %v, want that the archive is broken", h, err)
+		}
 	}
 	if _, err := ProveTask(s, s.world.state.Genesis(), id, []ReceiptPlace{{2, 3}}); !errors.Is(err, ErrStorage) {
 		t.Errorf("a receipt that is not there: %v", err)

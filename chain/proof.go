@@ -31,7 +31,8 @@ var ErrProof = fmt.Errorf("%w: the proof does not hold", ErrInvalid)
 // Its blocks are a walk from the validators of the genesis to those who agreed
 // on the blocks that the subject is in: each is certified by the set that the
 // walk has come to, and each that changed the set lists the next one. From
-// there, paths lead down through hashes alone.
+// there, paths lead down through hashes alone. So what it shows is what a quorum
+// of every set on the way agreed on, and nothing else needs to be believed.
 //
 // What a receipt says in a sentence ([Receipt.Detail]) no block covers, so a
 // proof has none of it. The walk trusts that no quorum of a set that is gone

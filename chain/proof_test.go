@@ -131,25 +131,32 @@ func TestAProofShowsEveryEndOfATask(t *testing.T) {
 			if got.Paid.Path != tt.path || last.Tx.Defined() == tt.deadline || last.By.IsZero() != tt.deadline {
 				t.Errorf("ended by %s, last step %+v", got.Paid.Path, last)
 			}
-			if tt.deadline {
-				forged := copied(s.task(id))
-				e := forged.Task.Entries
-				e[len(e)-1].TxPath = e[0].TxPath
-				if _, err := forged.Verify(bft.ZIP215{}, nil, g); err == nil || !strings.Contains(err.Error(), "a path to a transaction, and no transaction") {
-					t.Errorf("a path where there is no transaction: %v", err)
-				}
-			}
-			for i := range s.places(id) {
-				short, err := ProveTask(s, w.state.Genesis(), id, s.places(id)[:i])
-				must(t, err)
-				if i == 0 {
-					short.Blocks = s.account(w.keys[0].id).Blocks
-				}
-				if _, err := short.Verify(bft.ZIP215{}, nil, g); !errors.Is(err, ErrProof) {
-					t.Errorf("a proof of the first %d steps alone: %v", i, err)
-				}
-			}
+			s.refusesLess(g, id, tt.deadline)
 		})
+	}
+}
+
+// refusesLess tampers with the end of a task's proof, and leaves steps out.
+func (s *shelf) refusesLess(g Genesis, id cid.Cid, deadline bool) {
+	t, genesis, places := s.world.t, s.world.state.Genesis(), s.places(id)
+	t.Helper()
+	if deadline {
+		forged := copied(s.task(id))
+		e := forged.Task.Entries
+		e[len(e)-1].TxPath = e[0].TxPath
+		if _, err := forged.Verify(bft.ZIP215{}, nil, g); err == nil || !strings.Contains(err.Error(), "a path to a transaction, and no transaction") {
+			t.Errorf("a path where there is no transaction: %v", err)
+		}
+	}
+	for i := range places {
+		short, err := ProveTask(s, genesis, id, places[:i])
+		must(t, err)
+		if i == 0 {
+			short.Blocks = s.account(s.world.keys[0].id).Blocks
+		}
+		if _, err := short.Verify(bft.ZIP215{}, nil, g); !errors.Is(err, ErrProof) {
+			t.Errorf("a proof of the first %d steps alone: %v", i, err)
+		}
 	}
 }
 

@@ -355,3 +355,41 @@ func TestNoProofIsMadeOfABrokenIndex(t *testing.T) {
 		t.Errorf("too many receipts: %v", err)
 	}
 }
+
+// TestTrustFollowsPlatformsThatJoinAndLeave takes the sets from the states of
+// the chain itself: one validator, three, four, and three of these.
+func TestTrustFollowsPlatformsThatJoinAndLeave(t *testing.T) {
+	g, _ := signedGenesis(t, 4)
+	w := newWorld(t, 4)
+	var s *shelf
+	s = newShelf(w, func(h bft.Height) (set []key) {
+		decides := w.state // of the next height, while its block is added
+		if int(h) <= len(s.states) {
+			decides = s.states[h-1]
+		}
+		for _, k := range w.keys {
+			if decides.Validators().Contains(bft.ID(k.id)) {
+				set = append(set, k)
+			}
+		}
+		return set
+	})
+	var txs []VerifiedTx
+	for i := range w.keys {
+		txs = append(txs, w.tx(i, &PlatformRegister{Platform: registration(task.Name(fmt.Sprintf("founder-%d", i)))}))
+	}
+	s.add(atp.Second, txs...)
+	s.add(atp.Second, w.join(1, 60_000))
+	s.add(atp.Second, w.join(2, 60_000))
+	s.add(atp.Second, w.join(3, 60_000))
+	s.add(atp.Second)
+	s.add(atp.Second, w.leave(1))
+	s.add(atp.Second)
+	var sizes []int
+	for _, b := range verified(t, s.account(w.keys[1].id), g).Blocks {
+		sizes = append(sizes, b.Validators)
+	}
+	if !slices.Equal(sizes, []int{1, 3, 4, 3}) {
+		t.Errorf("walked over sets of %v, want 1, 3, 4 and 3", sizes)
+	}
+}

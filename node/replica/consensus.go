@@ -135,6 +135,7 @@ func (r *Replica) received(in Received) error {
 			r.fault(p.id, fmt.Errorf("%w: Status at height %d, with %d final", bft.ErrInvalid, s.Height, s.FinalHeight))
 			return nil
 		}
+		p.claims(s.FinalHeight)
 		r.status(p, s)
 	}
 	switch {

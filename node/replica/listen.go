@@ -1,6 +1,8 @@
 package replica
 
 import (
+	"slices"
+
 	"github.com/sage-p2p/sage-p2p/bft"
 )
 
@@ -13,8 +15,8 @@ type listening struct {
 	waiting []bft.Unsigned // what is said once it ends, in order
 }
 
-// maxListens bounds how often one that is alone in its set listens again
-// because somebody says to be further: perhaps it is not alone any more.
+// maxListens bounds how often one that is alone in its set listens again because
+// somebody has come, or says to be further: perhaps it is not alone any more.
 const maxListens = 8
 
 // enough is how many others must have told where they stand. Whatever a quorum
@@ -53,6 +55,18 @@ func (r *Replica) patient() {
 	}
 }
 
+// greeted has one that is alone hear each of the first peers that come before it
+// says anything more: they bring old transactions along, which are work on the
+// state of an old image, and perhaps before their Status.
+func (r *Replica) greeted() {
+	if len(r.others) > 0 || !r.set.Contains(r.self) || r.mute || r.head().Height == 0 || r.listens == maxListens {
+		return
+	}
+	r.listens++
+	r.listening.on, r.listening.armed = true, true
+	r.out.Timers = append(r.out.Timers, Timer{Kind: TimerListen})
+}
+
 // told takes note that a peer's Status holds nothing of ours that we forgot.
 func (r *Replica) told(id bft.ID) {
 	if p := r.peers.get(id); p != nil {
@@ -63,7 +77,14 @@ func (r *Replica) told(id bft.ID) {
 
 // heardEnough ends the listening once enough of the others have told.
 func (r *Replica) heardEnough() {
-	if !r.listening.on || len(r.others) == 0 || !r.set.Contains(r.self) {
+	if !r.listening.on || !r.set.Contains(r.self) {
+		return
+	}
+	if len(r.others) == 0 {
+		untold := slices.ContainsFunc(r.peers, func(p *peer) bool { return !p.told })
+		if !untold && r.peers.claimed() < r.height() {
+			r.speak()
+		}
 		return
 	}
 	n := 0

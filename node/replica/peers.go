@@ -161,6 +161,7 @@ func (r *Replica) connected(id bft.ID) error {
 		r.patient()
 		r.hear(id)
 	}
+	r.greeted()
 	if i := slices.Index(r.gone, id); i >= 0 {
 		r.gone = slices.Delete(r.gone, i, i+1)
 		r.core.LeaderBack(id)

@@ -66,6 +66,7 @@ type Replica struct {
 	record      bft.Record // what we have said, as the signer holds it
 	mute        bool       // AlarmRolled: nothing is signed any more
 	listening   listening  // since the start
+	listens     int        // peers heard while alone, at most maxListens
 
 	peers    peers
 	shirkers []shirker    // that have gone, at most maxShirkers

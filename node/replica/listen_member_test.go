@@ -182,3 +182,21 @@ func TestWhoHasLeftIsRememberedByTheOthers(t *testing.T) {
 		t.Errorf("alarms: have %+v, want that of a restored image", m.alarms)
 	}
 }
+
+// Its patience is over when the first peer comes, and with it a transaction,
+// before its Status.
+func TestALoneValidatorHearsWhoComesLate(t *testing.T) {
+	f := newMembers(t, 2)
+	m := f.members[0]
+	image, finals := m.record, len(m.finals)
+	f.join(1)
+	f.off(0)
+	m.record, m.finals, m.local = image, m.finals[:finals], nil
+	m.boot()
+	f.fire(replica.TimerListen)
+	m.take(replica.Connected{Peer: f.members[1].id})
+	m.take(replica.Transactions{From: f.members[1].id, Txs: []chain.VerifiedTx{f.signed(0, &chain.Transfer{To: atp.ID(f.members[1].id), Amount: 7})}})
+	if m.record.Height > image.Height {
+		t.Errorf("it says something of height %d before the peer was heard", m.record.Height)
+	}
+}

@@ -41,6 +41,7 @@ var described = [...][3]string{
 	{"clock_offset_seconds", "", "What the median of the peers' clocks is ahead of this one."},
 	{"disk_free_bytes", "", "Bytes that the file system of the home has left."},
 	{"disk_size_bytes", "", "Bytes of the file system of the home."},
+	{"syncs_total", "file", "Times that something was made durable: in the store, or in the signer's record."},
 	{"frames_received_total", "", "Consensus frames received."},
 	{"frames_sent_total", "", "Consensus frames sent."},
 	{"frames_received_bytes_total", "", "Bytes of consensus frames received."},
@@ -125,7 +126,9 @@ func (n *Node) measures() []measure {
 	if free, size, err := diskFree(n.cfg.Home); err == nil {
 		list = append(list, gauge("disk_free_bytes", float64(free), ""), gauge("disk_size_bytes", float64(size), ""))
 	}
-	return append(list, traffic(n.host.Counters())...)
+	c := n.Counters()
+	list = append(list, count("syncs_total", c.StoreSyncs, "store"), count("syncs_total", c.SignerSyncs, "signer"))
+	return append(list, traffic(c.Network)...)
 }
 
 // traffic is what the host has counted.

@@ -35,6 +35,7 @@ var diagram = map[string]layer{
 	"chain/store":           {allowed: []string{"chain", "bft"}},
 	"chain/store/storetest": {allowed: []string{"chain/store"}},
 	"p2p":                   {},
+	"p2p/lantest":           {}, // LANs of network namespaces, for tests
 	"task/exec":             {allowed: []string{"task"}},
 	"task/exec/programs":    {allowed: []string{"task/exec"}},
 	"node/signer":           {allowed: []string{"bft"}},

@@ -53,8 +53,12 @@ type discovery struct {
 	nics     func() ([]nic, error)           // listNICs but in tests
 	open     func(nic, family) (port, error) // openPort but in tests
 	skip     []string
+	silent   bool // announces nothing, and asks for all networks
 
 	mu      sync.Mutex
+	facts   []string           // guarded by mu: announced besides the addresses
+	heard   map[string]*heard  // guarded by mu: by network and ID
+	ended   Discovery          // guarded by mu: at the end of run
 	lanes   map[laneKey]*lane  // guarded by mu: those that run
 	skipped []SkippedInterface // guarded by mu
 	failure string             // guarded by mu: of the last look at the interfaces
@@ -87,6 +91,7 @@ func newDiscovery(cfg Config, id peer.ID, host neighbour, log *slog.Logger) *dis
 		nics:     func() ([]nic, error) { return listNICs(skip) },
 		open:     openPort,
 		lanes:    map[laneKey]*lane{},
+		heard:    map[string]*heard{},
 	}
 }
 
@@ -103,6 +108,8 @@ func (d *discovery) run(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+	ended := d.report()
+	d.note(func() { d.ended = ended })
 	return g.Wait()
 }
 
@@ -172,7 +179,7 @@ func (d *discovery) plan(nics []nic) (map[laneKey]*lane, []SkippedInterface) {
 		case reason != "":
 		case len(n.nets) == 0:
 			reason = "no address"
-		case len(addrs) == 0:
+		case len(addrs) == 0 && !d.silent:
 			reason = "this platform does not listen at its addresses"
 		}
 		a := announcement{service: d.service, instance: d.instance, addrs: withID(d.id, addrs), ip: ip}

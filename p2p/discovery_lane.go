@@ -18,11 +18,12 @@ type lane struct {
 	nic    nic
 	family family
 	addrs  []multiaddr.Multiaddr // announced
+	says   announcement          // but for the facts
 
-	hello, goodbye, query []byte        // messages
-	asked                 chan struct{} // holds one token when somebody waits for hello
-	all                   *rate.Limiter // messages read
-	sources               recent[netip.Addr, *rate.Limiter]
+	goodbye, query []byte        // messages
+	asked          chan struct{} // holds one token when somebody waits for an announcement
+	all            *rate.Limiter // messages read
+	sources        recent[netip.Addr, *rate.Limiter]
 
 	stop context.CancelFunc
 	done chan struct{}
@@ -32,7 +33,7 @@ type lane struct {
 
 func newLane(d *discovery, n nic, f family, a announcement) (*lane, error) {
 	l := &lane{
-		d: d, nic: n, family: f, addrs: a.addrs,
+		d: d, nic: n, family: f, addrs: a.addrs, says: a,
 		asked:   make(chan struct{}, 1),
 		all:     rate.NewLimiter(packetRate, packetRate),
 		sources: newRecent[netip.Addr, *rate.Limiter](maxSources),
@@ -40,8 +41,9 @@ func newLane(d *discovery, n nic, f family, a announcement) (*lane, error) {
 		record:  Lane{Interface: n.name, Family: string(f), Announced: a.addrs},
 	}
 	var err error
-	if l.hello, err = a.encode(announceTTL); err != nil {
-		return nil, err
+	if d.silent {
+		l.query, err = encodeQuery(metaService, "")
+		return l, err
 	}
 	if l.goodbye, err = a.encode(0); err != nil {
 		return nil, err
@@ -105,7 +107,7 @@ func (l *lane) speak(ctx context.Context, p port) {
 			asked++
 		}
 		said := time.Now()
-		ok = l.send(p, l.hello) && ok
+		ok = l.announce(p) && ok
 		next := announceEvery - rand.N(announceEvery/8) // so that hosts do not fall into step
 		if asked < len(opening) {
 			next = begun.Add(opening[asked]).Sub(said)
@@ -125,7 +127,32 @@ func (l *lane) speak(ctx context.Context, p port) {
 		}
 		timer.Stop()
 	}
-	l.send(p, l.goodbye)
+	if !l.d.silent {
+		l.send(p, l.goodbye)
+	}
+}
+
+// announce says hello, with the facts of this moment.
+func (l *lane) announce(p port) bool {
+	if l.d.silent {
+		return true
+	}
+	a := l.says
+	l.d.note(func() { a.facts = l.d.facts })
+	b, err := a.encode(announceTTL)
+	if err != nil {
+		l.failed(err)
+		return false
+	}
+	return l.send(p, b)
+}
+
+// wake asks for an announcement soon.
+func (l *lane) wake() {
+	select {
+	case l.asked <- struct{}{}:
+	default:
+	}
 }
 
 func (l *lane) send(p port, b []byte) bool {
@@ -172,13 +199,13 @@ func (l *lane) hear(b []byte, from netip.Addr) {
 			r.Others.add()
 		}
 	})
+	if err == nil && o.network != "" {
+		l.d.overhear(o, from, l.nic.name)
+	}
 	switch {
 	case err != nil || ours:
-	case o.asks:
-		select {
-		case l.asked <- struct{}{}:
-		default:
-		}
+	case o.asks || o.lists:
+		l.wake()
 	case o.tells && o.peer.ID != l.d.id:
 		o.peer.Addrs = l.nic.neighbours(o.peer)
 		l.d.host.sight(sighting{overheard: o, from: from, via: l.nic.name})

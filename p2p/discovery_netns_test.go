@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"slices"
 	"strings"
@@ -21,10 +20,11 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
+
+	"github.com/sage-p2p/sage-p2p/p2p/lantest"
 )
 
-// These tests run hosts in network namespaces, whose ends meet on a bridge in one
-// more: a LAN in one machine. They need root and the ip command of iproute2.
+// These tests run hosts in the machines of a LAN made of network namespaces.
 
 // lanHostEnv, when set, makes the test binary a host: see TestMain.
 const lanHostEnv = "SAGE_TEST_LAN_HOST"
@@ -129,81 +129,6 @@ func runLANHost(settings string) error {
 	return h.Run(ctx)
 }
 
-// lan is a bridge in a namespace of its own. Everything it makes is in namespaces
-// whose names it chose, and goes with them.
-type lan struct {
-	t    *testing.T
-	name string
-	next int
-}
-
-func newLAN(t *testing.T) *lan {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("SKIP: network namespaces take seconds")
-	}
-	if os.Geteuid() != 0 {
-		t.Skip("SKIP: network namespaces need root")
-	}
-	if _, err := exec.LookPath("ip"); err != nil {
-		t.Skip("SKIP: network namespaces need the ip command (package iproute2)")
-	}
-	l := &lan{t: t, name: fmt.Sprintf("sage%d-%d", os.Getpid(), time.Now().UnixNano()%1_000_000)}
-	if out, err := exec.Command("ip", "netns", "add", l.name).CombinedOutput(); err != nil {
-		t.Skipf("SKIP: no network namespaces here: %s", out)
-	}
-	t.Cleanup(func() { exec.Command("ip", "netns", "del", l.name).Run() })
-	l.ip("-n", l.name, "link", "add", "lan0", "type", "bridge")
-	l.ip("-n", l.name, "link", "set", "lan0", "up")
-	return l
-}
-
-func (l *lan) ip(args ...string) {
-	l.t.Helper()
-	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
-		l.t.Fatalf("ip %s: %v: %s", strings.Join(args, " "), err, out)
-	}
-}
-
-// place is a machine on the LAN: a namespace with an eth0.
-type place struct {
-	lan  *lan
-	ns   string
-	port string // its end on the bridge
-}
-
-// place makes a machine whose eth0 is down and has no address.
-func (l *lan) place() *place {
-	l.t.Helper()
-	l.next++
-	p := &place{lan: l, ns: fmt.Sprintf("%s-%d", l.name, l.next), port: fmt.Sprintf("port%d", l.next)}
-	l.ip("netns", "add", p.ns)
-	l.t.Cleanup(func() { exec.Command("ip", "netns", "del", p.ns).Run() })
-	l.ip("-n", l.name, "link", "add", p.port, "type", "veth", "peer", "name", "eth0", "netns", p.ns)
-	l.ip("-n", l.name, "link", "set", p.port, "master", "lan0", "up")
-	p.ip("link", "set", "lo", "up")
-	return p
-}
-
-func (p *place) ip(args ...string) {
-	p.lan.t.Helper()
-	p.lan.ip(append([]string{"-n", p.ns}, args...)...)
-}
-
-// noIPv6 turns it off, as some administrators do.
-func (p *place) noIPv6() {
-	p.lan.t.Helper()
-	p.lan.ip("netns", "exec", p.ns, "sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6")
-}
-
-// plug brings eth0 up with an address.
-func (p *place) plug(cidr string) *place {
-	p.lan.t.Helper()
-	p.ip("addr", "add", cidr, "dev", "eth0")
-	p.ip("link", "set", "eth0", "up")
-	return p
-}
-
 // lanHost is a process that runs a Host in a namespace.
 type lanHost struct {
 	t       *testing.T
@@ -215,8 +140,8 @@ type lanHost struct {
 	stop    func()
 }
 
-func (p *place) start(s lanSettings) *lanHost {
-	t := p.lan.t
+// startHost starts a host in a machine of the LAN.
+func startHost(t *testing.T, p *lantest.Place, s lanSettings) *lanHost {
 	t.Helper()
 	if s.Network == "" {
 		s.Network = "test"
@@ -225,7 +150,7 @@ func (p *place) start(s lanSettings) *lanHost {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("ip", "netns", "exec", p.ns, os.Args[0])
+	cmd := p.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), lanHostEnv+"="+string(settings))
 	cmd.Stderr = os.Stderr
 	input, err := cmd.StdinPipe()
@@ -340,45 +265,36 @@ func lowAndHigh(s lanSettings) (low, high lanSettings) {
 	return low, high
 }
 
-// within is the goal: found, connected and greeted after the second's start. It is
-// printed; a test fails beyond five times as long, as machines that test are busy.
-const within = 3 * time.Second
-
-func (l *lan) check(what string, begun time.Time, lines ...lanLine) {
-	l.t.Helper()
+func check(l *lantest.LAN, what string, begun time.Time, lines ...lanLine) {
 	for _, line := range lines {
-		took := line.Time.Sub(begun)
-		l.t.Logf("%s: %s %s after %s", what, line.Kind, line.ID.ShortString(), took.Round(time.Millisecond))
-		if took > 5*within {
-			l.t.Errorf("%s: took %s, want at most %s", what, took, 5*within)
-		}
+		l.Check(fmt.Sprintf("%s: %s %s", what, line.Kind, line.ID.ShortString()), line.Time.Sub(begun))
 	}
 }
 
 func TestLANHostsFindEachOther(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
-		prepare func(*place)
+		prepare func(*lantest.Place)
 	}{
-		{"without a default route", func(*place) {}},
-		{"with a default route", func(p *place) { p.ip("route", "add", "default", "via", "10.7.0.254") }},
-		{"without IPv6", (*place).noIPv6},
+		{"without a default route", func(*lantest.Place) {}},
+		{"with a default route", func(p *lantest.Place) { p.IP("route", "add", "default", "via", "10.7.0.254") }},
+		{"without IPv6", (*lantest.Place).NoIPv6},
 	} {
 		for _, lowFirst := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, lower ID first %v", tt.name, lowFirst), func(t *testing.T) {
-				l := newLAN(t)
-				a, b := l.place().plug("10.7.0.1/24"), l.place().plug("10.7.0.2/24")
+				l := lantest.New(t)
+				a, b := l.Place().Plug("10.7.0.1/24"), l.Place().Plug("10.7.0.2/24")
 				tt.prepare(a)
 				tt.prepare(b)
 				first, second := lowAndHigh(lanSettings{Genesis: testGenesis})
 				if !lowFirst {
 					first, second = second, first
 				}
-				ha := a.start(first)
+				ha := startHost(t, a, first)
 				ha.awaitKind("ready", time.Time{})
 				begun := time.Now()
-				hb := b.start(second)
-				l.check("second's start", begun, ha.awaitUp(hb.id, begun), hb.awaitUp(ha.id, begun))
+				hb := startHost(t, b, second)
+				check(l, "second's start", begun, ha.awaitUp(hb.id, begun), hb.awaitUp(ha.id, begun))
 			})
 		}
 	}
@@ -389,31 +305,31 @@ func TestLANHostsFindEachOtherInOddPlaces(t *testing.T) {
 	low, high := lowAndHigh(lanSettings{Genesis: testGenesis})
 	for _, tt := range []struct {
 		name   string
-		places func(*lan) (a, b *place)
+		places func(*lantest.LAN) (a, b *lantest.Place)
 	}{
-		{"IPv6 only", func(l *lan) (a, b *place) {
-			return l.place().plug("fd07::1/64"), l.place().plug("fd07::2/64")
+		{"IPv6 only", func(l *lantest.LAN) (a, b *lantest.Place) {
+			return l.Place().Plug("fd07::1/64"), l.Place().Plug("fd07::2/64")
 		}},
-		{"one machine", func(l *lan) (a, b *place) {
-			a = l.place().plug("10.7.0.1/24")
+		{"one machine", func(l *lantest.LAN) (a, b *lantest.Place) {
+			a = l.Place().Plug("10.7.0.1/24")
 			return a, a
 		}},
-		{"beside containers", func(l *lan) (a, b *place) {
-			a, b = l.place().plug("10.7.0.1/24"), l.place().plug("10.7.0.2/24")
-			a.ip("link", "add", "docker0", "type", "bridge")
-			a.ip("addr", "add", "172.17.0.1/16", "dev", "docker0")
-			a.ip("link", "set", "docker0", "up")
+		{"beside containers", func(l *lantest.LAN) (a, b *lantest.Place) {
+			a, b = l.Place().Plug("10.7.0.1/24"), l.Place().Plug("10.7.0.2/24")
+			a.IP("link", "add", "docker0", "type", "bridge")
+			a.IP("addr", "add", "172.17.0.1/16", "dev", "docker0")
+			a.IP("link", "set", "docker0", "up")
 			return a, b
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			l := newLAN(t)
+			l := lantest.New(t)
 			a, b := tt.places(l)
-			ha := a.start(low)
+			ha := startHost(t, a, low)
 			ha.awaitKind("ready", time.Time{})
 			begun := time.Now()
-			hb := b.start(high)
-			l.check("second's start", begun, ha.awaitUp(hb.id, begun), hb.awaitUp(ha.id, begun))
+			hb := startHost(t, b, high)
+			check(l, "second's start", begun, ha.awaitUp(hb.id, begun), hb.awaitUp(ha.id, begun))
 			for _, lane := range ha.report().Discovery.Lanes {
 				if lane.Interface != "eth0" || strings.Contains(fmt.Sprint(lane.Announced), "172.17") {
 					t.Errorf("announces %s on %s", lane.Announced, lane.Interface)
@@ -424,26 +340,26 @@ func TestLANHostsFindEachOtherInOddPlaces(t *testing.T) {
 }
 
 func TestALANHostOfAnotherFederationIsRefusedAndNotPestered(t *testing.T) {
-	l := newLAN(t)
+	l := lantest.New(t)
 	low, high := lowAndHigh(lanSettings{Genesis: testGenesis})
 	high.Genesis = Genesis{1: 'o'}
-	ha, hb := l.place().plug("10.7.0.1/24").start(low), l.place().plug("10.7.0.2/24").start(high)
+	ha, hb := startHost(t, l.Place().Plug("10.7.0.1/24"), low), startHost(t, l.Place().Plug("10.7.0.2/24"), high)
 	refused := ha.awaitKind("refused", time.Time{})
 	if refused.ID != hb.id || !strings.Contains(refused.Text, high.Genesis.String()) {
 		t.Errorf("refused: %+v", refused)
 	}
 	hb.awaitKind("refused", time.Time{})
-	time.Sleep(within)
+	time.Sleep(lantest.Within)
 	if n := ha.report().Counters.Dials; n > 10 { // after 0, 0.5, 1, 2 … seconds, and anew when another address is heard
-		t.Errorf("%d dials in %s", n, within)
+		t.Errorf("%d dials in %s", n, lantest.Within)
 	}
 }
 
 func TestALANHostAloneSaysWhy(t *testing.T) {
-	l := newLAN(t)
-	p := l.place().plug("10.7.0.1/24")
-	p.noIPv6()
-	h := p.start(lanSettings{Seed: 1})
+	l := lantest.New(t)
+	p := l.Place().Plug("10.7.0.1/24")
+	p.NoIPv6()
+	h := startHost(t, p, lanSettings{Seed: 1})
 	h.awaitKind("ready", time.Time{})
 	eventually(t, "its packets come back", func() bool {
 		lanes := h.report().Discovery.Lanes
@@ -452,17 +368,17 @@ func TestALANHostAloneSaysWhy(t *testing.T) {
 	if d := h.report().Discovery; !strings.Contains(d.Silence, "nobody speaks mDNS") {
 		t.Errorf("alone: %+v", d)
 	}
-	l.ip("-n", l.name, "link", "set", p.port, "down") // the cable is pulled
+	p.Cut()
 	eventually(t, "it says that there is no link", func() bool {
 		return strings.Contains(h.report().Discovery.Silence, "eth0: no link")
 	})
 }
 
 func TestALANHostIsFoundWhenItsInterfaceComesUpLate(t *testing.T) {
-	l := newLAN(t)
+	l := lantest.New(t)
 	low, high := lowAndHigh(lanSettings{Genesis: testGenesis})
-	late := l.place()
-	ha, hb := late.start(low), l.place().plug("10.7.0.2/24").start(high)
+	late := l.Place()
+	ha, hb := startHost(t, late, low), startHost(t, l.Place().Plug("10.7.0.2/24"), high)
 	ha.awaitKind("ready", time.Time{})
 	hb.awaitKind("ready", time.Time{})
 	time.Sleep(3 * time.Second) // the boot of a machine whose Wi-Fi is slow
@@ -470,8 +386,8 @@ func TestALANHostIsFoundWhenItsInterfaceComesUpLate(t *testing.T) {
 		t.Errorf("before: %+v", r.Discovery)
 	}
 	begun := time.Now()
-	late.plug("10.7.0.1/24")
-	l.check("interface up", begun, ha.awaitUp(hb.id, begun), hb.awaitUp(ha.id, begun))
+	late.Plug("10.7.0.1/24")
+	check(l, "interface up", begun, ha.awaitUp(hb.id, begun), hb.awaitUp(ha.id, begun))
 	if r := ha.report(); !strings.Contains(r.Text, "10.7.0.1") {
 		t.Errorf("Addrs = %s", r.Text)
 	}
@@ -482,23 +398,23 @@ func TestALANHostIsFoundWhenItsInterfaceComesUpLate(t *testing.T) {
 func TestALANHostIsReachedAgainAfterItsAddressChanges(t *testing.T) {
 	for _, tt := range []struct{ tcp, lowMoves bool }{{true, true}, {true, false}, {false, true}, {false, false}} {
 		t.Run(fmt.Sprintf("TCP only %v, lower ID moves %v", tt.tcp, tt.lowMoves), func(t *testing.T) {
-			l := newLAN(t)
+			l := lantest.New(t)
 			moving, staying := lowAndHigh(lanSettings{Genesis: testGenesis, TCP: tt.tcp})
 			if !tt.lowMoves {
 				moving, staying = staying, moving
 			}
-			p := l.place().plug("10.7.0.1/24")
-			ha, hb := p.start(moving), l.place().plug("10.7.0.2/24").start(staying)
+			p := l.Place().Plug("10.7.0.1/24")
+			ha, hb := startHost(t, p, moving), startHost(t, l.Place().Plug("10.7.0.2/24"), staying)
 			ha.awaitUp(hb.id, time.Time{})
 			hb.awaitUp(ha.id, time.Time{})
 			begun := time.Now()
-			p.ip("addr", "del", "10.7.0.1/24", "dev", "eth0")
-			p.ip("addr", "add", "10.7.0.99/24", "dev", "eth0")
+			p.IP("addr", "del", "10.7.0.1/24", "dev", "eth0")
+			p.IP("addr", "add", "10.7.0.99/24", "dev", "eth0")
 			for _, pair := range [][2]*lanHost{{ha, hb}, {hb, ha}} {
 				took := pair[0].reaches(pair[1], begun)
 				t.Logf("%s reaches %s after %s", pair[0].id.ShortString(), pair[1].id.ShortString(), took.Round(time.Millisecond))
-				if took > 5*within {
-					t.Errorf("%s reaches %s after %s, want at most %s", pair[0].id, pair[1].id, took, 5*within)
+				if took > 5*lantest.Within {
+					t.Errorf("%s reaches %s after %s, want at most %s", pair[0].id, pair[1].id, took, 5*lantest.Within)
 				}
 			}
 		})

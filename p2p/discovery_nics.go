@@ -19,7 +19,7 @@ func DefaultMDNSSkip() []string {
 
 // maxAnnounced bounds the addresses announced on one interface, so that a message
 // fits one Ethernet frame.
-const maxAnnounced = 8
+const maxAnnounced = 7
 
 // nic is a network interface at one moment.
 type nic struct {

@@ -30,7 +30,24 @@ func serviceName(network string) string {
 		sum := sha256.Sum256([]byte(network))
 		network = "x-" + hex.EncodeToString(sum[:16])
 	}
-	return "_sage-" + network + "._udp.local."
+	return servicePrefix + network + serviceSuffix
+}
+
+const (
+	servicePrefix = "_sage-"
+	serviceSuffix = "._udp.local."
+)
+
+// platformOf reads a name INSTANCE._sage-NETWORK._udp.local. of any network; for
+// every other name, network is empty.
+func platformOf(n dnsmessage.Name) (instance, network string) {
+	instance, service, _ := strings.Cut(strings.ToLower(n.String()), ".")
+	service, prefixed := strings.CutPrefix(service, servicePrefix)
+	network, suffixed := strings.CutSuffix(service, serviceSuffix)
+	if instance == "" || !prefixed || !suffixed || strings.Trim(network, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+		return "", ""
+	}
+	return instance, network
 }
 
 // announcement is what a platform says of itself on one interface.
@@ -38,18 +55,23 @@ type announcement struct {
 	service  string
 	instance string                // a label, drawn at the start of the process
 	addrs    []multiaddr.Multiaddr // with /p2p/ID
+	facts    []string              // key=value
 	ip       netip.Addr            // nobody needs it, but DNS-SD wants a host with an address
 }
 
 // encode writes an unsolicited response with the records of libp2p's
-// discovery/mdns: PTR and SRV that lead to the TXT, which has the addresses. With
-// a ttl of zero it says goodbye.
+// discovery/mdns: PTR and SRV that lead to the TXT, which has the addresses; and
+// the PTR by which the service is listed. With a ttl of zero it says goodbye.
 func (a announcement) encode(ttl time.Duration) ([]byte, error) {
 	service, err := dnsmessage.NewName(a.service)
 	if err != nil {
 		return nil, err
 	}
 	instance, err := dnsmessage.NewName(a.instance + "." + a.service)
+	if err != nil {
+		return nil, err
+	}
+	meta, err := dnsmessage.NewName(metaService)
 	if err != nil {
 		return nil, err
 	}
@@ -62,10 +84,11 @@ func (a announcement) encode(ttl time.Duration) ([]byte, error) {
 	}
 	b := dnsmessage.NewBuilder(nil, dnsmessage.Header{Response: true, Authoritative: true})
 	b.EnableCompression()
-	texts := make([]string, len(a.addrs))
+	texts := make([]string, len(a.addrs), len(a.addrs)+len(a.facts))
 	for i, addr := range a.addrs {
 		texts[i] = dnsaddrPrefix + addr.String()
 	}
+	texts = append(texts, a.facts...)
 	steps := []func() error{
 		b.StartAnswers,
 		func() error { return b.PTRResource(header(service, 0), dnsmessage.PTRResource{PTR: instance}) },
@@ -80,6 +103,9 @@ func (a announcement) encode(ttl time.Duration) ([]byte, error) {
 			return b.AAAAResource(header(host, cacheFlush), dnsmessage.AAAAResource{AAAA: a.ip.As16()})
 		},
 	}
+	if ttl > 0 { // another platform of this network may stay
+		steps = append(steps, func() error { return b.PTRResource(header(meta, 0), dnsmessage.PTRResource{PTR: service}) })
+	}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return nil, err
@@ -88,34 +114,40 @@ func (a announcement) encode(ttl time.Duration) ([]byte, error) {
 	return b.Finish()
 }
 
-// encodeQuery asks who else is there. It lists the asker as an answer already
-// known, so that the asker need not answer itself.
+// encodeQuery asks who else is there. It lists the asker, if it is a platform, as
+// an answer already known, so that the asker need not answer itself.
 func encodeQuery(serviceText, instance string) ([]byte, error) {
 	service, err := dnsmessage.NewName(serviceText)
 	if err != nil {
 		return nil, err
 	}
+	m := dnsmessage.Message{
+		Questions: []dnsmessage.Question{{Name: service, Type: dnsmessage.TypePTR, Class: dnsmessage.ClassINET}},
+	}
+	if instance == "" {
+		return m.Pack()
+	}
 	self, err := dnsmessage.NewName(instance + "." + serviceText)
 	if err != nil {
 		return nil, err
 	}
-	m := dnsmessage.Message{
-		Questions: []dnsmessage.Question{{Name: service, Type: dnsmessage.TypePTR, Class: dnsmessage.ClassINET}},
-		Answers: []dnsmessage.Resource{{
-			Header: dnsmessage.ResourceHeader{Name: service, Class: dnsmessage.ClassINET, TTL: uint32(announceTTL / time.Second)},
-			Body:   &dnsmessage.PTRResource{PTR: self},
-		}},
-	}
+	m.Answers = []dnsmessage.Resource{{
+		Header: dnsmessage.ResourceHeader{Name: service, Class: dnsmessage.ClassINET, TTL: uint32(announceTTL / time.Second)},
+		Body:   &dnsmessage.PTRResource{PTR: self},
+	}}
 	return m.Pack()
 }
 
-// overheard is what a received message says of our service; the zero value,
-// nothing.
+// overheard is what a received message says of our service and its like; the zero
+// value, nothing.
 type overheard struct {
 	asks     bool   // who is there?
-	tells    bool   // a platform is
+	lists    bool   // which services are there?
+	tells    bool   // a platform of our network is
+	network  string // of the platform that tells, ours or not; empty when none does
 	instance string // which platform tells; when asking, the first of those known to it
 	peer     peer.AddrInfo
+	facts    map[string]string
 	ttl      time.Duration // zero: goodbye
 }
 
@@ -140,7 +172,9 @@ func decodeQuery(service string, p *dnsmessage.Parser) (o overheard, err error) 
 		return o, err
 	}
 	for _, q := range questions {
-		o.asks = o.asks || (q.Type == dnsmessage.TypePTR || q.Type == dnsmessage.TypeALL) && isService(q.Name, service)
+		whole := q.Type == dnsmessage.TypePTR || q.Type == dnsmessage.TypeALL
+		o.asks = o.asks || whole && isService(q.Name, service)
+		o.lists = o.lists || whole && isService(q.Name, metaService)
 	}
 	if !o.asks {
 		return o, nil
@@ -195,28 +229,44 @@ func decodeAnnouncement(service string, p *dnsmessage.Parser) (o overheard, err 
 			} else if err != nil {
 				return o, err
 			}
-			instance, ours := instanceOf(h.Name, service)
-			if h.Type != dnsmessage.TypeTXT || !ours {
+			instance, network := platformOf(h.Name)
+			if h.Type != dnsmessage.TypeTXT || network == "" {
 				if err := skip(); err != nil {
 					return o, err
 				}
 				continue
 			}
-			if o.tells && o.instance != instance {
+			if o.network != "" && (o.instance != instance || o.network != network) {
 				return o, fmt.Errorf("two platforms in one message")
 			}
 			txt, err := p.TXTResource()
 			if err != nil {
 				return o, err
 			}
-			o.tells, o.instance, o.ttl = true, instance, time.Duration(h.TTL)*time.Second
+			o.network, o.instance, o.ttl = network, instance, time.Duration(h.TTL)*time.Second
 			texts = append(texts, txt.TXT...)
 		}
 	}
-	if o.tells {
+	if o.network != "" {
+		o.tells = strings.EqualFold(servicePrefix+o.network+serviceSuffix, service)
+		o.facts = factsOf(texts)
 		o.peer, err = peerOf(texts)
 	}
 	return o, err
+}
+
+// factsOf reads the facts of one peer; what is none is skipped, as in peerOf.
+func factsOf(texts []string) map[string]string {
+	var facts map[string]string
+	for _, t := range texts {
+		if key, value, ok := factOf(t); ok && len(facts) < maxFacts {
+			if facts == nil {
+				facts = map[string]string{}
+			}
+			facts[key] = value
+		}
+	}
+	return facts
 }
 
 // peerOf reads the addresses of one peer. What is no address is skipped: there

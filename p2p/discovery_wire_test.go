@@ -37,6 +37,7 @@ func testAnnouncement() announcement {
 		service:  serviceName("lan"),
 		instance: strings.Repeat("i", 32),
 		addrs:    withID(wireID, addrsOf("/ip4/192.168.1.7/tcp/4001", "/ip6/fd00::7/udp/4001/quic-v1")),
+		facts:    []string{"name=jetson-1"},
 		ip:       netip.MustParseAddr("192.168.1.7"),
 	}
 }
@@ -78,7 +79,7 @@ func TestAnAnnouncementIsReadAsItWasWritten(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := overheard{tells: true, instance: a.instance, ttl: ttl, peer: peer.AddrInfo{
+		want := overheard{tells: true, network: "lan", facts: map[string]string{"name": "jetson-1"}, instance: a.instance, ttl: ttl, peer: peer.AddrInfo{
 			ID: wireID, Addrs: addrsOf("/ip4/192.168.1.7/tcp/4001", "/ip6/fd00::7/udp/4001/quic-v1"),
 		}}
 		if diff := cmp.Diff(textsOf(want.peer.Addrs), textsOf(got.peer.Addrs)); diff != "" {
@@ -96,7 +97,10 @@ func TestAnAnnouncementIsReadAsItWasWritten(t *testing.T) {
 
 func TestTheLargestAnnouncementFitsAFrame(t *testing.T) {
 	a := testAnnouncement()
-	a.service, a.addrs = serviceName(strings.Repeat("n", 64)), nil
+	a.service, a.addrs, a.facts = serviceName(strings.Repeat("n", 64)), nil, nil
+	for _, key := range []string{"a", "b", "c", "d"} { // as many as there may be
+		a.facts = append(a.facts, key+"="+strings.Repeat("v", factBytes/maxFacts-2))
+	}
 	a.ip = netip.MustParseAddr("2001:db8:1111:2222:3333:4444:5555:6666")
 	for len(a.addrs) < maxAnnounced {
 		a.addrs = append(a.addrs, withID(wireID, addrsOf("/ip6/2001:db8:1111:2222:3333:4444:5555:6666/udp/65535/quic-v1"))...)

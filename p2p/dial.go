@@ -56,6 +56,9 @@ const (
 // errFull is why a peer of the LAN that nobody asked for is not dialled.
 var errFull = errors.New("p2p: enough connections")
 
+// formingDialGrace is DialGrace for a host without a federation.
+const formingDialGrace = 200 * time.Millisecond
+
 // keepTag marks protected peers in the connection manager.
 const keepTag = "kept"
 
@@ -187,12 +190,13 @@ func (h *Host) nudge(id peer.ID) {
 	}
 }
 
-// nudgeAll tries every wanted peer again at once: what was refused may be welcome.
+// nudgeAll tries every wanted peer again at once, whatever the IDs: what was
+// refused may be welcome, and only this side knows.
 func (h *Host) nudgeAll() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, w := range h.wanted {
-		w.attempts = 0
+		w.attempts, w.hasty = 0, true
 		w.nudge()
 	}
 }
@@ -298,7 +302,10 @@ func (h *Host) nextDial(w *wanted) (wait time.Duration, connected bool) {
 		return backoff(1, rareTimes*l.RedialMax, rareTimes*l.RedialMax), false
 	case w.attempts > 0:
 		return backoff(w.attempts, l.RedialMin, l.RedialMax), false
-	case !w.bootstrap && !w.hasty && w.id < h.id: // the lower dials; it may not be able to
+	case w.bootstrap || w.hasty || w.id > h.id:
+	case h.genesis.IsZero(): // who forms a federation has no time: two connections do no harm
+		return min(l.DialGrace, formingDialGrace), false
+	default: // the lower dials; it may not be able to
 		return l.DialGrace, false
 	}
 	return 0, false

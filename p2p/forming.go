@@ -59,6 +59,11 @@ func (h *Host) endForming(ctx context.Context) {
 	}
 }
 
+// SetNote changes what the host tells of itself with every hello from now on: a
+// byte that means something to its caller and to those of its peers. They find it
+// in Peer and Refusal, so that also two hosts that refuse each other learn it.
+func (h *Host) SetNote(note byte) { h.note.Store(uint32(note)) }
+
 // Genesis is the federation of this host, zero while it is forming.
 func (h *Host) Genesis() Genesis {
 	h.mu.Lock()

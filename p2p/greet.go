@@ -240,7 +240,7 @@ func (h *Host) refuse(l *link, theirs hello, reason string) {
 	}
 	next := *r
 	next.Addr, next.Reason, next.Last = l.conn.RemoteMultiaddr(), reason, now
-	next.Network, next.Genesis, next.Name = theirs.Network, theirs.Genesis, theirs.Name
+	next.Network, next.Genesis, next.Name, next.Note = theirs.Network, theirs.Genesis, theirs.Name, theirs.Note
 	next.Times++
 	h.refusals.put(id, &next)
 	if s := h.sessions[id]; s != nil && l.up {

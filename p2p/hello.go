@@ -12,11 +12,12 @@ import (
 // hello is what each side of a connection says first.
 //
 // On the wire, in one frame: flags (1 byte), genesis (32 bytes, only with
-// flagGenesis), clock and nonce (8 bytes each, big endian), then network, name
+// flagGenesis), note (1 byte, only with flagNote), clock and nonce (8 bytes each, big endian), then network, name
 // and agent, each with its length as a uvarint, then the number of protocols and
 // each of them likewise, sorted. Every hello has exactly one encoding.
 type hello struct {
 	Genesis   Genesis
+	Note      byte   // of the caller's: see Host.SetNote
 	Rival     bool   // another process with the receiver's key has been seen alive
 	Clock     uint64 // Unix milliseconds
 	Nonce     uint64 // drawn at the start of the process, never 0
@@ -29,6 +30,7 @@ type hello struct {
 const (
 	flagGenesis = 1 << iota
 	flagRival
+	flagNote
 
 	maxProtocols = 16
 )
@@ -41,9 +43,15 @@ func (m hello) encode() []byte {
 	if m.Rival {
 		flags |= flagRival
 	}
+	if m.Note != 0 {
+		flags |= flagNote
+	}
 	b := []byte{flags}
 	if flags&flagGenesis != 0 {
 		b = append(b, m.Genesis[:]...)
+	}
+	if flags&flagNote != 0 {
+		b = append(b, m.Note)
 	}
 	b = binary.BigEndian.AppendUint64(b, m.Clock)
 	b = binary.BigEndian.AppendUint64(b, m.Nonce)
@@ -68,13 +76,18 @@ func decodeHello(b []byte) (hello, error) {
 	d := decoder{rest: b}
 	var m hello
 	flags := d.bytes(1)[0]
-	if flags&^(flagGenesis|flagRival) != 0 {
+	if flags&^(flagGenesis|flagRival|flagNote) != 0 {
 		d.fail("unknown flags %#x", flags)
 	}
 	m.Rival = flags&flagRival != 0
 	if flags&flagGenesis != 0 {
 		if m.Genesis = Genesis(d.bytes(len(m.Genesis))); m.Genesis.IsZero() {
 			d.fail("genesis is zero")
+		}
+	}
+	if flags&flagNote != 0 {
+		if m.Note = d.bytes(1)[0]; m.Note == 0 {
+			d.fail("note is zero")
 		}
 	}
 	m.Clock = binary.BigEndian.Uint64(d.bytes(8))

@@ -17,7 +17,7 @@ import (
 
 func fullHello() hello {
 	return hello{
-		Genesis: testGenesis, Rival: true, Clock: 1_790_000_000_000, Nonce: 42, Network: "lan",
+		Genesis: testGenesis, Note: 3, Rival: true, Clock: 1_790_000_000_000, Nonce: 42, Network: "lan",
 		Name: "jetson-1", Agent: "sage-p2p 0.1", Protocols: []protocol.ID{"/sage/bft/1", "/sage/fetch/1"},
 	}
 }
@@ -58,6 +58,7 @@ func TestHelloIsDecodedStrictly(t *testing.T) {
 		{"one byte more", append(bytes.Clone(good), 0)},
 		{"an unknown flag", at(0, good[0]|0x80)},
 		{"a genesis of zero", append([]byte{flagGenesis}, make([]byte, 80)...)},
+		{"a note of zero", at(1+len(testGenesis), 0)},
 		{"a nonce of zero", change(func(m *hello) { m.Nonce = 0 })},
 		{"no network", change(func(m *hello) { m.Network = "" })},
 		{"a name that is too long", change(func(m *hello) { m.Name = strings.Repeat("n", MaxName+1) })},
@@ -442,5 +443,27 @@ func TestAHostWarnedOfItsCloneSaysSo(t *testing.T) {
 	e := a.await("Clone", func(e Event) bool { _, ok := e.(Clone); return ok }).(Clone)
 	if e.Via != s.ID() || e.Direct {
 		t.Errorf("Clone = %+v", e)
+	}
+}
+
+// Hosts of two federations refuse each other, and learn from it what the other says
+// of itself.
+func TestANoteReachesAlsoWhoRefusesIt(t *testing.T) {
+	a := start(t, nil)
+	b := start(t, func(c *Config) { c.Genesis = Genesis{1: 'o'} })
+	a.SetNote(5)
+	b.SetNote(6)
+	a.Keep(b.info())
+	if r := a.awaitRefused(b.ID()); r.Note != 6 {
+		t.Errorf("refusal = %+v, want the note 6", r)
+	}
+	if r := b.awaitRefused(a.ID()); r.Note != 5 {
+		t.Errorf("refusal = %+v, want the note 5", r)
+	}
+	c := start(t, nil)
+	c.SetNote(7)
+	join(a, c)
+	if p := a.Peers(); len(p) != 1 || p[0].Note != 7 || p[0].Genesis != testGenesis {
+		t.Errorf("peers = %+v, want the note 7 and the genesis", p)
 	}
 }

@@ -61,7 +61,8 @@ type Host struct {
 	node    host.Host // set once, before ready is closed
 	places  *places   // set with node
 	gossip  *gossip
-	lan     *discovery // nil without mDNS
+	lan     *discovery    // nil without mDNS
+	note    atomic.Uint32 // a byte
 
 	lanDials                              *rate.Limiter // to peers that are only found
 	fetchesIn, tasksIn, tasksOut, readers *quota
@@ -366,6 +367,7 @@ func (h *Host) measure(ctx context.Context) error {
 func (h *Host) helloNow(rival bool) hello {
 	m := hello{
 		Genesis: h.Genesis(),
+		Note:    byte(h.note.Load()),
 		Rival:   rival,
 		Clock:   uint64(time.Now().UnixMilli()),
 		Nonce:   h.nonce,

@@ -32,6 +32,8 @@ type Peer struct {
 	Since     time.Time
 	Nonce     uint64
 	Forming   bool
+	Genesis   Genesis       // as it last said; with Forming, it may have one that we do not
+	Note      byte          // its own: see Host.SetNote
 	Protocols []protocol.ID // of ours, that it serves
 	Kept      bool          // its connection is protected
 	Clone     bool          // its key has been seen alive in two processes
@@ -45,8 +47,8 @@ type Offence struct {
 	What string
 }
 
-// Refusal is why a peer was turned away at hello. Network, Genesis and Name are
-// the peer's own words, empty when it said none.
+// Refusal is why a peer was turned away at hello. Network, Genesis, Name and Note
+// are the peer's own words, empty when it said none.
 type Refusal struct {
 	ID      peer.ID
 	Addr    multiaddr.Multiaddr
@@ -54,6 +56,7 @@ type Refusal struct {
 	Network string
 	Genesis Genesis
 	Name    string
+	Note    byte
 	Times   int
 	First   time.Time
 	Last    time.Time
@@ -119,6 +122,8 @@ func (h *Host) Peers() []Peer {
 			Direction: s.links[0].conn.Stat().Direction,
 			Transport: transportOf(s.best().conn.ConnState()),
 			Since:     s.since,
+			Genesis:   s.them.Genesis,
+			Note:      s.them.Note,
 			Protocols: s.them.Protocols,
 			Kept:      h.wanted[s.id] != nil && h.wanted[s.id].kept,
 			Clone:     s.rival,

@@ -25,10 +25,13 @@
 //	K6  one process holds a key at a time.
 //	K7  once a peer has shown a statement of ours that the record does not know,
 //	    nothing is signed, through any restart, until the operator has acted.
+//	K8  a key signs for one chain at a time, and never again for one that it left.
 //
 // K1 and K2 give: whenever power goes, the record found afterwards holds every
 // signature that was handed out. K3 and K5 give A6 on one machine; K6 keeps it
-// to one. A restored disk image is beyond them: peers find it out (Status).
+// to one. K8 allows to change the chain: all that is signed covers its genesis
+// hash, so that nothing said in one contradicts anything in another, and what is
+// forgotten with a chain is never needed. A restored disk image is beyond them: peers find it out (Status).
 //
 // # Why one sync suffices
 //

@@ -3,6 +3,7 @@ package signer
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -216,11 +217,15 @@ func (h *files) recordFile() (*os.File, error) {
 	return f, nil
 }
 
-// hasVoted reports whether a record of any key is tied to a chain.
+// hasVoted reports whether a record of any key is, or was, tied to a chain.
 func hasVoted(f File) bool {
 	_, raw, err := loadSlots(f)
 	var genesis bft.GenesisHash
-	return err == nil && copy(genesis[:], raw) == len(genesis) && genesis != bft.GenesisHash{}
+	if err != nil || copy(genesis[:], raw) < len(genesis) {
+		return false
+	}
+	left := raw[min(len(raw), len(genesis)+sha256.Size):]
+	return genesis != bft.GenesisHash{} || len(left) > 0 && left[0] > 0
 }
 
 // preallocate fills the record's file with zeros and makes its size and its

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/sage-p2p/sage-p2p/bft"
 )
@@ -73,10 +74,15 @@ func Recover(home string, w Watermark) (err error) {
 // replace writes the recovered record over whatever the file holds.
 func (h *files) replace(key Key, f *os.File, w Watermark) error {
 	record := bft.NewRecord()
+	var left []bft.GenesisHash
 	slots, raw, err := loadSlots(diskFile{f})
 	if err == nil {
 		old := newSigner(key, slots)
-		if r, err := old.decode(raw); err == nil && old.genesis == w.Genesis {
+		r, err := old.decode(raw)
+		if err == nil && slices.Contains(old.left, w.Genesis) {
+			return fmt.Errorf("%w: this key has left the chain %v", ErrRefused, w.Genesis)
+		}
+		if left = old.left; err == nil && old.genesis == w.Genesis {
 			w.Height = max(w.Height, spoken(r))
 			record.BootCount = r.BootCount
 		}
@@ -86,7 +92,7 @@ func (h *files) replace(key Key, f *os.File, w Watermark) error {
 		slots = newSlots(diskFile{f})
 	}
 	s := newSigner(key, slots)
-	s.genesis = w.Genesis
+	s.genesis, s.left = w.Genesis, left
 	record.Watermark = w.Height
 	return s.engrave(record)
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -32,6 +33,7 @@ type Signer struct {
 	mu       sync.Mutex // guards the fields below; held while the record is written
 	slots    *slots
 	genesis  bft.GenesisHash // zero until Bind
+	left     []bft.GenesisHash
 	record   bft.Record      // as in the file, but for a newer final height
 	settled  bool            // both pairs of copies hold it
 	failed   error           // K4: the first failure
@@ -72,11 +74,12 @@ func newSigner(key Key, slots *slots) *Signer {
 	return &Signer{key: key, slots: slots, release: func() error { return nil }}
 }
 
-// encode returns what a slot holds: genesis hash, key hash, record.
+// encode returns what a slot holds: genesis hash, key hash, chains left, record.
 func (s *Signer) encode(r bft.Record) []byte {
 	b := bytes.Clone(s.genesis[:])
 	owner := s.owner()
 	b = append(b, owner[:]...)
+	b = append(b, encodeLeft(s.left)...)
 	return append(b, r.Encode()...)
 }
 
@@ -88,8 +91,13 @@ func (s *Signer) decode(raw []byte) (bft.Record, error) {
 	if !bytes.Equal(raw[n:n+len(owner)], owner[:]) {
 		return bft.Record{}, fmt.Errorf("%w: it is not of the key of %s: put the key and its record back together", ErrForeign, s.key.ID())
 	}
+	left, rest, err := decodeLeft(raw[n+len(owner):])
+	if err != nil {
+		return bft.Record{}, err
+	}
 	copy(s.genesis[:], raw)
-	r, err := bft.DecodeRecord(raw[n+len(owner):])
+	s.left = left
+	r, err := bft.DecodeRecord(rest)
 	if err != nil {
 		return bft.Record{}, fmt.Errorf("%w: %w", ErrNeedsRecovery, err)
 	}
@@ -149,6 +157,8 @@ func (s *Signer) Bind(genesis bft.GenesisHash) error {
 		return fmt.Errorf("%w: no chain has the genesis hash zero", ErrRefused)
 	case s.genesis == genesis:
 		return nil
+	case slices.Contains(s.left, genesis):
+		return fmt.Errorf("%w: this key has left the chain %v, and what it signed there is not known any more (K8)", ErrForeign, genesis)
 	case s.genesis != bft.GenesisHash{}:
 		return fmt.Errorf("%w: this key signs for the chain %v, not for %v: use another home", ErrForeign, s.genesis, genesis)
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -171,7 +172,7 @@ func (d *discovery) look(ctx context.Context, g *errgroup.Group) {
 func (d *discovery) plan(nics []nic) (map[laneKey]*lane, []SkippedInterface) {
 	plans := map[laneKey]*lane{}
 	var skipped []SkippedInterface
-	listens := d.host.listens()
+	listens := slices.SortedFunc(slices.Values(d.host.listens()), multiaddr.Multiaddr.Compare) // libp2p's order is none
 	for _, n := range nics {
 		addrs, ip := n.announceable(listens)
 		reason := n.unfit(d.skip)

@@ -35,6 +35,7 @@ func TestPlatformsOfAllNetworksAreOverheardAndOnlyOursAreDialled(t *testing.T) {
 		p.in <- neighbourOf(t, "lan", 8, "name=thor", "genesis=07")
 		p.in <- neighbourOf(t, "home", 6, "name=loki")
 		p.in <- neighbourOf(t, "home", 6, "name=odin")
+		p.in <- neighbourOf(t, "lan", 9, "name=itself")
 		synctest.Wait()
 		list := b.everyone()
 		if len(list) != 2 || list[0].Network != "home" || list[0].Facts["name"] != "odin" || list[1].Network != "lan" || list[1].Facts["genesis"] != "07" {

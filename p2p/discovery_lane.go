@@ -199,7 +199,7 @@ func (l *lane) hear(b []byte, from netip.Addr) {
 			r.Others.add()
 		}
 	})
-	if err == nil && o.network != "" {
+	if err == nil && o.network != "" && o.peer.ID != l.d.id {
 		l.d.overhear(o, from, l.nic.name)
 	}
 	switch {

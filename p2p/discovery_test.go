@@ -154,10 +154,20 @@ type fakeHost struct {
 	mu    sync.Mutex
 	seen  []sighting // guarded by mu
 	moves int        // guarded by mu
+	asked int        // guarded by mu: how often where it listens
 }
 
-func (h *fakeHost) listens() []multiaddr.Multiaddr { return addrsOf("/ip4/0.0.0.0/tcp/4001") }
-func (h *fakeHost) forgetUnheard()                 {}
+// listens returns the addresses in any order, as libp2p does.
+func (h *fakeHost) listens() []multiaddr.Multiaddr {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	addrs := addrsOf("/ip4/0.0.0.0/tcp/4001", "/ip4/0.0.0.0/udp/4001/quic-v1")
+	if h.asked++; h.asked%2 == 0 {
+		slices.Reverse(addrs)
+	}
+	return addrs
+}
+func (h *fakeHost) forgetUnheard() {}
 func (h *fakeHost) sight(s sighting) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

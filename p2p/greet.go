@@ -248,8 +248,12 @@ func (h *Host) refuse(l *link, theirs hello, reason string) {
 	}
 	h.mu.Unlock()
 	h.count.refused.Add(1)
+	level := slog.LevelWarn
+	if theirs.Nonce != 0 && (theirs.Genesis.IsZero() || h.Genesis().IsZero()) {
+		level = slog.LevelInfo // one of the two is about to join the other
+	}
 	if !ok {
-		h.say(slog.LevelWarn, id, "peer refused", "name", theirs.Name, "addr", next.Addr, "reason", reason)
+		h.say(level, id, "peer refused", "name", theirs.Name, "addr", next.Addr, "reason", reason)
 	}
 	h.mail.note(Refused{next})
 	l.conn.CloseWithError(network.ConnGated)

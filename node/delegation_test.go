@@ -228,10 +228,11 @@ func TestAnExecutorThatRestartsProvesOnce(t *testing.T) {
 			if got := second.runs.Load(); got != tt.runs {
 				t.Errorf("executed %d times after the restart, want %d", got, tt.runs)
 			}
-			a, err := all[2].Account(t.Context(), all[2].id(t))
-			if err != nil || a.Nonce != 3 || a.AvailableUATP != 950*atp {
-				t.Errorf("the executor has made %d transactions and has %d µATP, %v; want 3 (offer, acceptance, proof) and 950 ATP", a.Nonce, a.AvailableUATP, err)
-			}
+			self := all[2].id(t)
+			all[2].wait(t, "paid, after three transactions (offer, acceptance, proof)", func(view.Status) bool {
+				a, err := all[2].Account(t.Context(), self)
+				return err == nil && a.Nonce == 3 && a.AvailableUATP == 950*atp
+			})
 		})
 	}
 }

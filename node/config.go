@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
 
+	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/chain/store"
 	"github.com/sage-p2p/sage-p2p/task"
@@ -34,11 +35,13 @@ type Config struct {
 	// What a home without a genesis does. GenesisFile takes one from a file.
 	// Otherwise Expect founds a federation of that many platforms, who all
 	// sign its genesis; with Expect 0 the platform joins the federation of
-	// its Bootstrap peers or, if it has none, founds one of its own.
+	// its Bootstrap peers or, if it has none, one that it hears on the LAN, or
+	// founds one of its own.
 	GenesisFile string `toml:"genesis"`
 	Expect      int    `toml:"expect"`
 	ParamsFile  string `toml:"params"` // parameters of a genesis that is founded here; the same file for all founders
 
+	NoMDNS   bool `toml:"no_mdns"`  // neither announce this platform on the LAN nor look for others there
 	Observer bool `toml:"observer"` // never vote, even if the genesis names this platform
 	NoWork   bool `toml:"no_work"`  // accept no tasks
 }
@@ -194,6 +197,9 @@ func portTaken(port int) bool {
 	}
 	return udp.Close() != nil
 }
+
+// nowAtp is nowMillis for a chain.
+func nowAtp() atp.Millis { return atp.Millis(nowMillis()) }
 
 // nowMillis is the machine's clock.
 func nowMillis() uint64 { return uint64(time.Now().UnixMilli()) }

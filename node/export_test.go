@@ -76,4 +76,14 @@ func (n *Node) PendingAcceptance(of cid.Cid) (bool, error) {
 const (
 	GenesisFile  = genesisFile
 	FoundingFile = foundingFile
+	LeavingFile  = leavingFile
 )
+
+// WouldLeave reports whether the platform would leave its federation for another.
+func (n *Node) WouldLeave() (bool, error) {
+	g, _, err := n.storedGenesis()
+	if err != nil {
+		return false, err
+	}
+	return n.wouldLeave(g)
+}

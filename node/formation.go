@@ -47,6 +47,9 @@ func (n *Node) settle(ctx context.Context) (chain.Genesis, error) {
 	if err := n.bind(g); err != nil {
 		return chain.Genesis{}, err
 	}
+	if err := n.stand(g); err != nil {
+		return chain.Genesis{}, err
+	}
 	if !stored {
 		raw, err := g.JSON()
 		if err != nil {
@@ -68,10 +71,12 @@ func (n *Node) newGenesis(ctx context.Context) (chain.Genesis, error) {
 		return n.found(ctx, n.cfg.Expect)
 	case len(n.cfg.Bootstrap) > 0:
 		return n.join(ctx)
-	case n.cfg.Observer:
-		return chain.Genesis{}, fmt.Errorf("%w: an observer founds nothing: name a platform of its federation with --bootstrap, or its genesis with --genesis", ErrGenesis)
+	case n.cfg.NoMDNS && n.cfg.Observer:
+		return chain.Genesis{}, fmt.Errorf("%w: an observer founds nothing, and without mDNS finds nobody: name a platform of its federation with --bootstrap, or its genesis with --genesis", ErrGenesis)
+	case n.cfg.NoMDNS:
+		return n.found(ctx, 1)
 	}
-	return n.found(ctx, 1)
+	return n.rendezvous(ctx)
 }
 
 // storedGenesis returns the genesis of the home, if it has one. A file that was
@@ -155,11 +160,14 @@ func loadParams(path string) (chain.Params, error) {
 func (n *Node) found(ctx context.Context, expect int) (chain.Genesis, error) {
 	cfg := n.cfg
 	cfg.Expect = expect
-	f, err := newFounding(cfg, n.id(), n.params, atp.Millis(nowMillis()), n.signer.SignBytes)
+	f, err := newFounding(cfg, n.id(), n.params, nowAtp(), n.signer.SignBytes)
 	if err != nil {
 		return chain.Genesis{}, err
 	}
 	f.where = n.farEnd
+	if expect > 1 {
+		n.host.SetNote(noteGathers)
+	}
 	for {
 		n.founding.Store(f.shown())
 		g, waiting, err := f.hear(n.announcements(ctx, expect))
@@ -170,7 +178,7 @@ func (n *Node) found(ctx context.Context, expect int) (chain.Genesis, error) {
 		if g, ok := n.adoptedGenesis(ctx); ok {
 			return g, nil
 		}
-		if !n.pause(ctx, waiting) {
+		if !n.pause(ctx, formingEvery, waiting) {
 			return chain.Genesis{}, nil
 		}
 	}
@@ -265,7 +273,7 @@ func (n *Node) join(ctx context.Context) (chain.Genesis, error) {
 		if g, ok := n.adoptedGenesis(ctx); ok {
 			return g, nil
 		}
-		if !n.pause(ctx, "a bootstrap platform to answer, and to tell its genesis") {
+		if !n.pause(ctx, formingEvery, "a bootstrap platform to answer, and to tell its genesis") {
 			return chain.Genesis{}, nil
 		}
 	}
@@ -311,6 +319,10 @@ func genesisOf(reply wire.Reply, want bft.GenesisHash) (chain.Genesis, error) {
 // federation to join, that is how it learns of its bootstrap peer's; while it
 // founds one, that the genesis which it signed was completed in its absence.
 func (n *Node) refused(r p2p.Refusal) {
+	select {
+	case n.met <- struct{}{}:
+	default:
+	}
 	f := n.founding.Load()
 	signed := f != nil && f.signed() && f.say.Draft == r.Genesis
 	found := n.joining() && n.isBootstrap(r.ID)
@@ -341,12 +353,12 @@ func (n *Node) isBootstrap(id peer.ID) bool {
 }
 
 // pause waits a little, telling users for what. It reports false once ctx ends.
-func (n *Node) pause(ctx context.Context, waiting string) bool {
+func (n *Node) pause(ctx context.Context, d time.Duration, waiting string) bool {
 	if old := n.waiting.Swap(&waiting); old == nil || *old != waiting {
 		n.log.Info("waiting", "for", waiting)
 		n.hub.tell()
 	}
-	t := time.NewTimer(formingEvery)
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():

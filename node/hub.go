@@ -28,6 +28,7 @@ type hub struct {
 	seq     uint64        // guarded by mu: of the newest event
 	events  []view.Event  // guarded by mu: the newest, oldest first
 	alarms  []string      // guarded by mu: what the operator must hear, oldest first
+	said    func(string)  // called with each alarm; set before anything runs
 }
 
 // keptAlarms bounds the alarms that are shown.
@@ -35,7 +36,7 @@ const keptAlarms = 16
 
 // newHub numbers events from the clock, so that numbers grow over restarts.
 func newHub(now time.Time) *hub {
-	return &hub{changed: make(chan struct{}), seq: uint64(now.UnixMicro())}
+	return &hub{changed: make(chan struct{}), seq: uint64(now.UnixMicro()), said: func(string) {}}
 }
 
 // Changed returns a channel that is closed at the next change.
@@ -89,6 +90,7 @@ func (h *hub) alarm(text string) {
 	h.alarms = append(h.alarms, text)
 	h.alarms = h.alarms[max(0, len(h.alarms)-keptAlarms):]
 	h.mu.Unlock()
+	h.said(text)
 	h.tell(view.Event{Kind: view.EventAlarm, Name: view.NameAlarm, TimeMS: view.Millis(nowMillis()), Subject: text})
 }
 

@@ -11,6 +11,8 @@
 //	    that breaks, always does.
 //	N4  [New] starts nothing. When [Node.Run] returns, every goroutine that it
 //	    started has ended and every file is closed.
+//	N5  a federation is left only for another of its name, and only if nothing
+//	    but its founding has happened in it; its chain is kept (W1 to W4, aside.go).
 //
 // # Files of a home
 //
@@ -18,7 +20,8 @@
 // api.token to node/api. genesis.json and founding.json are made when the
 // platform joins a federation; blobs/ is content by CID; journal/ is what the
 // worker has promised; store.suspect says that the store must be looked at;
-// resigned, that the operator gave the vote back.
+// resigned, that the operator gave the vote back; leaving.json, that a federation
+// is being left, whose chain aside-TIME/ keeps.
 package node
 
 import (
@@ -28,6 +31,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -56,6 +60,7 @@ type Node struct {
 	present  func(Presence)
 	founded  func(Federation)
 	runtimes exec.Registry
+	life     *life
 
 	candidacy atp.Span // how long a JOIN of ours lasts
 
@@ -69,6 +74,8 @@ type Node struct {
 	contacts *contacts
 	peerNews *rate.Limiter // of events about peers
 	metrics  *metrics
+	heading  p2p.Genesis   // of the federation that an earlier life left its own for
+	met      chan struct{} // holds one token when another federation was met
 
 	stop     context.CancelFunc       // ends Run; set by it, before anything runs
 	opened   atomic.Bool              // what open sets may be read
@@ -92,6 +99,27 @@ type Federation struct {
 	Network string
 	Genesis bft.GenesisHash
 	Founder string // the name of the first founder, and how many others there are
+	Origin  Origin
+}
+
+// Origin is how a platform has come by its federation.
+type Origin int
+
+// The origins.
+const (
+	OriginHome    Origin = iota // its home had it
+	OriginFound                 // it heard of it, or was given its genesis
+	OriginFounded               // it founded it, alone or with others
+)
+
+func (o Origin) String() string {
+	switch o {
+	case OriginFound:
+		return "found"
+	case OriginFounded:
+		return "founded"
+	}
+	return "home"
 }
 
 // An Option replaces a part that most callers leave alone.
@@ -110,6 +138,9 @@ func WithPresence(f func(Presence)) Option { return func(n *Node) { n.present = 
 // federation and before it takes part.
 func WithFederation(f func(Federation)) Option { return func(n *Node) { n.founded = f } }
 
+// WithAlarms calls f with everything that the operator must hear, as it happens.
+func WithAlarms(f func(text string)) Option { return func(n *Node) { n.hub.said = f } }
+
 // New makes a node from a valid configuration. It starts nothing and touches
 // no file.
 func New(cfg Config, opts ...Option) (*Node, error) {
@@ -120,6 +151,7 @@ func New(cfg Config, opts ...Option) (*Node, error) {
 		cfg: cfg, log: slog.New(slog.DiscardHandler),
 		present: func(Presence) {}, founded: func(Federation) {}, hub: newHub(time.Now()), contacts: newContacts(),
 		candidacy: defaultCandidacy, peerNews: newPeerNews(),
+		life: newLife(), met: make(chan struct{}, 1),
 	}
 	for _, o := range opts {
 		o(n)
@@ -131,12 +163,12 @@ func New(cfg Config, opts ...Option) (*Node, error) {
 // id is the platform's identity.
 func (n *Node) id() atp.ID { return atp.ID(n.signer.ID()) }
 
-// Run operates the node until ctx ends or a part of it fails.
+// Run operates the node until ctx ends or a part of it fails, or with [ErrAgain].
 func (n *Node) Run(ctx context.Context) (err error) {
 	if err := n.open(); err != nil {
 		return errors.Join(err, n.close())
 	}
-	defer func() { err = errors.Join(err, n.suspect(err), n.close()) }()
+	defer func() { err = n.ended(err) }()
 	server := api.New(api.Config{Home: n.cfg.Home, Addr: n.cfg.APIAddr}, n, api.WithLogger(n.log), api.WithMetrics(n.metrics.handler()))
 	if err := server.Listen(); err != nil {
 		return err
@@ -148,7 +180,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	g.Go(func() error { return n.host.Run(ctx) })
 	g.Go(func() error { return n.live(ctx, server.URL()) })
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
-		return err
+		return n.again(err)
 	}
 	return nil
 }
@@ -165,6 +197,9 @@ func (n *Node) open() (err error) {
 	if err := openFolder(n.cfg.Home); err != nil {
 		return err
 	}
+	if err := n.finishLeaving(); err != nil {
+		return err
+	}
 	n.resigned.Store(exists(filepath.Join(n.cfg.Home, resignedFile)))
 	if n.blobs, err = openBlobs(filepath.Join(n.cfg.Home, "blobs")); err != nil {
 		return err
@@ -179,10 +214,12 @@ func (n *Node) open() (err error) {
 	if err := n.takeName(); err != nil {
 		return err
 	}
-	if n.host, err = n.newHost(p2p.Genesis(genesis)); err == nil {
-		n.opened.Store(true)
+	if n.host, err = n.newHost(p2p.Genesis(genesis)); err != nil {
+		return err
 	}
-	return err
+	n.introduce()
+	n.opened.Store(true)
+	return nil
 }
 
 // takeName gives the platform the name that it has in its federation, in place
@@ -256,7 +293,7 @@ func (n *Node) newHost(genesis p2p.Genesis) (*p2p.Host, error) {
 	}
 	return p2p.New(p2p.Config{
 		Key: n.signer.HostKey(), Listen: listen, Network: n.cfg.Network, Genesis: genesis,
-		Name: n.cfg.Name, Agent: "sage-p2p/" + Version, Bootstrap: bootstrap, Limits: limits,
+		Name: n.cfg.Name, Agent: "sage-p2p/" + Version, Bootstrap: bootstrap, Limits: limits, MDNS: !n.cfg.NoMDNS,
 	},
 		p2p.WithLogger(n.log),
 		p2p.WithEvents(n.event),
@@ -289,11 +326,13 @@ func (n *Node) live(ctx context.Context, apiURL string) error {
 	case <-ctx.Done():
 		return nil
 	}
+	n.life.settleDown(n.host, apiURL)
 	n.hub.tell(newsOf(view.EventPeer, view.NameNodeUp, n.id().String(), n.height(), view.PeerNews{Name: n.cfg.Name}))
 	n.present(Presence{Self: n.id().ID, Listen: n.addrs(), API: apiURL})
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return n.exchangeContacts(ctx) })
 	g.Go(func() error {
+		stored := exists(filepath.Join(n.cfg.Home, genesisFile))
 		genesis, err := n.settle(ctx)
 		if err != nil || ctx.Err() != nil {
 			return err
@@ -302,18 +341,29 @@ func (n *Node) live(ctx context.Context, apiURL string) error {
 		if err != nil {
 			return err
 		}
-		n.founded(federation(r, genesis))
+		n.proclaim(genesis)
+		n.founded(federation(r, genesis, n.origin(genesis, stored)))
 		return r.run(n)
 	})
 	return g.Wait()
 }
 
-func federation(r *running, g chain.Genesis) Federation {
+func (n *Node) origin(g chain.Genesis, stored bool) Origin {
+	switch {
+	case stored:
+		return OriginHome
+	case slices.ContainsFunc(g.Founders, func(f chain.Founder) bool { return f.ID == n.id() }):
+		return OriginFounded
+	}
+	return OriginFound
+}
+
+func federation(r *running, g chain.Genesis, o Origin) Federation {
 	founder := g.Founders[0].Name
 	if others := len(g.Founders) - 1; others > 0 {
 		founder = fmt.Sprintf("%s and %d more", founder, others)
 	}
-	return Federation{Network: g.Network, Genesis: r.genesis, Founder: founder}
+	return Federation{Network: g.Network, Genesis: r.genesis, Founder: founder, Origin: o}
 }
 
 // addrs are the addresses at which other platforms reach this one.

@@ -39,6 +39,7 @@ func up(t *testing.T, name string, change func(*node.Config), opts ...node.Optio
 	cfg := node.DefaultConfig()
 	cfg.Home, cfg.Name, cfg.Network = t.TempDir(), name, "test"
 	cfg.Listen, cfg.APIAddr = []string{"/ip4/127.0.0.1/tcp/0"}, "127.0.0.1:0"
+	cfg.NoMDNS = true // tests must not find one another
 	change(&cfg)
 	return start(t, cfg, opts...)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/multiformats/go-multiaddr"
 )
 
 // SetGenesis gives a forming host its federation, once. Connected peers are
@@ -57,6 +59,16 @@ func (h *Host) endForming(ctx context.Context) {
 	for _, l := range late {
 		h.refuse(l, hello{}, fmt.Sprintf("still without genesis after %s", h.cfg.Limits.FormingGrace))
 	}
+}
+
+// Bound are the addresses at which the host listens as they were given to bind,
+// ports filled in: with them as Config.Listen, another host would be reached where
+// this one is. It is empty before Ready.
+func (h *Host) Bound() []multiaddr.Multiaddr {
+	if !h.isReady() {
+		return nil
+	}
+	return h.listens()
 }
 
 // SetNote changes what the host tells of itself with every hello from now on: a

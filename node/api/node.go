@@ -32,6 +32,11 @@ type Node interface {
 type Network interface {
 	Status(context.Context) (view.Status, error)
 	Peers(context.Context) ([]view.Peer, error)
+
+	// Federations returns the node's own federation, if it has one, and then
+	// those heard on the LAN by what their platforms say.
+	Federations(context.Context) ([]view.Federation, error)
+
 	Validators(context.Context) (view.Validators, error)
 
 	// Platforms returns all registered platforms by name.

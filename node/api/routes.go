@@ -23,6 +23,7 @@ func (s *Server) routes() map[string]http.HandlerFunc {
 			return s.node.Validators(r.Context())
 		}),
 		"GET /api/v1/peers":                      answers(s, s.getPeers),
+		"GET /api/v1/federations":                answers(s, s.getFederations),
 		"GET /api/v1/platforms":                  answers(s, s.getPlatforms),
 		"GET /api/v1/locks":                      answers(s, s.getLocks),
 		"GET /api/v1/platforms/{platform}":       answers(s, s.getPlatform),

@@ -115,6 +115,7 @@ func TestReadsAnswer(t *testing.T) {
 		{"/readyz", `{"status":"ready"}`},
 		{"/api/v1/status", `"network":"lan"`},
 		{"/api/v1/peers", `"path":"direct"`},
+		{"/api/v1/federations", `"here":true`},
 		{"/api/v1/validators", `"quorum":3`},
 		{"/api/v1/platforms", `"name":"delta"`},
 		{"/api/v1/platforms/beta", `"peer_id":"` + beta + `"`},

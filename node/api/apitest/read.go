@@ -34,6 +34,17 @@ func (n *Node) Status(context.Context) (view.Status, error) {
 	return s, n.Fail
 }
 
+// Federations implements api.Network.
+func (n *Node) Federations(context.Context) ([]view.Federation, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	own := view.Federation{Network: "test", Genesis: "07", Founder: n.Self, SinceMS: Start, Here: true}
+	for _, name := range n.Names {
+		own.Platforms = append(own.Platforms, view.Neighbour{PeerID: ID(name), Name: name, Address: "192.168.1.7", HeardMS: Start})
+	}
+	return []view.Federation{own}, nil
+}
+
 // Peers implements api.Network.
 func (n *Node) Peers(context.Context) ([]view.Peer, error) {
 	n.mu.Lock()

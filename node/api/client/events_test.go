@@ -208,7 +208,7 @@ func TestTheClientHasEveryRoute(t *testing.T) {
 	}
 	methods := map[string]string{
 		"getHealthz": "Healthy", "getReadyz": "Ready", "getMetrics": "Metrics", "getOpenapiJson": "OpenAPI",
-		"getStatus": "Status", "getValidators": "Validators", "getPeers": "Peers", "getPeersWhy": "PeersWhy", "getDoctor": "Doctor",
+		"getStatus": "Status", "getValidators": "Validators", "getPeers": "Peers", "getPeersWhy": "PeersWhy", "getDoctor": "Doctor", "getFederations": "Federations",
 		"getWhyIdle": "WhyIdle", "getPlatforms": "Platforms", "getPlatformsOne": "Platform", "getPlatformsReputation": "Reputation",
 		"getAccountsOne": "Account", "getAccountsHistory": "History", "getLocks": "Locks", "getBlocks": "Blocks", "getBlocksOne": "Block",
 		"getTxsOne": "Tx", "getTasks": "Tasks", "getTasksOne": "Task", "getTasksResult": "Result", "getTasksWhyNot": "WhyNot", "getEvents": "Follow",

@@ -56,6 +56,12 @@ func (c *Client) Peers(ctx context.Context) ([]view.Peer, error) {
 	})
 }
 
+// Federations returns the node's own federation and those heard on its LAN.
+func (c *Client) Federations(ctx context.Context) ([]view.Federation, error) {
+	v, err := get[view.Federations](ctx, c, path("federations"), nil)
+	return v.Federations, err
+}
+
 // Validators returns the set that decides the next height.
 func (c *Client) Validators(ctx context.Context) (view.Validators, error) {
 	return get[view.Validators](ctx, c, path("validators"), nil)

@@ -54,7 +54,7 @@ func found(ctx context.Context, o Options, n int, accounts []*account) (*federat
 	ctx, cancel := context.WithTimeout(ctx, formation)
 	defer cancel()
 	cfg := node.Config{
-		Network: network, Profile: profile, Listen: listenOn(o.Transport), APIAddr: "127.0.0.1:0", GenesisFile: file, NoWork: !o.Task,
+		Network: network, Profile: profile, Listen: listenOn(o.Transport), APIAddr: "127.0.0.1:0", GenesisFile: file, NoWork: !o.Task, NoMDNS: true,
 	}
 	logs := o.Logs
 	if logs == "" {

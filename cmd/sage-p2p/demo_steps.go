@@ -66,7 +66,7 @@ func (d *demo) found(ctx context.Context) error {
 		}
 		d.platforms = append(d.platforms, a)
 		a.args = append([]string{
-			"--network", "demo", "--expect", "4", "--params", params, "--api-addr", "127.0.0.1:0",
+			"--network", "demo", "--expect", "4", "--params", params, "--api-addr", "127.0.0.1:0", "--no-mdns",
 			"--listen", "/ip4/127.0.0.1/tcp/0", "--listen", "/ip4/127.0.0.1/udp/0/quic-v1",
 		}, bootstrap...)
 		if err := a.start(ctx); err != nil {

@@ -25,7 +25,7 @@ import (
 
 // loopback are the flags of a node that chooses its ports itself.
 func loopback(extra ...string) []string {
-	return append([]string{"--api-addr", "127.0.0.1:0", "--listen", "/ip4/127.0.0.1/tcp/0"}, extra...)
+	return append([]string{"--api-addr", "127.0.0.1:0", "--listen", "/ip4/127.0.0.1/tcp/0", "--no-mdns"}, extra...)
 }
 
 // federation starts n nodes that found one, and ends them with the test.

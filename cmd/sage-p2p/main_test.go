@@ -41,6 +41,18 @@ func TestMain(m *testing.M) {
 		becomePlain()
 		main()
 	}
+	if text := os.Getenv(asLiar); text != "" {
+		var l lie
+		err := json.Unmarshal([]byte(text), &l)
+		if err == nil {
+			err = l.tell()
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	time.Local = time.UTC // people read local time; golden files need one
 	flag.Parse()
 	os.Exit(run(m))

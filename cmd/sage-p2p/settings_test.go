@@ -85,6 +85,7 @@ func TestFlagsComeBeforeTheEnvironmentTheFileAndTheDefault(t *testing.T) {
 		"expect":     {"1", "2", "3", [3]any{1.0, 2.0, 3.0}},
 		"params":     {`"/a/p.json"`, "/b/p.json", "/c/p.json", [3]any{"/a/p.json", "/b/p.json", "/c/p.json"}},
 		"observer":   {"true", "false", "true", [3]any{true, false, true}},
+		"no_mdns":    {"true", "false", "true", [3]any{true, false, true}},
 		"no_work":    {"true", "false", "true", [3]any{true, false, true}},
 		"log_level":  {`"debug"`, "info", "error", [3]any{"debug", "info", "error"}},
 		"log_format": {`"json"`, "text", "json", [3]any{"json", "text", "json"}},

@@ -25,7 +25,8 @@ func (p program) up() *cli.Command {
 		Usage: "run a node until Ctrl-C",
 		Description: "The first time it makes a key in --home, then finds or founds a federation:\n" +
 			"the one in its home, else that of --genesis, else one founded with --expect\n" +
-			"platforms, else that of its --bootstrap peers, else one of its own.",
+			"platforms, else that of its --bootstrap peers, else one that it hears on the\n" +
+			"LAN, else, when 3 seconds have passed, one of its own.",
 		Flags:  upFlags(),
 		Action: p.runNode,
 	}
@@ -43,7 +44,8 @@ func upFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "bootstrap", Usage: "`ADDR` of a platform to connect to; may be repeated", EnvVars: []string{"SAGE_BOOTSTRAP"}},
 		&cli.StringFlag{Name: "genesis", Usage: "`FILE` of the federation to take part in", EnvVars: []string{"SAGE_GENESIS"}},
 		&cli.StringFlag{Name: "params", Usage: "`FILE` with parameters of a genesis to found", EnvVars: []string{"SAGE_PARAMS"}},
-		&cli.BoolFlag{Name: "observer", Usage: "never vote", EnvVars: []string{"SAGE_OBSERVER"}},
+		&cli.BoolFlag{Name: "observer", Usage: "never vote, and found nothing", EnvVars: []string{"SAGE_OBSERVER"}},
+		&cli.BoolFlag{Name: "no-mdns", Usage: "neither announce this platform on the LAN nor look for others there", EnvVars: []string{"SAGE_NO_MDNS"}},
 		&cli.BoolFlag{Name: "no-work", Usage: "accept no tasks", EnvVars: []string{"SAGE_NO_WORK"}},
 		&cli.StringFlag{Name: "profile", Usage: "edge or server", Value: d.Profile.String(), EnvVars: []string{"SAGE_PROFILE"}},
 	}
@@ -79,7 +81,7 @@ func (p program) runNode(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	n, err := node.New(cfg, node.WithLogger(log), node.WithRuntimes(runtimes),
+	return node.Operate(c.Context, cfg, node.WithLogger(log), node.WithRuntimes(runtimes),
 		node.WithPresence(func(a node.Presence) {
 			if err := errors.Join(file.begin(), offerConfig(cfg.Home)); err != nil {
 				log.Warn("cannot write beside the key", "err", err)
@@ -94,11 +96,10 @@ func (p program) runNode(c *cli.Context) (err error) {
 				printJoined(w, f)
 				fmt.Fprintf(w, "it runs; see how with: %s; Ctrl-C ends it\n", p.command("status"))
 			})
+		}),
+		node.WithAlarms(func(text string) {
+			p.announce(c, log, alarmed{text}, func(w io.Writer) { fmt.Fprintf(w, "ALARM: %s\n", clean(text)) })
 		}))
-	if err != nil {
-		return err
-	}
-	return n.Run(c.Context)
 }
 
 // checkGenesis refuses a genesis that no federation can have, before a key is
@@ -183,8 +184,13 @@ func printAwaited(w io.Writer, cfg node.Config) {
 	case err == nil || cfg.GenesisFile != "":
 	case cfg.Expect > 1:
 		fmt.Fprintf(w, "waiting for %s to found %q with\n", plural(cfg.Expect-1, "other platform", "other platforms"), clean(cfg.Network))
-	case cfg.Expect == 0 && len(cfg.Bootstrap) > 0:
+	case cfg.Expect == 1 || cfg.Expect == 0 && cfg.NoMDNS && len(cfg.Bootstrap) == 0:
+	case len(cfg.Bootstrap) > 0:
 		fmt.Fprintln(w, "waiting for a bootstrap platform to answer")
+	case cfg.Observer:
+		fmt.Fprintf(w, "listening for a federation named %q on this network\n", clean(cfg.Network))
+	default:
+		fmt.Fprintf(w, "listening for 3 s for a federation named %q on this network\n", clean(cfg.Network))
 	}
 }
 
@@ -193,13 +199,29 @@ type joined struct {
 	Network string `json:"network"`
 	Genesis string `json:"genesis"`
 	Founder string `json:"founder"`
+	Origin  string `json:"origin"` // home, found or founded
 }
 
-func newJoined(f node.Federation) joined { return joined{f.Network, f.Genesis.String(), f.Founder} }
+func newJoined(f node.Federation) joined {
+	return joined{f.Network, f.Genesis.String(), f.Founder, f.Origin.String()}
+}
+
+// alarmed is what `up --json` prints when there is something that its operator must
+// hear.
+type alarmed struct {
+	Alarm string `json:"alarm"`
+}
 
 // printJoined says whose federation this is, before anything is done in it.
 func printJoined(w io.Writer, f node.Federation) {
-	fmt.Fprintf(w, "federation %q\n", clean(f.Network))
+	switch f.Origin {
+	case node.OriginFound:
+		fmt.Fprintf(w, "found the federation %q\n", clean(f.Network))
+	case node.OriginFounded:
+		fmt.Fprintf(w, "founded the federation %q\n", clean(f.Network))
+	default:
+		fmt.Fprintf(w, "federation %q\n", clean(f.Network))
+	}
 	facts(w,
 		[2]string{"genesis", f.Genesis.String()},
 		[2]string{"founded by", clean(f.Founder)},

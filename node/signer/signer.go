@@ -34,10 +34,10 @@ type Signer struct {
 	slots    *slots
 	genesis  bft.GenesisHash // zero until Bind
 	left     []bft.GenesisHash
-	record   bft.Record      // as in the file, but for a newer final height
-	settled  bool            // both pairs of copies hold it
-	failed   error           // K4: the first failure
-	silenced string          // K7: why nothing is signed, unless empty
+	record   bft.Record // as in the file, but for a newer final height
+	settled  bool       // both pairs of copies hold it
+	failed   error      // K4: the first failure
+	silenced string     // K7: why nothing is signed, unless empty
 }
 
 // Format makes the record of a key that has never signed, in an empty file of

@@ -39,6 +39,8 @@ func (n *Node) rendezvous(ctx context.Context) (chain.Genesis, error) {
 			return n.found(ctx, 1)
 		}
 		n.host.SetNote(noteFounds)
+	} else if rule.failed >= maxFailed && !n.pause(ctx, joinFor, "others than those that were heard: they tell no genesis") {
+		return chain.Genesis{}, nil
 	}
 	begun := time.Now()
 	for {

@@ -39,7 +39,8 @@ const nobodyElse = "if it is none of yours, start each founder with --bootstrap 
 // compute the same draft from the same announcements, so that there is no
 // leader whose absence could spoil it. A platform signs
 //
-//	F1  one draft, ever: the promise is on the disk before the signature is told;
+//	F1  one draft, unless it leaves the federation of that (aside.go): the promise
+//	    is on the disk before the signature is told;
 //	F2  only a draft that all its founders say they would sign, so that one who
 //	    hears of a platform too many, or too few, spoils nothing for good.
 type founding struct {

@@ -70,7 +70,10 @@ func Operate(ctx context.Context, cfg Config, opts ...Option) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		cfg.Listen, cfg.APIAddr = l.listen, l.api
+		cfg.APIAddr = l.api
+		if !slices.Equal(cfg.Listen, defaultListen(defaultPort)) { // whose port may be another's now
+			cfg.Listen = l.listen
+		}
 		opts = append(slices.Clip(opts), WithPresence(func(Presence) {})) // its addresses are known
 	}
 }

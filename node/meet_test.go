@@ -1,14 +1,21 @@
 package node_test
 
 import (
+	"context"
 	"errors"
 	"io/fs"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sage-p2p/sage-p2p/node"
 	"github.com/sage-p2p/sage-p2p/node/api/view"
@@ -183,4 +190,69 @@ func TestFederationsThatStayApartSaySo(t *testing.T) {
 	if len(s.Alarms) != 1 || s.Genesis == where.Genesis {
 		t.Errorf("status: %+v", s)
 	}
+}
+
+// Operate begins anew where the platform was: at its addresses and its API.
+func TestANewLifeIsAtTheSameAddress(t *testing.T) {
+	t.Parallel()
+	used := lone(t, "used", func(*node.Config) {})
+	used.pays(t, stranger(t), 1)
+	p := lone(t, "new", func(*node.Config) {})
+	p.end(t)
+	cfg := p.cfg
+	cfg.Bootstrap, cfg.Listen = used.wait(t, "listening", listening).Listen, []string{"/ip4/127.0.0.1/tcp/0"}
+	present, joined, alarms := make(chan node.Presence, 2), make(chan node.Federation, 2), make(chan string, 8)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var g errgroup.Group
+	g.Go(func() error {
+		return node.Operate(ctx, cfg, node.WithPresence(func(p node.Presence) { present <- p }),
+			node.WithFederation(func(f node.Federation) { joined <- f }), node.WithAlarms(func(text string) { alarms <- text }))
+	})
+	for _, want := range []node.Origin{node.OriginHome, node.OriginFound} {
+		if f := next(t, joined); f.Origin != want || (want == node.OriginFound) != (f.Genesis.String() == used.wait(t, "there", listening).Genesis) {
+			t.Errorf("federation %+v, want it %s", f, want)
+		}
+	}
+	if text := next(t, alarms); !strings.Contains(text, "has left the federation") {
+		t.Errorf("alarm %q", text)
+	}
+	where := next(t, present)
+	resp, err := http.Get(where.API + "/healthz")
+	if err != nil {
+		t.Errorf("its API: %v", err)
+	} else if resp.Body.Close(); resp.StatusCode != http.StatusOK {
+		t.Errorf("its API: %s", resp.Status)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	for _, a := range where.Listen {
+		_, addr, err := manet.DialArgs(multiaddr.StringCast(a).Decapsulate(multiaddr.StringCast("/p2p/" + where.Self.String())))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Errorf("where it listened: %v", err)
+			continue
+		}
+		c.Close()
+	}
+	stop()
+	if err := g.Wait(); err != nil {
+		t.Errorf("Operate: %v", err)
+	}
+	if len(present) > 0 {
+		t.Error("it told its addresses twice")
+	}
+}
+
+// next is what comes next.
+func next[T any](t *testing.T, from <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-from:
+	case <-time.After(patience):
+		t.Fatalf("no %T has come", v)
+	}
+	return v
 }

@@ -35,6 +35,15 @@ type lie struct {
 // formsAlone is what a platform says that would found a federation by itself.
 const formsAlone = 1
 
+// tellLie is the process of a liar.
+func tellLie(text string) error {
+	var l lie
+	if err := json.Unmarshal([]byte(text), &l); err != nil {
+		return err
+	}
+	return l.tell()
+}
+
 // tell says it until the process is ended.
 func (l lie) tell() error {
 	h, err := p2p.New(p2p.Config{

@@ -335,7 +335,7 @@ func TestFoundersOnALANNeedNoAddresses(t *testing.T) {
 		}
 	}
 	agrees(all...)
-	if st := all[3].until("ready", view.Status.Ready); st.Validators != 3 || st.Validator {
+	if st := all[3].until("ready", view.Status.Ready); st.Validators < 3 || st.Validator {
 		t.Errorf("the observer says %+v", st)
 	}
 }

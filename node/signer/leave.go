@@ -32,7 +32,7 @@ func (s *Signer) Leave(genesis bft.GenesisHash) error {
 	s.genesis = bft.GenesisHash{}
 	next := bft.NewRecord()
 	next.BootCount = s.record.BootCount
-	return s.write(next)
+	return s.engrave(next)
 }
 
 // Left returns the chains that the key has left, oldest first. It is never bound

@@ -87,6 +87,9 @@ func chainOperations() map[string]operation {
 		"GET /api/v1/accounts/{account}/history": {
 			does: "Movements of an account, newest first.", query: []query{limitParam, cursorParam}, answer: view.Movements{}, try: "/api/v1/accounts/alpha/history",
 		},
+		"GET /api/v1/accounts/{account}/proof": {
+			does: "A proof of what an account holds after the newest final block, for whoever has the genesis alone.", streams: []string{view.ProofType}, try: "/api/v1/accounts/beta/proof",
+		},
 		"GET /api/v1/locks": {does: "Open locks that are no task's, the earliest deadline first.", query: []query{limitParam, cursorParam}, answer: view.Locks{}},
 		"GET /api/v1/blocks": {
 			does: "Headers of final blocks, newest first.", answer: view.Headers{},
@@ -110,6 +113,9 @@ func taskOperations() map[string]operation {
 		},
 		"GET /api/v1/tasks/{task}": {
 			does: "A task with its history.", query: []query{waitTaskQ, fromParam, timeoutParam}, answer: view.Task{}, try: "/api/v1/tasks/{TASK}",
+		},
+		"GET /api/v1/tasks/{task}/receipt": {
+			does: "A proof of how a settled task was paid, for whoever has the genesis alone.", streams: []string{view.ProofType}, try: "/api/v1/tasks/{SETTLED}/receipt",
 		},
 		"GET /api/v1/tasks/{task}/result": {
 			does: "The bytes of a task's result; the ETag is their CID.", streams: []string{"application/octet-stream"}, try: "/api/v1/tasks/{TASK}/result",

@@ -127,8 +127,11 @@ func lived(t *testing.T) (served, *strings.Replacer) {
 		Reputation: []view.ReputationMove{{PeerID: apitest.ID("beta"), Role: "executor", Cause: "PASS"}}}}
 	s.node.SetTask(posted)
 	s.node.SetTask(proven)
+	settled := posted
+	settled.ID, settled.State, settled.Settlement = apitest.CID("settled"), view.TaskSettled, view.SettledCommit
+	s.node.SetTask(settled)
 	return s, strings.NewReplacer("{TX}", apitest.CID("tx 0").String(), "{LOCK1}", lock1, "{LOCK2}", lock2,
-		"{TASK}", proven.ID.String(), "{POSTED}", posted.ID.String())
+		"{TASK}", proven.ID.String(), "{POSTED}", posted.ID.String(), "{SETTLED}", settled.ID.String())
 }
 
 // call makes a request and checks it, and its answer, against the document.

@@ -211,6 +211,7 @@ func TestTheClientHasEveryRoute(t *testing.T) {
 		"getStatus": "Status", "getValidators": "Validators", "getPeers": "Peers", "getPeersWhy": "PeersWhy", "getDoctor": "Doctor", "getFederations": "Federations",
 		"getWhyIdle": "WhyIdle", "getPlatforms": "Platforms", "getPlatformsOne": "Platform", "getPlatformsReputation": "Reputation",
 		"getAccountsOne": "Account", "getAccountsHistory": "History", "getLocks": "Locks", "getBlocks": "Blocks", "getBlocksOne": "Block",
+		"getAccountsProof": "AccountProof", "getTasksReceipt": "TaskReceipt",
 		"getTxsOne": "Tx", "getTasks": "Tasks", "getTasksOne": "Task", "getTasksResult": "Result", "getTasksWhyNot": "WhyNot", "getEvents": "Follow",
 		"postTxs": "SubmitTx", "postTransfers": "Transfer", "postLocks": "CreateLock", "postLocksCommit": "CommitLock",
 		"postLocksRollback": "RollbackLock", "postPlatforms": "Register", "postTasks": "PostTask",

@@ -36,6 +36,9 @@ func ParseProfile(s string) (Profile, error) {
 	return 0, fmt.Errorf("store: profile is %q, want edge or server", s)
 }
 
+// MarshalText writes the form that UnmarshalText reads.
+func (p Profile) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
 // UnmarshalText reads the form written by [Profile.String].
 func (p *Profile) UnmarshalText(text []byte) (err error) {
 	*p, err = ParseProfile(string(text))

@@ -51,7 +51,12 @@ func (c *client) submit() {
 		c.machine.feed(replica.Transactions{Txs: []chain.VerifiedTx{*c.pending}, Local: true})
 	}
 	if c.pending != nil || !c.machine.up {
-		c.sim.World.After(c.sim.World.Between(100, 1_000), c.submit)
+		waits := c.pending
+		c.sim.World.After(c.sim.World.Between(100, 1_000), func() {
+			if c.pending == waits { // else it was taken in, and what follows is planned
+				c.submit()
+			}
+		})
 	}
 }
 

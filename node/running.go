@@ -231,6 +231,9 @@ func (r *running) resend(n *Node) error {
 			}
 			n.hub.tell(txExpired(dead, r.state().Tip().Height)...)
 		}
+		if err := r.wallet.closeGap(r.ctx); err != nil {
+			n.log.Warn("transactions wait behind one that was given up", "err", err)
+		}
 		if !sleep(r.ctx, resendEvery) {
 			return nil
 		}

@@ -87,6 +87,11 @@ func (w *wallet) submit(ctx context.Context, a chain.Action, expires atp.Millis)
 	case <-ctx.Done():
 		return chain.VerifiedTx{}, ctx.Err()
 	}
+	return w.make(ctx, a, expires)
+}
+
+// make is submit for who has the turn.
+func (w *wallet) make(ctx context.Context, a chain.Action, expires atp.Millis) (chain.VerifiedTx, error) {
 	state := w.state()
 	account, err := state.Account(w.self)
 	if err != nil {
@@ -104,6 +109,44 @@ func (w *wallet) submit(ctx context.Context, a chain.Action, expires atp.Millis)
 		return chain.VerifiedTx{}, err
 	}
 	return tx, nil
+}
+
+// closeGap fills the nonce that a transaction of ours has left which no block can
+// hold any more, if others stand behind it: they would wait for ever, and whoever
+// made them would make them again. What fills it pays 0.000001 ATP to ourselves.
+func (w *wallet) closeGap(ctx context.Context) error {
+	select {
+	case <-w.current:
+	default:
+		return nil // in an old state what is final looks like a gap
+	}
+	select {
+	case w.turn <- struct{}{}:
+		defer func() { <-w.turn }()
+	case <-ctx.Done():
+		return nil
+	}
+	for {
+		account, err := w.state().Account(w.self)
+		if err != nil || !w.stranded(w.free(account.Nonce)) {
+			return err
+		}
+		if _, err := w.make(ctx, &chain.Transfer{To: w.self, Amount: 1}, 0); err != nil {
+			return err
+		}
+	}
+}
+
+// stranded reports whether something of ours waits behind a nonce.
+func (w *wallet) stranded(nonce uint64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for n := range w.pending {
+		if n > nonce {
+			return true
+		}
+	}
+	return false
 }
 
 // awaitCurrent waits until the state can be trusted to be new: a nonce of an old

@@ -120,11 +120,19 @@ func TestANonceWhoseTransactionIsGivenUpIsUsedAgain(t *testing.T) {
 	if _, ok := p.gaveUp(expiring.ID()); !ok {
 		t.Error("nobody can ask any more what became of it")
 	}
+	for range 2 { // the second time there is none
+		if err := p.closeGap(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := fmt.Sprint(p.nonces()); got != "[0 1 0]" {
+		t.Errorf("nonces = %s: nothing fills the gap before the one that waits, once", got)
+	}
 	if _, err := p.pay(t); err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprint(p.nonces()); got != "[0 1 0]" {
-		t.Errorf("nonces = %s: nothing fills the gap before the one that waits", got)
+	if got := fmt.Sprint(p.nonces()); got != "[0 1 0 2]" {
+		t.Errorf("nonces = %s: want the next one behind all", got)
 	}
 }
 

@@ -79,9 +79,13 @@ func Operate(ctx context.Context, cfg Config, opts ...Option) error {
 }
 
 // again makes of the error with which the parts of a node ended the one to return.
+// A node that was told to end meanwhile does not begin anew.
 func (n *Node) again(err error) error {
 	var f *forAnother
-	if errors.As(err, &f) {
+	switch anew := errors.As(err, &f); {
+	case n.told.Load() && (anew || errors.Is(err, ErrAgain)):
+		return nil
+	case anew:
 		if err = n.decideToLeave(f); err == nil {
 			err = ErrAgain
 		}

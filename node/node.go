@@ -79,6 +79,7 @@ type Node struct {
 
 	stop     context.CancelFunc       // ends Run; set by it, before anything runs
 	opened   atomic.Bool              // what open sets may be read
+	told     atomic.Bool              // to end, by a request
 	resigned atomic.Bool              // the operator gave the vote back
 	founding atomic.Pointer[founding] // while founding, what others may be told
 	waiting  atomic.Pointer[string]   // what the node waits for, while there is no chain
@@ -246,6 +247,7 @@ func (n *Node) takeName() error {
 // Stop implements api.Process.
 func (n *Node) Stop(context.Context) (view.Stopping, error) {
 	n.log.Info("told to end by a request to the API")
+	n.told.Store(true)
 	n.stop()
 	return view.Stopping{PID: os.Getpid()}, nil
 }

@@ -19,6 +19,10 @@ const streamMemory = 256 << 10
 // all that each protocol allows would be forty.
 const strangerStreams = 24
 
+// ip6Network is the bits of an IPv6 address that name whose it is: a home is given
+// a network of them.
+const ip6Network = 56
+
 // places is libp2p's resource manager, which knows no difference between peers:
 // here strangers find room for a share of what others open to us, so that those
 // who matter find the rest whatever strangers do.
@@ -29,7 +33,7 @@ type places struct {
 	most     struct{ opening, address, conns, streams int }
 
 	mu      sync.Mutex
-	opening map[netip.Addr]int // guarded by mu: connections of which the peer is not known yet
+	opening map[netip.Addr]int // guarded by mu: connections of which the peer is not known yet, by addressOf
 	pending int                // guarded by mu: their sum
 	conns   int                // guarded by mu: of strangers
 	streams map[peer.ID]int    // guarded by mu: of each stranger
@@ -79,13 +83,18 @@ func (p *places) OpenConnection(dir network.Direction, usefd bool, far multiaddr
 	return &connPlace{ConnManagementScope: scope, of: p, ip: ip, opening: true}, nil
 }
 
+// addressOf is what counts as one address: one of IPv4, or a network of IPv6, in
+// which a machine has as many as it likes.
 func addressOf(far multiaddr.Multiaddr) netip.Addr {
 	ip, err := manet.ToIP(far)
 	if err != nil {
 		return netip.Addr{} // relayed
 	}
 	a, _ := netip.AddrFromSlice(ip)
-	return a.Unmap()
+	if a = a.Unmap(); a.Is6() {
+		a = netip.PrefixFrom(a, ip6Network).Masked().Addr()
+	}
+	return a
 }
 
 // opened notes that a connection is no longer being opened. The caller holds mu.

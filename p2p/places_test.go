@@ -2,11 +2,14 @@ package p2p
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"testing"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
@@ -53,12 +56,12 @@ func TestCrowdsLeaveRoomForConnectionsAndStreams(t *testing.T) {
 // Who connects and says nothing, not even who it is, has a part of the places.
 func TestHalfOpenConnectionsLeaveRoom(t *testing.T) {
 	m := start(t, func(c *Config) { c.Limits.Connections = 16 })
-	network, addr, err := manet.DialArgs(m.info().Addrs[0])
+	proto, addr, err := manet.DialArgs(m.info().Addrs[0])
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 64 {
-		c, err := net.Dial(network, addr)
+		c, err := net.Dial(proto, addr)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,6 +76,37 @@ func TestHalfOpenConnectionsLeaveRoom(t *testing.T) {
 	v := start(t, func(c *Config) { c.Listen = addrsOf("/ip4/127.0.0.2/tcp/0") }) // another address
 	v.Keep(m.info())
 	m.awaitUp(v.ID())
+}
+
+// A machine has as many addresses of IPv6 as it likes: those of one network, which
+// the limits of connections count together, have the part of one address.
+func TestTheAddressesOfOneNetworkHaveOnePartTogether(t *testing.T) {
+	p, err := newPlaces(EdgeLimits(), func(peer.ID) standing { return asStranger })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	open := func(far string) error {
+		scope, err := p.OpenConnection(network.DirInbound, true, multiaddr.StringCast(far))
+		if err == nil {
+			t.Cleanup(scope.Done)
+		}
+		return err
+	}
+	let := 0
+	for i := range 2 * p.most.opening {
+		if open(fmt.Sprintf("/ip6/2001:db8::%x/tcp/4001", i+1)) == nil {
+			let++
+		}
+	}
+	if let == 0 || let > p.most.address {
+		t.Errorf("%d connections of one network are being opened, want 1 to %d", let, p.most.address)
+	}
+	for _, far := range []string{"/ip6/2001:db8:0:100::1/tcp/4001", "/ip4/192.0.2.1/tcp/4001", "/ip4/192.0.2.2/tcp/4001"} {
+		if err := open(far); err != nil {
+			t.Errorf("another network: %v", err)
+		}
+	}
 }
 
 // A key that is banned or refused gives its place back.

@@ -57,7 +57,7 @@ func resourceManager(l Limits) (network.ResourceManager, error) {
 		rcmgr.WithMetricsDisabled(),
 		rcmgr.WithLimitPerSubnet(
 			[]rcmgr.ConnLimitPerSubnet{subnet(32, 1)},
-			[]rcmgr.ConnLimitPerSubnet{subnet(56, 1), subnet(48, 8)}),
+			[]rcmgr.ConnLimitPerSubnet{subnet(ip6Network, 1), subnet(48, 8)}),
 		rcmgr.WithConnRateLimiters(&rate.Limiter{
 			NetworkPrefixLimits: []rate.PrefixLimit{
 				{Prefix: netip.MustParsePrefix("127.0.0.0/8")}, // a whole federation in one machine
@@ -65,7 +65,7 @@ func resourceManager(l Limits) (network.ResourceManager, error) {
 			},
 			SubnetRateLimiter: rate.SubnetLimiter{
 				IPv4SubnetLimits: []rate.SubnetLimit{pace(32, 1)},
-				IPv6SubnetLimits: []rate.SubnetLimit{pace(56, 1), pace(48, 8)},
+				IPv6SubnetLimits: []rate.SubnetLimit{pace(ip6Network, 1), pace(48, 8)},
 			},
 		}))
 }

@@ -43,8 +43,14 @@ func (n *Node) rendezvous(ctx context.Context) (chain.Genesis, error) {
 		return chain.Genesis{}, nil
 	}
 	begun := time.Now()
+	var silent time.Duration
 	for {
-		switch step := rule.decide(time.Since(begun), n.look(begun)); {
+		since, s := time.Since(begun), n.look(begun)
+		if len(s.federations) == 0 {
+			silent = since
+		}
+		s.silent = silent
+		switch step := rule.decide(since, s); {
 		case step.found:
 			if !rule.heading.IsZero() {
 				n.life.fail(rule.heading)

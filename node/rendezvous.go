@@ -18,6 +18,7 @@ const (
 	turnFor   = 4 * time.Second        // that each forming platform before us has, to found one
 	maxTurns  = 3                      // that are waited for, so that liars cost seconds
 	chooseFor = 15 * time.Second       // for an operator to choose between two
+	settleFor = 2 * chooseFor          // after which the first of those heard is joined, whoever else comes
 	headFor   = 10 * time.Second       // for the federation that we left our own for
 )
 
@@ -35,7 +36,8 @@ const maxFailed = 3
 //	R2  a federation that is heard is joined: one that would give way only if
 //	    there is no other, and of several such the one with the lowest genesis;
 //	R3  between two that would not give way the operator may choose for
-//	    chooseFor; then the one that was heard first is joined.
+//	    chooseFor; then the one that was heard first is joined. However many
+//	    more come, that is at most settleFor after the first.
 //
 // What R1 lets two found all the same, givesWay unites.
 type rendezvous struct {
@@ -47,8 +49,9 @@ type rendezvous struct {
 
 // sight is what a platform sees on the LAN at one moment.
 type sight struct {
-	before      int       // forming platforms whose turn to found comes before ours
-	federations []heardOf // one for each genesis
+	before      int           // forming platforms whose turn to found comes before ours
+	silent      time.Duration // the last moment at which no federation was heard
+	federations []heardOf     // one for each genesis
 }
 
 // heardOf is a federation that was heard of.
@@ -72,7 +75,7 @@ func (r rendezvous) decide(since time.Duration, s sight) step {
 		s.federations = nil
 	}
 	if len(s.federations) > 0 {
-		return r.choose(since, s.federations)
+		return r.choose(since, s)
 	}
 	turn := listenFor + time.Duration(min(s.before, maxTurns))*turnFor
 	switch {
@@ -89,22 +92,22 @@ func (r rendezvous) decide(since time.Duration, s sight) step {
 }
 
 // choose keeps R2 and R3.
-func (r rendezvous) choose(since time.Duration, all []heardOf) step {
-	all = slices.Clone(all)
+func (r rendezvous) choose(since time.Duration, s sight) step {
+	all, late := slices.Clone(s.federations), since >= s.silent+settleFor
 	slices.SortFunc(all, func(a, b heardOf) int {
 		return cmp.Or(cmp.Compare(a.first, b.first), bytes.Compare(a.genesis[:], b.genesis[:]))
 	})
 	if slices.ContainsFunc(all, func(h heardOf) bool { return h.genesis == r.heading }) {
 		return step{join: r.heading}
 	}
-	if since < all[0].first+heedFor || !r.heading.IsZero() && since < listenFor {
+	if !late && since < all[0].first+heedFor || !r.heading.IsZero() && since < listenFor {
 		return step{waiting: fmt.Sprintf("the federation %q of %s, heard just now, genesis %s", r.network, all[0].by, all[0].genesis)}
 	}
 	stay := slices.DeleteFunc(slices.Clone(all), func(h heardOf) bool { return h.yields })
 	switch {
 	case len(stay) == 0:
 		return step{join: slices.MinFunc(all, func(a, b heardOf) int { return bytes.Compare(a.genesis[:], b.genesis[:]) }).genesis}
-	case len(stay) == 1 || since >= stay[1].first+chooseFor:
+	case len(stay) == 1 || late || since >= stay[1].first+chooseFor:
 		return step{join: stay[0].genesis}
 	}
 	var texts []string

@@ -26,6 +26,7 @@ type hub struct {
 	mu      sync.Mutex
 	changed chan struct{} // guarded by mu: closed at the next change
 	seq     uint64        // guarded by mu: of the newest event
+	height  view.Height   // guarded by mu: the greatest that was told
 	events  []view.Event  // guarded by mu: the newest, oldest first
 	alarms  []string      // guarded by mu: what the operator must hear, oldest first
 	said    func(string)  // called with each alarm; set before anything runs
@@ -69,6 +70,7 @@ func (h *hub) tell(events ...view.Event) {
 	for _, e := range events {
 		h.seq++
 		e.Seq = h.seq
+		h.height = max(h.height, e.Height)
 		h.events = append(h.events, e)
 	}
 	if len(h.events) >= 2*keptEvents { // not each time, for it moves them all
@@ -89,9 +91,10 @@ func (h *hub) alarm(text string) {
 	}
 	h.alarms = append(h.alarms, text)
 	h.alarms = h.alarms[max(0, len(h.alarms)-keptAlarms):]
+	height := h.height
 	h.mu.Unlock()
 	h.said(text)
-	h.tell(view.Event{Kind: view.EventAlarm, Name: view.NameAlarm, TimeMS: view.Millis(nowMillis()), Subject: text})
+	h.tell(view.Event{Kind: view.EventAlarm, Name: view.NameAlarm, Height: height, TimeMS: view.Millis(nowMillis()), Subject: text})
 }
 
 func (h *hub) alarmed() []string {

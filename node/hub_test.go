@@ -79,3 +79,15 @@ func TestAlarmsStayInSightOnceEach(t *testing.T) {
 		t.Errorf("%d events, want one for each alarm", len(events))
 	}
 }
+
+// An alarm bears the height of its moment: a reader that was away until then knows
+// by it which blocks it has missed.
+func TestAnAlarmHasTheHeightOfItsMoment(t *testing.T) {
+	h := newHub(time.Now())
+	h.alarm("at first")
+	h.tell(view.Event{Kind: view.EventBlock, Height: 7})
+	h.alarm("later")
+	if all := h.after(0, 10); all[0].Height != 0 || all[2].Height != 7 {
+		t.Errorf("alarms at %d and %d, want 0 and 7", all[0].Height, all[2].Height)
+	}
+}

@@ -52,7 +52,8 @@ func (r *reader) id() string {
 const maxAgain = 1000
 
 // hear takes the next event of the log. What is gone before it is said to be
-// gone, and told again from the blocks as far as they are not too many.
+// gone, and told again from the blocks as far as they are not too many. Heights
+// never fall: after a lower one than the reader knew, the chain is another.
 func (s *Server) hear(ctx context.Context, r *reader, e view.Event) error {
 	if r.seq != 0 && e.Seq != r.seq+1 {
 		if err := s.bridge(ctx, r, e); err != nil {
@@ -68,8 +69,8 @@ func (s *Server) hear(ctx context.Context, r *reader, e view.Event) error {
 
 // bridge tells a gap before e and, from the chain, what it hides.
 func (s *Server) bridge(ctx context.Context, r *reader, e view.Event) error {
-	gap := view.Gap{AfterSeq: r.seq, BeforeSeq: e.Seq, ChainMissed: r.whole == 0 || e.Height > r.whole}
-	if gap.ChainMissed && r.whole > 0 && e.Height-r.whole <= r.most {
+	gap := view.Gap{AfterSeq: r.seq, BeforeSeq: e.Seq, ChainMissed: r.whole == 0 || e.Height != r.whole}
+	if r.whole > 0 && e.Height > r.whole && e.Height-r.whole <= r.most {
 		switch _, err := s.node.BlockAt(ctx, r.whole+1); {
 		case err == nil:
 			gap.FromHeight, gap.ToHeight, gap.ChainMissed = r.whole+1, e.Height, false
@@ -86,7 +87,7 @@ func (s *Server) bridge(ctx context.Context, r *reader, e view.Event) error {
 		return err
 	}
 	if gap.ChainMissed {
-		r.whole = 0 // it is not known any more
+		r.whole, r.again = 0, 0 // they are not known any more
 		return nil
 	}
 	r.again = max(r.again, r.whole)

@@ -75,7 +75,7 @@ func TestAReaderHearsThatEventsAreGone(t *testing.T) {
 		t.Fatalf("event = %s, want block 2", got)
 	}
 	s.node.Restart()
-	s.node.Tell(view.Event{Kind: view.EventPeer, Name: view.NameNodeUp})
+	s.node.Tell(view.Event{Kind: view.EventPeer, Name: view.NameNodeUp, Height: 1})
 	after := s.stream("", before.resume)
 	if got := after.next(); got != `gap {"after_seq":2,"before_seq":1000003,"chain_missed":false}` {
 		t.Errorf("after a restart: %s, want the gap", got)
@@ -131,6 +131,19 @@ func TestAReaderMissesNothingOfTheChain(t *testing.T) {
 		again := s.stream("?kinds=block", within.resume)
 		if got := again.next(); !strings.Contains(got, `"from_height":3,"to_height":4`) {
 			t.Errorf("resumed: %s, want the blocks from 3", got)
+		}
+	})
+	t.Run("but all of the blocks of another chain, which began anew", func(t *testing.T) {
+		rd := reader{seq: 2, whole: 3, again: 3, most: maxAgain}
+		var told []string
+		rd.send = func(e view.Event, _ string) error { told = append(told, string(e.Kind)+string(e.Data)); return nil }
+		for _, e := range []view.Event{{Kind: view.EventAlarm, Name: view.NameAlarm, Seq: 99}, {Kind: view.EventBlock, Seq: 100, Height: 1}} {
+			if err := s.hear(t.Context(), &rd, e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(told) != 3 || !strings.Contains(told[0], `"chain_missed":true`) || told[2] != "block" || rd.id() != "100-1" {
+			t.Errorf("told %q, resumes at %s", told, rd.id())
 		}
 	})
 	t.Run("but not of more blocks than can be told", func(t *testing.T) {

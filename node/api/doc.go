@@ -12,7 +12,8 @@
 //
 //	H1  the Host header is one of the addresses that the server listens on, by
 //	    number or as localhost: a name that was rebound to 127.0.0.1 is refused.
-//	H2  a request that changes anything has no foreign Origin or Sec-Fetch-Site.
+//	H2  no request has a foreign Sec-Fetch-Site: reads cost work and places, too.
+//	    One that changes anything has no foreign Origin either.
 //	H3  a request that changes anything carries the token, compared in constant time.
 //	H4  GET and HEAD change nothing.
 //	H5  no answer may be framed, sniffed or run: CSP and nosniff on all of them.

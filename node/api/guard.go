@@ -16,14 +16,15 @@ func (s *Server) handler() http.Handler {
 	for pattern, h := range s.routes() {
 		mux.HandleFunc(pattern, h)
 	}
-	origin := http.NewCrossOriginProtection() // H2
-	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	foreign := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, &view.Error{
 			Code:    view.CodeForbidden,
 			Message: "the request comes from a page of another origin",
 			Hint:    "use the command line, or a page that this node serves itself",
 		})
-	}))
+	})
+	origin := http.NewCrossOriginProtection() // H2
+	origin.SetDenyHandler(foreign)
 	routed := origin.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !safe(r.Method) && !s.authorized(r) {
 			w.Header().Set("WWW-Authenticate", "Bearer")
@@ -53,6 +54,10 @@ func (s *Server) handler() http.Handler {
 				Message: "another home's node is at " + s.URL(),
 				Hint:    "the one that you mean is not running: start it with: sage-p2p up",
 			})
+			return
+		}
+		if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" || site == "same-site" { // H2
+			foreign.ServeHTTP(w, r)
 			return
 		}
 		release, ok := take(s.requests)

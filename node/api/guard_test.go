@@ -91,6 +91,23 @@ func TestForeignOriginsCannotWrite(t *testing.T) {
 	}
 }
 
+// Reads cost work and places, too: a foreign page may not even ask, though its
+// browser would not let it see the answer.
+func TestForeignPagesCannotAsk(t *testing.T) {
+	s := serve(t, nil)
+	for _, path := range []string{"/api/v1/status", "/api/v1/events", "/metrics", "/healthz"} {
+		for _, site := range []string{"cross-site", "same-site"} {
+			resp, body := s.ask("GET", path, "", header("Sec-Fetch-Site", site))
+			s.wantError(resp, body, http.StatusForbidden, view.CodeForbidden)
+		}
+	}
+	for _, site := range []string{"none", "same-origin"} {
+		if resp, body := s.ask("GET", "/api/v1/status", "", header("Sec-Fetch-Site", site)); resp.StatusCode != http.StatusOK {
+			t.Errorf("Sec-Fetch-Site %s: %d %s, want 200", site, resp.StatusCode, body)
+		}
+	}
+}
+
 // A form or a simple request, which a browser sends without asking first,
 // has none of the accepted content types.
 func TestWritesNeedTheirContentType(t *testing.T) {

@@ -199,7 +199,7 @@ func (h *Host) Run(ctx context.Context) error {
 // bring WebRTC, which doubles the binary, and count connections per address so
 // low that a LAN behind one NAT locks itself out.
 func (h *Host) build() (host.Host, error) {
-	resources, err := newPlaces(h.cfg.Limits, h.standingOf)
+	resources, err := newPlaces(h.cfg.Limits, h.standingOf, h.displace)
 	if err != nil {
 		return nil, fmt.Errorf("resource limits: %w", err)
 	}

@@ -54,6 +54,10 @@ func (h *Host) connected(c network.Conn) {
 		h.work.start(func(context.Context) { c.Close() })
 		return
 	}
+	if isDisplaced(c) { // before it was there to be closed
+		h.work.start(func(context.Context) { c.Close() })
+		return
+	}
 	l := &link{
 		conn:    c,
 		greeted: make(chan struct{}),
@@ -76,6 +80,18 @@ func (h *Host) connected(c network.Conn) {
 		case <-ctx.Done():
 		case <-timeout.C:
 			h.refuse(l, hello{}, fmt.Sprintf("no hello within %s", h.cfg.Limits.Hello))
+		}
+	})
+}
+
+// displace closes the connection of a place that another takes, unless its peer
+// has come to matter since. One that is not there yet, connected closes.
+func (h *Host) displace(p *connPlace) {
+	h.work.start(func(context.Context) {
+		for _, c := range h.node.Network().Conns() {
+			if c.Scope() == network.ConnScope(p) && h.standingOf(c.RemotePeer()) == asStranger {
+				c.Close()
+			}
 		}
 	})
 }

@@ -3,6 +3,7 @@ package p2p
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -30,24 +31,26 @@ type places struct {
 	network.ResourceManager
 	apart    *rcmgr.Allowlist // addresses whose connections are counted apart
 	standing func(peer.ID) standing
+	displace func(*connPlace) // ends the connection of a place that another takes
 	most     struct{ opening, address, conns, streams int }
 
 	mu      sync.Mutex
-	opening map[netip.Addr]int // guarded by mu: connections of which the peer is not known yet, by addressOf
-	pending int                // guarded by mu: their sum
-	conns   int                // guarded by mu: of strangers
-	streams map[peer.ID]int    // guarded by mu: of each stranger
-	open    int                // guarded by mu: their sum
+	opening map[netip.Addr]int          // guarded by mu: connections of which the peer is not known yet, by addressOf
+	pending int                         // guarded by mu: their sum
+	conns   int                         // guarded by mu: of strangers
+	guests  map[netip.Addr][]*connPlace // guarded by mu: these, by addressOf, the newest last
+	streams map[peer.ID]int             // guarded by mu: of each stranger
+	open    int                         // guarded by mu: their sum
 }
 
-func newPlaces(l Limits, standing func(peer.ID) standing) (*places, error) {
+func newPlaces(l Limits, standing func(peer.ID) standing, displace func(*connPlace)) (*places, error) {
 	inner, err := resourceManager(l)
 	if err != nil {
 		return nil, err
 	}
 	p := &places{
-		ResourceManager: inner, apart: rcmgr.GetAllowlist(inner), standing: standing,
-		opening: map[netip.Addr]int{}, streams: map[peer.ID]int{},
+		ResourceManager: inner, apart: rcmgr.GetAllowlist(inner), standing: standing, displace: displace,
+		opening: map[netip.Addr]int{}, guests: map[netip.Addr][]*connPlace{}, streams: map[peer.ID]int{},
 	}
 	p.most.opening = max(8, l.Connections/2)
 	p.most.address = max(4, l.Connections/4)
@@ -113,27 +116,76 @@ type connPlace struct {
 	ip netip.Addr
 
 	// Guarded by places.mu.
-	opening, stranger, done bool
+	opening, stranger, displaced, done bool
 }
 
-// SetPeer implements network.ConnManagementScope: the peer is known now.
+// SetPeer implements network.ConnManagementScope: the peer is known now. When
+// strangers have all their places, one of an address that has no more of them
+// than others finds none.
 func (c *connPlace) SetPeer(id peer.ID) error {
 	p, as := c.of, c.of.standing(id)
 	p.mu.Lock()
-	if full := as == asStranger && p.conns >= p.most.conns; full && !c.done {
-		p.mu.Unlock()
-		return fmt.Errorf("p2p: connection of %s: %w: no more strangers", id, network.ErrResourceLimitExceeded)
+	var out *connPlace
+	if as == asStranger && !c.done && p.conns >= p.most.conns {
+		if out = p.crowdOut(c.ip); out == nil {
+			p.mu.Unlock()
+			return fmt.Errorf("p2p: connection of %s: %w: no more strangers", id, network.ErrResourceLimitExceeded)
+		}
 	}
 	if c.opening {
 		c.opening = false
 		p.opened(c.ip)
 	}
-	if as == asStranger && !c.done && !c.stranger {
+	if as == asStranger && !c.done {
 		c.stranger = true
 		p.conns++
+		p.guests[c.ip] = append(p.guests[c.ip], c)
 	}
 	p.mu.Unlock()
+	if out != nil {
+		p.displace(out)
+	}
 	return c.ConnManagementScope.SetPeer(id)
+}
+
+// crowdOut takes the newest place from the address that has the most, unless
+// there would be more of ip then. The caller holds mu.
+func (p *places) crowdOut(ip netip.Addr) *connPlace {
+	var crowd []*connPlace
+	for _, of := range p.guests {
+		if len(of) > len(crowd) {
+			crowd = of
+		}
+	}
+	if len(crowd) < len(p.guests[ip])+2 {
+		return nil
+	}
+	out := crowd[len(crowd)-1]
+	out.displaced = true
+	out.leave()
+	return out
+}
+
+// leave gives back the place of a stranger. The caller holds places.mu.
+func (c *connPlace) leave() {
+	p := c.of
+	c.stranger = false
+	p.conns--
+	p.guests[c.ip] = slices.DeleteFunc(p.guests[c.ip], func(o *connPlace) bool { return o == c })
+	if len(p.guests[c.ip]) == 0 {
+		delete(p.guests, c.ip)
+	}
+}
+
+// isDisplaced reports whether a connection has lost its place to another.
+func isDisplaced(conn network.Conn) bool {
+	c, ok := conn.Scope().(*connPlace)
+	if !ok {
+		return false
+	}
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	return c.displaced
 }
 
 // Done implements network.ConnManagementScope.
@@ -144,9 +196,9 @@ func (c *connPlace) Done() {
 		p.opened(c.ip)
 	}
 	if c.stranger {
-		p.conns--
+		c.leave()
 	}
-	c.opening, c.stranger, c.done = false, false, true
+	c.opening, c.done = false, true
 	p.mu.Unlock()
 	c.ConnManagementScope.Done()
 }

@@ -53,6 +53,32 @@ func TestCrowdsLeaveRoomForConnectionsAndStreams(t *testing.T) {
 	}
 }
 
+// Strangers of one address that hold all the places of strangers, and never leave,
+// keep out no newcomer from another.
+func TestANewcomerFindsAPlaceAmongACrowdOfOneAddress(t *testing.T) {
+	m := start(t, func(c *Config) { c.Limits.Connections = 16 })
+	for range m.places.most.conns {
+		newStranger(t, nil).connect(m)
+	}
+	conns := func() int {
+		m.places.mu.Lock()
+		defer m.places.mu.Unlock()
+		return m.places.conns
+	}
+	if conns() != m.places.most.conns {
+		t.Fatalf("%d connections of strangers, want all %d", conns(), m.places.most.conns)
+	}
+	for _, from := range []string{"/ip4/127.0.0.2/tcp/0", "/ip4/127.0.0.3/tcp/0"} {
+		newcomer := start(t, func(c *Config) { c.Listen = addrsOf(from) })
+		newcomer.Keep(m.info())
+		m.awaitUp(newcomer.ID())
+	}
+	if conns() > m.places.most.conns {
+		t.Errorf("%d connections of strangers, want at most %d", conns(), m.places.most.conns)
+	}
+	eventually(t, "two of the crowd have gone", func() bool { return len(m.node.Network().Conns()) <= m.places.most.conns })
+}
+
 // Who connects and says nothing, not even who it is, has a part of the places.
 func TestHalfOpenConnectionsLeaveRoom(t *testing.T) {
 	m := start(t, func(c *Config) { c.Limits.Connections = 16 })
@@ -81,7 +107,7 @@ func TestHalfOpenConnectionsLeaveRoom(t *testing.T) {
 // A machine has as many addresses of IPv6 as it likes: those of one network, which
 // the limits of connections count together, have the part of one address.
 func TestTheAddressesOfOneNetworkHaveOnePartTogether(t *testing.T) {
-	p, err := newPlaces(EdgeLimits(), func(peer.ID) standing { return asStranger })
+	p, err := newPlaces(EdgeLimits(), func(peer.ID) standing { return asStranger }, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

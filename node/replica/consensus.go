@@ -203,7 +203,8 @@ func (r *Replica) verify(p *peer, m bft.Message, arrived bft.Arrival) {
 		}
 		m = s
 	}
-	if s, ok := r.signedPart(m); ok {
+	at := m.Position()
+	if s, ok := statement(m, r.set.Leader(at.Height, at.View)); ok {
 		if s.Signer != p.id {
 			r.fault(p.id, fmt.Errorf("%w: %v of %s from %s", bft.ErrInvalid, s.Kind, s.Signer, p.id))
 			return
@@ -282,10 +283,12 @@ func (r *Replica) verified(in Verified) error {
 }
 
 // note remembers what a verified message tells beside the protocol: what its
-// signer said last, and who holds a block.
+// signer said last, and who holds a block. The set is that of the check: further
+// heights may have been decided since, by others.
 func (r *Replica) note(in Verified) {
 	m := in.Message.Message()
-	s, ok := r.signedPart(m)
+	at := m.Position()
+	s, ok := statement(m, in.Job.Set.Leader(at.Height, at.View))
 	if !ok {
 		return
 	}
@@ -320,17 +323,6 @@ func newestOf(said []bft.Signed, s bft.Signed, like func(bft.Signed) bool) []bft
 		said[i] = s
 	}
 	return said
-}
-
-// signedPart returns the statement in a message of this height or of the one
-// below, and its signer.
-func (r *Replica) signedPart(m bft.Message) (bft.Signed, bool) {
-	at := m.Position()
-	set := r.set
-	if at.Height < r.height() {
-		set = r.below.set
-	}
-	return statement(m, set.Leader(at.Height, at.View))
 }
 
 // statement returns the statement in m; leader is whose Proposal it would be.

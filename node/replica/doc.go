@@ -27,9 +27,11 @@
 //	    limits.go, and each table says which of them binds it.
 //	J8  after a start nothing is signed for the first time until enough other
 //	    validators have told where they stand and what they hold of ours, or two
-//	    timeouts have passed since one of them was connected. Who has no vote at
-//	    the start listens until it has one; who is alone in its set, and has a
-//	    chain already, gives whoever is connected two timeouts from the start.
+//	    timeouts have passed since one of them was connected: of the validators of
+//	    today, so one that is behind catches up first, for some timeouts more. Who
+//	    has no vote at the start listens until it has one; who is alone in its set,
+//	    and has a chain already, gives whoever is connected two timeouts from the
+//	    start.
 //
 // J1 and J2 are, with the signer, "what is durable before what is said"; with
 // R1–R6 of bft they give A1, A6 and A7 of the design.

@@ -15,8 +15,9 @@ type listening struct {
 	waiting []bft.Unsigned // what is said once it ends, in order
 }
 
-// maxListens bounds how often one that is alone in its set listens again because
-// somebody has come, or says to be further: perhaps it is not alone any more.
+// maxListens bounds how often one listens again because somebody says to be
+// further, or has come to one that is alone in its set: perhaps others have a vote
+// by now.
 const maxListens = 8
 
 // enough is how many others must have told where they stand. Whatever a quorum
@@ -30,6 +31,9 @@ func (r *Replica) listen() { r.listening.on = !r.self.IsZero() && !r.mute }
 
 // attend goes on with the listening in a set that is new, or new here.
 func (r *Replica) attend() {
+	if r.listening.on && r.below.set.Hash() != r.set.Hash() {
+		r.listening.armed = false // the patience was for others
+	}
 	switch {
 	case !r.listening.on || !r.set.Contains(r.self):
 	case len(r.others) > 0:
@@ -75,14 +79,14 @@ func (r *Replica) told(id bft.ID) {
 	}
 }
 
-// heardEnough ends the listening once enough of the others have told.
+// heardEnough ends the listening once enough of the others have told, those of the
+// newest height: what was said in a set that is not known yet, its members know.
 func (r *Replica) heardEnough() {
-	if !r.listening.on || !r.set.Contains(r.self) {
+	if !r.listening.on || !r.set.Contains(r.self) || r.outrun() {
 		return
 	}
 	if len(r.others) == 0 {
-		untold := slices.ContainsFunc(r.peers, func(p *peer) bool { return !p.told })
-		if !untold && r.peers.claimed() < r.height() {
+		if !slices.ContainsFunc(r.peers, func(p *peer) bool { return !p.told }) {
 			r.speak()
 		}
 		return
@@ -98,22 +102,29 @@ func (r *Replica) heardEnough() {
 	}
 }
 
-// listened is the end of the patience. One that is alone has no other to wait
-// for; if somebody says to be further, the chain may have gone on without it
-// ever since its disk was copied, and that is found out first.
+// outrun reports whether the chain may have gone on without us ever since our disk
+// was copied, and with other validators: somebody who is believed says so, and
+// anybody to one that is alone.
+func (r *Replica) outrun() bool {
+	if len(r.others) == 0 {
+		return r.peers.claimed() >= r.height()
+	}
+	return r.believed() >= r.height()
+}
+
+// listened is the end of the patience. If somebody says to be further, that is
+// found out first.
 func (r *Replica) listened(t Timer) {
-	if !r.listening.on {
-		return
-	}
-	if !r.set.Contains(r.self) {
-		r.listening.armed = false // it lost its vote meanwhile
-		return
-	}
-	if len(r.others) == 0 && r.peers.claimed() >= r.height() && t.Attempt < maxListens {
+	there := func(id bft.ID) bool { return r.peers.get(id) != nil }
+	switch {
+	case !r.listening.on:
+	case !r.set.Contains(r.self), len(r.others) > 0 && !slices.ContainsFunc(r.others, there):
+		r.listening.armed = false // it begins when one that could know is there
+	case r.outrun() && t.Attempt < maxListens:
 		r.out.Timers = append(r.out.Timers, Timer{Kind: TimerListen, Attempt: t.Attempt + 1})
-		return
+	default:
+		r.speak()
 	}
-	r.speak()
 }
 
 // speak ends the listening: what waited for it is signed.

@@ -200,3 +200,56 @@ func TestALoneValidatorHearsWhoComesLate(t *testing.T) {
 		t.Errorf("it says something of height %d before the peer was heard", m.record.Height)
 	}
 }
+
+// Its disk is an image from when others had votes than now. Those it had them with
+// are connected, and know of nothing that it said since: it goes on listening until
+// it has caught up, and one of those is there who could know.
+func TestWhoIsOnAnOldImageListensToTheValidatorsOfToday(t *testing.T) {
+	f := newMembers(t, 5)
+	m := f.members[0]
+	f.join(1, 2)
+	image, finals := m.record, len(m.finals)
+	f.off(0)
+	f.join(3, 4)
+	f.do(1, &chain.ValidatorLeave{})
+	f.do(2, &chain.ValidatorLeave{})
+	f.on(0)
+	f.everywhere(f.top())
+	f.wantVotes(0, 3, 4)
+	for m.replica.State().Validators().Leader(bft.Height(f.top()+1), 0) != m.id {
+		f.pay(3)
+	}
+	f.cut = func(_, _ int, m bft.Message) bool { return m != nil && m.Position().Kind == bft.KindCommit }
+	f.submit(0, f.signed(0, &chain.Transfer{To: atp.ID(f.members[1].id), Amount: 1}))
+	f.quiet()
+	if m.record.Prepare == nil || int(m.record.Height) != f.top()+1 {
+		t.Fatal("it has said nothing that it could contradict")
+	}
+	f.off(0)
+	f.cut, f.mail = nil, nil
+	m.record, m.finals, m.local = image, m.finals[:finals], nil
+	m.boot()
+	for _, i := range []int{1, 2} {
+		m.take(replica.Connected{Peer: f.members[i].id})
+		f.members[i].take(replica.Connected{Peer: m.id})
+	}
+	f.nonces[0]-- // what it proposed is in no block
+	m.take(replica.Transactions{Txs: []chain.VerifiedTx{f.signed(0, &chain.Transfer{To: atp.ID(f.members[1].id), Amount: 2})}, Local: true})
+	f.quiet()
+	for range 3 {
+		f.fire(replica.TimerFetch)
+		f.quiet()
+	}
+	if len(m.finals) != f.top() {
+		t.Fatalf("it has %d final blocks, want %d", len(m.finals), f.top())
+	}
+	if m.record.Height != image.Height {
+		t.Errorf("it signs for height %d before a validator of it was heard", m.record.Height)
+	}
+	f.members[3].take(replica.Connected{Peer: m.id})
+	m.take(replica.Connected{Peer: f.members[3].id})
+	f.drain()
+	if len(m.alarms) != 1 || m.alarms[0].Kind != replica.AlarmRolled {
+		t.Errorf("alarms: have %+v, want that of a restored image", m.alarms)
+	}
+}

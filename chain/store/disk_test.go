@@ -123,8 +123,8 @@ func TestGoodEndIsRemembered(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s.Clean() != want {
-			t.Errorf("clean is %v, want %v", s.Clean(), want)
+		if s.Clean() != want || s.Syncs() != 0 {
+			t.Errorf("clean is %v, with %d syncs, want %v without", s.Clean(), s.Syncs(), want)
 		}
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
@@ -145,6 +145,9 @@ func TestGoodEndIsRemembered(t *testing.T) {
 	defer s.Close()
 	if s.Clean() {
 		t.Error("a store whose last write failed counts as closed in good order")
+	}
+	if s.Syncs() != 1 {
+		t.Errorf("%d syncs made durable what its last process had written, want 1", s.Syncs())
 	}
 }
 

@@ -89,7 +89,9 @@ type Option func(*Store)
 func WithSpaceCheck(f func() error) Option { return func(s *Store) { s.space = f } }
 
 // Open opens the store in dir, or makes an empty one. Damage that shows is
-// [ErrCorrupt]: the caller sets the store aside and fetches the chain anew.
+// [ErrCorrupt]: the caller sets the store aside and fetches the chain anew. What a
+// killed process wrote may be in memory alone, so it is synced first: what is read
+// is on the disk.
 func Open(dir string, p Profile, options ...Option) (*Store, error) {
 	d, clean, err := openDisk(dir, p)
 	if err != nil {
@@ -100,6 +102,12 @@ func Open(dir string, p Profile, options ...Option) (*Store, error) {
 		return nil, errors.Join(err, d.close(false))
 	}
 	s.clean, s.close = clean, d.close
+	if clean {
+		return s, nil
+	}
+	if err := s.durably(func(context.Context) error { return nil }); err != nil {
+		return nil, errors.Join(err, d.close(false))
+	}
 	return s, nil
 }
 

@@ -26,7 +26,8 @@ const (
 	refusalLife = time.Minute           // that a refusal speaks of the present; a peer that stays is met every half minute
 )
 
-// rendezvous finds a federation on the LAN, or founds one.
+// rendezvous finds a federation on the LAN, or founds one. One to which the key was
+// bound before power went is the only one that it can be of.
 func (n *Node) rendezvous(ctx context.Context) (chain.Genesis, error) {
 	rule := rendezvous{network: n.cfg.Network, founds: !n.cfg.Observer, failed: n.life.failures()}
 	if !n.life.avoids(n.heading) {
@@ -38,6 +39,11 @@ func (n *Node) rendezvous(ctx context.Context) (chain.Genesis, error) {
 		} else if signed { // an earlier start was interrupted after it had founded
 			return n.found(ctx, 1)
 		}
+	}
+	if bound := p2p.Genesis(n.signer.Genesis()); !bound.IsZero() {
+		return n.adopt(ctx, bound)
+	}
+	if rule.founds {
 		n.host.SetNote(noteFounds)
 	} else if rule.failed >= maxFailed && !n.pause(ctx, joinFor, "others than those that were heard: they tell no genesis") {
 		return chain.Genesis{}, nil

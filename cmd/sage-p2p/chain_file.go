@@ -155,7 +155,7 @@ func importHome(ctx context.Context, home, file string) (checked, error) {
 	if err != nil {
 		return checked{}, err
 	}
-	report, err := r.into(ctx, home, genesis)
+	report, err := r.into(ctx, home, genesis, key)
 	if err != nil {
 		err = notAChain(file, err)
 	}
@@ -216,9 +216,9 @@ func (r *chainFile) next() (cid.Cid, []byte, error) {
 	return b.Cid(), b.RawData(), nil
 }
 
-// into executes the chain into a home. The genesis is written when all else is
-// there.
-func (r *chainFile) into(ctx context.Context, home string, g chain.Genesis) (report checked, err error) {
+// into executes the chain into a home, and binds its key. The genesis is written
+// when all else is there.
+func (r *chainFile) into(ctx context.Context, home string, g chain.Genesis, key *signer.Signer) (report checked, err error) {
 	dir := filepath.Join(home, "store.import")
 	if err := os.RemoveAll(dir); err != nil { // of an import that was interrupted
 		return checked{}, err
@@ -229,6 +229,13 @@ func (r *chainFile) into(ctx context.Context, home string, g chain.Genesis) (rep
 	}
 	genesis, err := g.JSON()
 	if err != nil {
+		return checked{}, err
+	}
+	hash, err := g.Hash()
+	if err != nil {
+		return checked{}, err
+	}
+	if err := key.Bind(hash); err != nil { // it signs for another chain, or has left this one
 		return checked{}, err
 	}
 	if err := os.Rename(dir, filepath.Join(home, "store")); err != nil {

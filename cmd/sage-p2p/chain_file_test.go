@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/node/api/apitest"
+	"github.com/sage-p2p/sage-p2p/node/signer"
 )
 
 // A chain goes through a file into a new home, whose node then goes on with it.
@@ -52,6 +55,21 @@ func TestAChainGoesThroughAFile(t *testing.T) {
 	}
 	if s := command(ctx, b.home, time.Now, "", "chain", "import", file); s.code != exitFailed || !strings.Contains(s.err, "has a chain already") {
 		t.Errorf("import into a home with a chain = %+v", s)
+	}
+
+	other := filepath.Join(t.TempDir(), "other")
+	key, err := signer.OpenOrCreate(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(key.Bind(bft.GenesisHash{1}), key.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if s := command(ctx, other, time.Now, "", "chain", "import", file); s.code != exitUnsafe || !strings.Contains(s.err, "use another home") {
+		t.Errorf("import for a key of another chain = %+v", s)
+	}
+	if _, err := os.Stat(filepath.Join(other, "store")); !os.IsNotExist(err) {
+		t.Errorf("it left a store: %v", err)
 	}
 
 	launch(t, ctx, a)

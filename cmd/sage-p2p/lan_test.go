@@ -253,6 +253,12 @@ func TestTwoMachinesOnALANBecomeAFederation(t *testing.T) {
 			if a.AvailableUATP < 5_000_000 {
 				t.Errorf("the second has %s", a.AvailableUATP)
 			}
+			first.until("aware of two platforms", func(view.Status) bool {
+				var p view.Platforms
+				return first.tell(&p, "platforms") == nil && len(p.Platforms) == 2
+			})
+			delegates(t, first, second)
+			agrees(first, second)
 		})
 	}
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,7 +32,7 @@ func (s symptoms) discovery(f *findings) {
 	several(f, "interface", s.lan.Skipped, func(x p2p.SkippedInterface) { f.ok("interface", "%s is left alone: %s", x.Name, x.Reason) })
 	switch {
 	case s.lan.Silence == "":
-		f.ok("mDNS", "%d platforms heard", len(s.lan.Found))
+		f.ok("mDNS", "platforms heard: %d", len(s.lan.Found))
 	case len(s.peers) > 0: // they were found some other way
 		f.ok("mDNS", "nobody heard: %s", s.lan.Silence)
 	default:
@@ -71,13 +72,14 @@ func (s symptoms) company(f *findings) {
 	})
 	var lately []p2p.Refusal
 	for _, r := range s.refused {
-		if s.now.Sub(r.Last) < forgotten {
+		taken := slices.ContainsFunc(s.peers, func(p p2p.Peer) bool { return p.ID == r.ID }) // once both had one genesis, say
+		if s.now.Sub(r.Last) < forgotten && !taken {
 			lately = append(lately, r)
 		}
 	}
 	several(f, "refusals", lately, func(r p2p.Refusal) {
 		f.warn("refusals", cure{"if it is yours, give both the same network, genesis and version", "sage-p2p peers --why"},
-			"%s was turned away, %d times: %s", cmp.Or(r.Name, r.ID.String()), r.Times, r.Reason)
+			"%s was turned away (%d ×): %s", cmp.Or(r.Name, r.ID.String()), r.Times, r.Reason)
 	})
 	several(f, "offences", s.offenders, func(o p2p.Offender) {
 		f.warn("offences", cure{"tell its operator", "sage-p2p peers --why"}, "%s: %s", o.ID, o.Offences[len(o.Offences)-1].What)

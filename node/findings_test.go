@@ -62,7 +62,10 @@ func TestTheDoctorNamesWhatIsWrongAndItsCure(t *testing.T) {
 		{"one away", func(s *symptoms) { s.missing = []view.MissingPeer{{Name: "orin", Reason: "connection refused"}} }, "peers", view.VerdictWarning, "orin is not connected: connection refused"},
 		{"one refused", func(s *symptoms) {
 			s.refused = []p2p.Refusal{{ID: newActor("c").id().ID, Name: "foe", Reason: "of another federation", Times: 2, Last: s.now}}
-		}, "refusals", view.VerdictWarning, "foe was turned away, 2 times: of another federation"},
+		}, "refusals", view.VerdictWarning, "foe was turned away (2 ×): of another federation"},
+		{"one refused that was taken in later", func(s *symptoms) {
+			s.refused = []p2p.Refusal{{ID: s.peers[0].ID, Name: "thor", Reason: "had no genesis yet", Times: 1, Last: s.now}}
+		}, "peers", view.VerdictOK, "1 connected"},
 		{"a liar", func(s *symptoms) {
 			s.offenders = []p2p.Offender{{ID: newActor("c").id().ID, Offences: []p2p.Offence{{What: "a forged block"}}}}
 		}, "offences", view.VerdictWarning, "a forged block"},

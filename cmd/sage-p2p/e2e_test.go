@@ -147,7 +147,7 @@ func TestFourProcesses(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "receipt")
 	tell(t, all[3], nil, "receipt", short(same.ID.String()), "--out", file)
 	genesis := filepath.Join(all[1].home, genesisFile)
-	if s := command(ctx, t.TempDir(), time.Now, "", "verify", file, "--genesis", genesis); s.code != exitDone || !strings.Contains(s.out, same.ID.String()+" ended with COMMIT") {
+	if s := command(ctx, t.TempDir(), time.Now, "", "verify", file, "--genesis", genesis); s.code != exitDone || !strings.Contains(s.out, "proven: task "+same.ID.String()) || !strings.Contains(s.out, "ended with  COMMIT") {
 		t.Errorf("its receipt on a machine without a node: %+v", s)
 	}
 

@@ -114,8 +114,20 @@ func paidLines(f task.Paid, known names) []string {
 	return lines
 }
 
+// pathText says how a task came to its end. The proof does not tell a requester who
+// accepted from one who was silent.
+func pathText(p task.Path) string {
+	switch p {
+	case task.PostedEnds:
+		return "no one accepted it, or it was taken back"
+	case task.Unaudited:
+		return "accepted, without witnesses"
+	}
+	return strings.ReplaceAll(clean(string(p)), "_", " ")
+}
+
 func printProvenTask(w io.Writer, t *chain.ProvenTask, known names) {
-	fmt.Fprintf(w, "proven: task %s ended with %s (%s)\n", t.ID, clean(string(t.Paid.Outcome)), clean(string(t.Paid.Path)))
+	fmt.Fprintf(w, "proven: task %s\n", t.ID)
 	result, mark := "", ""
 	if t.Result != nil {
 		result = fmt.Sprintf("%s, %d bytes", t.Result.Result, t.Result.Size)
@@ -128,6 +140,7 @@ func printProvenTask(w io.Writer, t *chain.ProvenTask, known names) {
 		executor = known.of(t.Paid.Executor.ID.ID)
 	}
 	facts(w,
+		[2]string{"ended with", fmt.Sprintf("%s (%s)", clean(string(t.Paid.Outcome)), pathText(t.Paid.Path))},
 		[2]string{"type", fmt.Sprintf("%s, at least %s", clean(string(t.Terms.Type)), share(view.PPM(t.Terms.MinQuality)))},
 		[2]string{"requester", known.of(t.Requester.ID)},
 		[2]string{"executor", executor},

@@ -44,7 +44,7 @@ func (n *Node) Status(context.Context) (view.Status, error) {
 		return s, err
 	}
 	progress := r.progress.Load()
-	s.Founder, s.Genesis = r.founders[0].ID.ID, r.genesis.String()
+	s.Founder, s.FounderName, s.Genesis = r.founders[0].ID.ID, r.founders[0].Name, r.genesis.String()
 	s.Height, s.Block, s.StateRoot, s.FinalTimeMS = view.Height(tip.Height), viewCID(tip.ID), viewCID(state.Root()), view.Millis(tip.Time)
 	s.Mode = modeOf(state)
 	s.Validator = set.Contains(bft.ID(n.id())) && !n.cfg.Observer

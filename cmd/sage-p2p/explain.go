@@ -75,7 +75,7 @@ func fitness(c view.Contender) string {
 
 func (p program) rep() *cli.Command {
 	return &cli.Command{
-		Name: "rep", Usage: "reputation",
+		Name: "rep", Usage: "how a reputation came about",
 		Subcommands: []*cli.Command{{
 			Name: "explain", ArgsUsage: "P", Usage: "how a platform's reputation came about",
 			Action: p.speaks(1, 1, func(s *session) error {

@@ -44,7 +44,7 @@ func (p program) printStatus(w io.Writer, st view.Status) {
 	}
 	genesis, height, votes, note := "none yet", "", "", ""
 	if st.Genesis != "" {
-		genesis = fmt.Sprintf("%s (founder %s)", short(st.Genesis), who("", st.Founder))
+		genesis = fmt.Sprintf("%s (founder %s)", short(st.Genesis), who(st.FounderName, st.Founder))
 		height = fmt.Sprintf("%d · final %s · block %s", st.Height, p.ago(st.FinalTimeMS), short(st.Block.String()))
 		votes = fmt.Sprintf("%s, %s", plural(st.Validators, "validator", "validators"), plural(st.Quorum, "decides", "decide"))
 		if st.OnlyValidator != "" {
@@ -55,7 +55,7 @@ func (p program) printStatus(w io.Writer, st view.Status) {
 		[2]string{"waiting", doing},
 		[2]string{"genesis", genesis},
 		[2]string{"height", height},
-		[2]string{"mode", string(st.Mode)},
+		[2]string{"mode", modeText(st.Mode)},
 		[2]string{"votes", votes},
 		[2]string{"note", note},
 		[2]string{"peers", plural(st.Peers, "connection", "connections")},
@@ -65,14 +65,41 @@ func (p program) printStatus(w io.Writer, st view.Status) {
 		[2]string{"version", fmt.Sprintf("%s · process %d", clean(st.Version), st.PID)},
 	)
 	if len(st.Listen) > 0 {
-		fmt.Fprintln(w, "others reach it with --bootstrap")
-		for _, a := range st.Listen {
-			fmt.Fprintf(w, "  %s\n", clean(a))
-		}
+		printReached(w, st.Listen)
 	}
 	for _, a := range st.Alarms {
 		fmt.Fprintf(w, "ALARM: %s\n", clean(a))
 	}
+}
+
+// printReached writes at which addresses a platform is reached, last those that
+// mean something on its own machine alone.
+func printReached(w io.Writer, addrs []string) {
+	fmt.Fprintln(w, "others reach it with --bootstrap")
+	for _, local := range []bool{false, true} {
+		for _, a := range addrs {
+			if local == (strings.HasPrefix(a, "/ip4/127.") || strings.HasPrefix(a, "/ip6/::1/")) {
+				fmt.Fprintf(w, "  %s\n", clean(a))
+			}
+		}
+	}
+}
+
+// modeText says what the federation's size lets it promise.
+func modeText(m view.Mode) string {
+	switch m {
+	case view.ModeForming:
+		return "forming: there is no federation yet"
+	case view.ModeSolo:
+		return "solo: one platform, which nobody checks"
+	case view.ModeTrusted:
+		return "trusted: two or three platforms, too few to judge a dispute"
+	case view.ModeVoid:
+		return "four platforms: one may lie, and a dispute may end undecided"
+	case view.ModeFull:
+		return "full: enough platforms to decide a dispute"
+	}
+	return clean(string(m))
 }
 
 // offset says what the clock of this machine is against the others'.

@@ -171,10 +171,7 @@ func printListening(w io.Writer, name string, a node.Presence) {
 		[2]string{"this is", fmt.Sprintf("%s · %s", clean(name), a.Self)},
 		[2]string{"API", a.API},
 	)
-	fmt.Fprintln(w, "others reach it with --bootstrap")
-	for _, addr := range a.Listen {
-		fmt.Fprintf(w, "  %s\n", addr)
-	}
+	printReached(w, a.Listen)
 }
 
 // printAwaited says what the platform does next, if it has no federation yet.

@@ -84,7 +84,7 @@ func New() *Node {
 	n := &Node{
 		Self: "alpha", Names: names,
 		StatusNow: view.Status{
-			Network: "lan", Founder: ID("alpha"), Genesis: strings.Repeat("5a", 32), Mode: view.ModeVoid,
+			Network: "lan", Founder: ID("alpha"), FounderName: "alpha", Genesis: strings.Repeat("5a", 32), Mode: view.ModeVoid,
 			Validator: true, Validators: 4, Quorum: 3, Peers: 3, Version: "test", ClockOffsetMS: -3,
 			Listen: []string{"/ip4/127.0.0.1/tcp/4001/p2p/" + ID("alpha").String()}, Alarms: []string{}, PID: 4242,
 		},

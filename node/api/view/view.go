@@ -95,6 +95,7 @@ type Status struct {
 	Name          string       `json:"name"`
 	Network       string       `json:"network"`
 	Founder       peer.ID      `json:"founder,omitempty"`
+	FounderName   string       `json:"founder_name,omitempty"`
 	Genesis       string       `json:"genesis"` // hex of the genesis hash; empty while there is none
 	Height        Height       `json:"height"`  // of the newest final block
 	Block         CID          `json:"block,omitzero"`

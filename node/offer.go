@@ -28,7 +28,8 @@ func (w *worker) register(ctx context.Context) error {
 		id := w.n.id().String()
 		p.Name = task.Name(fmt.Sprintf("%.25s-%s", p.Name, strings.ToLower(id[len(id)-6:])))
 		if again := w.registerAs(ctx, p); again == nil {
-			w.n.hub.alarm(fmt.Sprintf("this platform is registered as %s: %v", p.Name, err))
+			w.n.log.Info("registered under another name", "name", p.Name, "err", err)
+			w.n.hub.alarm(fmt.Sprintf("this platform is registered as %s: its name %q is another's in this federation", p.Name, w.n.cfg.Name))
 			return nil
 		}
 	}

@@ -113,7 +113,7 @@ func EdgeLimits() Limits {
 		Dial:         10 * time.Second,
 		RedialMin:    500 * time.Millisecond,
 		RedialMax:    30 * time.Second, // a machine switched on is found within half a minute
-		DialGrace:    3 * time.Second,  // a dial that works takes less
+		DialGrace:    time.Second,      // a dial that works takes less, mostly
 		Ping:         15 * time.Second,
 		FormingGrace: 30 * time.Second,
 		OffenceDecay: time.Minute,

@@ -66,7 +66,7 @@ func eventQuery(kinds []string, since string) (client.EventQuery, error) {
 	for _, text := range kinds {
 		kind := view.EventKind(text)
 		if !slices.Contains(view.EventKinds(), kind) {
-			return q, usagef("--kind %q: want one of %v", text, view.EventKinds())
+			return q, usagef("--kind %q: want one of %s", text, strings.Trim(fmt.Sprint(view.EventKinds()), "[]"))
 		}
 		q.Kinds = append(q.Kinds, kind)
 	}
@@ -171,6 +171,9 @@ func memberText(name string, raw json.RawMessage) (string, bool) {
 		}
 		if base, ok := strings.CutSuffix(name, "_ppm"); ok {
 			return clean(base) + "=" + share(view.PPM(n)), true
+		}
+		if name == "deadline" || name == "until" {
+			return name + "=" + strings.Replace(clock(view.Millis(n)), " ", "T", 1), n > 0
 		}
 		return fmt.Sprintf("%s=%d", clean(name), n), true
 	}

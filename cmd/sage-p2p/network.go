@@ -61,7 +61,7 @@ func (p program) printStatus(w io.Writer, st view.Status) {
 		[2]string{"peers", plural(st.Peers, "connection", "connections")},
 		[2]string{"balance", fmt.Sprintf("%s available · %s locked · %s bonded", st.BalanceUATP, st.LockedUATP, coins(st.BondedUATP))},
 		[2]string{"mempool", plural(st.Mempool, "transaction", "transactions")},
-		[2]string{"clock", offset(st.ClockOffsetMS)},
+		[2]string{"clock", offset(st.Peers, st.ClockOffsetMS)},
 		[2]string{"version", fmt.Sprintf("%s · process %d", clean(st.Version), st.PID)},
 	)
 	if len(st.Listen) > 0 {
@@ -103,8 +103,10 @@ func modeText(m view.Mode) string {
 }
 
 // offset says what the clock of this machine is against the others'.
-func offset(ms int64) string {
+func offset(peers int, ms int64) string {
 	switch {
+	case peers == 0:
+		return "nobody to compare it with"
 	case ms < 0:
 		return fmt.Sprintf("%d ms behind the others", -ms)
 	case ms > 0:

@@ -61,3 +61,23 @@ func TestAMovementNamesWhomOrWhatItIsAbout(t *testing.T) {
 		}
 	}
 }
+
+func TestADeadlineInAnEventIsAnInstant(t *testing.T) {
+	for data, want := range map[string]string{
+		fmt.Sprintf(`{"by":"x","deadline":%d}`, uint64(answerBy)): "by=x deadline=2040-01-01T00:00:00",
+		`{"by":"x","deadline":0}`:                                 "by=x", // there is none
+	} {
+		if got := dataText(json.RawMessage(data)); got != want {
+			t.Errorf("%s is told as %q, want %q", data, got, want)
+		}
+	}
+}
+
+// Who copies the first address to another machine is to reach this one with it.
+func TestAddressesOfThisMachineAloneComeLast(t *testing.T) {
+	var b bytes.Buffer
+	printReached(&b, []string{"/ip4/127.0.0.1/tcp/1", "/ip6/::1/tcp/1", "/ip4/192.0.2.1/tcp/1"})
+	if want := "others reach it with --bootstrap\n  /ip4/192.0.2.1/tcp/1\n  /ip4/127.0.0.1/tcp/1\n  /ip6/::1/tcp/1\n"; b.String() != want {
+		t.Errorf("wrote\n%s", b.String())
+	}
+}

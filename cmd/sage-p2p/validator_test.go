@@ -61,3 +61,11 @@ func TestHowAPlatformStands(t *testing.T) {
 		}
 	}
 }
+
+func TestEachModeIsASentence(t *testing.T) {
+	for _, m := range []view.Mode{view.ModeForming, view.ModeSolo, view.ModeTrusted, view.ModeVoid, view.ModeFull} {
+		if got := modeText(m); got == string(m) || len(got) > helpWidth-11 {
+			t.Errorf("%q is told as %q", m, got)
+		}
+	}
+}

@@ -120,6 +120,12 @@ func TestANonceWhoseTransactionIsGivenUpIsUsedAgain(t *testing.T) {
 	if _, ok := p.gaveUp(expiring.ID()); !ok {
 		t.Error("nobody can ask any more what became of it")
 	}
+	trusted := p.current
+	p.current = make(chan struct{}) // right after a start the state may be an old one
+	if err := p.closeGap(t.Context()); err != nil || len(p.given) != 2 {
+		t.Fatalf("in an old state: %v, nonces %v, want nothing made", err, p.nonces())
+	}
+	p.current = trusted
 	for range 2 { // the second time there is none
 		if err := p.closeGap(t.Context()); err != nil {
 			t.Fatal(err)

@@ -117,7 +117,7 @@ func TestShellsComplete(t *testing.T) {
 		t.Run(shell, func(t *testing.T) {
 			path, err := osexec.LookPath(shell)
 			if err != nil {
-				t.Skipf("no %s here", shell)
+				t.Skipf("%s is not installed: apt-get install %s", shell, shell)
 			}
 			out, err := osexec.CommandContext(t.Context(), path, "-c", fmt.Sprintf(tt.script, d.home)).CombinedOutput()
 			var got []string

@@ -118,8 +118,11 @@ func TestALiarKeepsNobodyFromFounding(t *testing.T) {
 			b.up()
 			agrees(a, b)
 			t.Logf("one federation after %s", time.Since(begun).Round(time.Millisecond))
-			if again := newMachine(t, on(l, 4), "freya").up().joins(); again.Genesis != a.joins().Genesis && tt.lie.Genesis.IsZero() {
-				t.Errorf("a third is in %s", again.Genesis)
+			// A third may follow the liar that has a federation for as long as it
+			// looks like one, but not one that only speaks of founding.
+			third := newMachine(t, on(l, 4), "freya").up()
+			if third.joins(); tt.lie.Genesis.IsZero() {
+				agrees(a, b, third)
 			}
 		})
 	}

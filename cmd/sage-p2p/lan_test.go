@@ -277,15 +277,10 @@ func TestFourMachinesOnALANBecomeAFederation(t *testing.T) {
 		all = append(all, newMachine(t, on(l, i+1), fmt.Sprintf("node%d", i)).up())
 	}
 	begun := time.Now()
-	genesis := all[0].joins().Genesis
-	for _, m := range all[1:] {
-		joined := m.joins()
-		l.Check(m.name+" is in", joined.at.Sub(begun))
-		if joined.Genesis != genesis {
-			t.Errorf("%s is in %s, want %s", m.name, joined.Genesis, genesis)
-		}
+	for _, m := range all {
+		l.Check(m.name+" is in a federation", m.joins().at.Sub(begun))
 	}
-	agrees(all...)
+	agrees(all...) // on a busy machine two may found, and one of them gives way
 	var platforms view.Platforms
 	all[3].until("aware of four platforms", func(view.Status) bool {
 		return all[3].tell(&platforms, "platforms") == nil && len(platforms.Platforms) == 4

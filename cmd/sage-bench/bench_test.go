@@ -49,7 +49,32 @@ func TestOneValidatorIsMeasuredFromGenesisToTable(t *testing.T) {
 	if err := r.print(&table); err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(table.String()) {
+	narrow(t, table.String())
+}
+
+// Of four validators one is killed, and of four others one falls silent: the rest
+// go on, and nothing that was started stays.
+func TestTheRestGoOnWithoutAValidator(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	r := runBench(t, "--kill", "--lone", "0", "--idle", "0", "--load", "4s", "--warmup", "0", "--inflight", "8")
+	for loss, load := range map[string]*Loaded{"killed": r.Results[0].Load, "cut off": r.Results[0].CutOff} {
+		if load == nil || load.Before.Final == 0 || load.After.Final == 0 || load.Unfinished != 0 {
+			t.Errorf("one of four is %s: %+v, want transfers final before and after, and none left", loss, load)
+		}
+	}
+	var table strings.Builder
+	if err := r.print(&table); err != nil {
+		t.Fatal(err)
+	}
+	narrow(t, table.String())
+}
+
+// narrow demands that a text fits a terminal.
+func narrow(t *testing.T, text string) {
+	t.Helper()
+	for line := range strings.Lines(text) {
 		if n := len([]rune(strings.TrimRight(line, "\n"))); n > 80 {
 			t.Errorf("a line of %d columns, want at most 80: %s", n, line)
 		}

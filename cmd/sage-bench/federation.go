@@ -151,12 +151,10 @@ func (f *federation) meet(ctx context.Context) error {
 	return nil
 }
 
-// alive returns the validators whose processes run.
+// alive returns the validators that were not lost.
 func (f *federation) alive() (list []*validator) {
 	for _, v := range f.all {
-		select {
-		case <-v.gone:
-		default:
+		if !v.lost.Load() {
 			list = append(list, v)
 		}
 	}

@@ -20,7 +20,14 @@ type Result struct {
 	Idle       *Idle   `json:"idle,omitempty"`
 	Load       *Loaded `json:"load,omitempty"`
 	Task       *Task   `json:"task,omitempty"`
+
+	// With --kill: Load is of a federation that loses a validator by SIGKILL, and
+	// CutOff the same load on another, of which one goes silent.
+	CutOff *Loaded `json:"cut_off,omitempty"`
 }
+
+// aftermath is how long a federation may take to notice that a validator is lost.
+const aftermath = time.Second
 
 // Lone is one transfer at a time.
 type Lone struct {
@@ -55,9 +62,9 @@ type Idle struct {
 // Loaded is a federation under load. Figures per process are means.
 type Loaded struct {
 	Summary
-	Before     *Summary `json:"before_kill,omitempty"`
-	After      *Summary `json:"after_kill,omitempty"`
-	Gap        span     `json:"longest_gap_ns"` // in which nothing became final
+	Before     *Summary `json:"before_loss,omitempty"` // of a validator
+	After      *Summary `json:"after_loss,omitempty"`  // from a second later on
+	Gap        span     `json:"longest_gap_ns"`        // in which nothing became final
 	Blocks     float64  `json:"blocks_per_second"`
 	InBlock    float64  `json:"transfers_per_block"`
 	Cost       PerBlock `json:"per_block"`
@@ -73,8 +80,23 @@ type Loaded struct {
 	Starved    bool     `json:"starved"` // fewer transfers were signed than could be sent
 }
 
-// measure runs every phase that is asked for on a new federation of n.
+// measure runs every phase that is asked for with n validators.
 func measure(ctx context.Context, o Options, n int, progress io.Writer) (r Result, err error) {
+	if !o.Kill {
+		return measureOne(ctx, o, n, nil, progress)
+	}
+	if r, err = measureOne(ctx, o, n, (*validator).kill, progress); err != nil || o.Load == 0 {
+		return r, err
+	}
+	o.Lone, o.Idle, o.Task = 0, 0, false
+	cut, err := measureOne(ctx, o, n, (*validator).cutOff, progress)
+	r.CutOff = cut.Load
+	return r, err
+}
+
+// measureOne runs the phases on one new federation, which loses a validator in the
+// middle of the load, if there is a way.
+func measureOne(ctx context.Context, o Options, n int, lose func(*validator), progress io.Writer) (r Result, err error) {
 	say := func(format string, args ...any) {
 		fmt.Fprintf(progress, "%d validators: "+format+"\n", append([]any{n}, args...)...)
 	}
@@ -94,7 +116,7 @@ func measure(ctx context.Context, o Options, n int, progress io.Writer) (r Resul
 	}
 	r = Result{Validators: n, Formed: time.Since(began)}
 	say("all have met all after %v; signing", r.Formed.Round(time.Millisecond))
-	b := &bench{Options: o, federation: f, alone: accounts[:1], accounts: accounts[1:], tower: newTower()}
+	b := &bench{Options: o, federation: f, alone: accounts[:1], accounts: accounts[1:], tower: newTower(), lose: lose}
 	if err := errors.Join(signTransfers(f.genesis, b.alone, o.loneShare()), signTransfers(f.genesis, b.accounts, o.share())); err != nil {
 		return r, err
 	}
@@ -121,6 +143,7 @@ type bench struct {
 	accounts  []*account // make the load
 	entrances []*entrance
 	tower     *tower
+	lose      func(*validator) // nil: all stay
 }
 
 func (b *bench) phases(ctx context.Context, r *Result, say func(string, ...any)) (err error) {
@@ -225,7 +248,7 @@ func perBlock(before, after map[*validator]usage, blocks int) (p PerBlock) {
 // loaded sends as much as was asked for.
 func (b *bench) loaded(ctx context.Context) (*Loaded, error) {
 	entrances, victim := b.entrances, (*validator)(nil)
-	if b.Kill { // one that no client talks to
+	if b.lose != nil { // one that no client talks to
 		victim = b.all[len(b.all)-1]
 		entrances = entrances[:min(len(entrances), len(b.all)-1)]
 	}
@@ -248,7 +271,7 @@ func (b *bench) loaded(ctx context.Context) (*Loaded, error) {
 				return err
 			}
 			middle = time.Now()
-			victim.kill()
+			b.lose(victim)
 			return nil
 		})
 	}
@@ -273,8 +296,8 @@ func (b *bench) seen(all log, began, middle time.Time) *Loaded {
 		Summary: summarize(all.landed, from, to), Gap: longestGap(all.landed, from, to),
 		Unfinished: all.unfinished, Lost: all.lost,
 	}
-	if b.Kill {
-		first, second := summarize(all.landed, from, middle), summarize(all.landed, middle, to)
+	if b.lose != nil {
+		first, second := summarize(all.landed, from, middle), summarize(all.landed, middle.Add(aftermath), to)
 		r.Before, r.After = &first, &second
 	}
 	if blocks := between(all.blocks, from, to); blocks > 0 {

@@ -27,7 +27,7 @@ type Options struct {
 	Warmup     span    `json:"warmup_ns"` // of the load, left out of the speed
 	Lone       span    `json:"lone_ns"`   // one transfer at a time
 	Idle       span    `json:"idle_ns"`
-	Kill       bool    `json:"kill"` // one validator, in the middle of the load
+	Kill       bool    `json:"kill"` // one validator, in the middle of the load; of another federation one is cut off
 	Task       bool    `json:"task"`
 	Transport  string  `json:"transport"` // quic, tcp or both
 	Profile    string  `json:"profile"`
@@ -78,7 +78,7 @@ func parseOptions(args []string, said io.Writer) (Options, error) {
 	f.DurationVar(&o.Warmup, "warmup", time.Second, "beginning of the load that does not count")
 	f.DurationVar(&o.Lone, "lone", 3*time.Second, "how long one transfer at a time is sent; 0: not")
 	f.DurationVar(&o.Idle, "idle", 10*time.Second, "how long nothing is sent; 0: not at all")
-	f.BoolVar(&o.Kill, "kill", false, "kill one validator in the middle of the load")
+	f.BoolVar(&o.Kill, "kill", false, "kill one validator in the middle of the load; then the same with one that is cut off")
 	f.BoolVar(&o.Task, "task", false, "run one task, and relate its operations to 15 s (needs a Go toolchain)")
 	f.StringVar(&o.Transport, "transport", "both", "quic, tcp, or both: the node's choice")
 	f.StringVar(&o.Profile, "profile", store.Edge.String(), "of the validators: edge or server")

@@ -101,13 +101,21 @@ func (r Report) printBlocks(b *strings.Builder) {
 }
 
 func (r Report) printKill(b *strings.Builder) {
-	r.each(b, "One validator killed in the middle of the load", "tx/s before    after  p99 before    after  longest gap", func(x Result) string {
-		if x.Load == nil || x.Load.Before == nil {
-			return ""
-		}
-		before, after := x.Load.Before, x.Load.After
-		return fmt.Sprintf("%11.0f %8.0f  %s %s %s", before.PerSecond, after.PerSecond, wide(before.P99, 10), ms(after.P99), wide(x.Load.Gap, 12))
-	})
+	for _, loss := range []struct {
+		title string
+		of    func(Result) *Loaded
+	}{
+		{"One validator killed in the middle of the load", func(x Result) *Loaded { return x.Load }},
+		{"One validator cut off, without a FIN", func(x Result) *Loaded { return x.CutOff }},
+	} {
+		r.each(b, loss.title+" (after: from 1 s later on)", "tx/s before    after  p99 before    after  longest gap", func(x Result) string {
+			l := loss.of(x)
+			if l == nil || l.Before == nil {
+				return ""
+			}
+			return fmt.Sprintf("%11.0f %8.0f  %s %s %s", l.Before.PerSecond, l.After.PerSecond, wide(l.Before.P99, 10), ms(l.After.P99), wide(l.Gap, 12))
+		})
+	}
 }
 
 func (r Report) printIdle(b *strings.Builder) {

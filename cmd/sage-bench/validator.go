@@ -111,7 +111,7 @@ type validator struct {
 	cmd      *exec.Cmd
 	stdin    io.WriteCloser
 	says     *json.Decoder // its standard output
-	killed   atomic.Bool   // by us
+	lost     atomic.Bool   // by us: killed, or cut off
 	gone     chan struct{} // closed when the process has ended
 	reaper   errgroup.Group
 	presence node.Presence
@@ -173,11 +173,18 @@ func (v *validator) counters() (c node.Counters, err error) {
 // pid is the process.
 func (v *validator) pid() int { return v.cmd.Process.Pid }
 
-// kill is kill -9.
+// kill is kill -9: its connections end at once.
 func (v *validator) kill() {
-	v.killed.Store(true)
+	v.lost.Store(true)
 	_ = v.cmd.Process.Kill() // fails only if it has ended
 	<-v.gone
+}
+
+// cutOff stops the process where it stands: its connections stay open, and
+// nothing comes from it any more, neither an answer nor a FIN.
+func (v *validator) cutOff() {
+	v.lost.Store(true)
+	_ = v.cmd.Process.Signal(syscall.SIGSTOP) // fails only if it has ended
 }
 
 // stop ends the process, by force if it does not go by itself.
@@ -189,6 +196,9 @@ func (v *validator) stop() error {
 		v.api.Close()
 	}
 	_ = v.stdin.Close() // its order to end; fails only if it has ended
+	if v.lost.Load() {
+		v.kill() // one that is cut off takes no orders
+	}
 	select {
 	case <-v.gone:
 	case <-time.After(5 * time.Second):

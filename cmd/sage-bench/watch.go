@@ -128,7 +128,7 @@ func (t *tower) watch(ctx context.Context, v *validator, countBlocks bool) error
 // ignoreEnd is err, unless we ended the stream or the validator ourselves. Such
 // an end may come within a line.
 func ignoreEnd(ctx context.Context, v *validator, err error) error {
-	if err == nil || ctx.Err() != nil || v.killed.Load() {
+	if err == nil || ctx.Err() != nil || v.lost.Load() {
 		return nil
 	}
 	return fmt.Errorf("%w of %s: %w", errStream, v.name, err)

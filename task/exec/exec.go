@@ -5,7 +5,7 @@
 // # What two machines must agree on
 //
 // A witness re-executes what an executor did and compares. So for a runtime
-// that is deterministic (wasm is):
+// that is deterministic (wasm is; a language model, see [Model], is not):
 //
 //	E1  Output and MemoryHash depend on nothing but the Job: not on the
 //	    machine, the processor, the time of day, or what ran before.
@@ -77,7 +77,7 @@ var (
 	ErrUnknownRuntime = errors.New("exec: unknown runtime")
 )
 
-// A Job is everything that a result may depend on.
+// A Job is everything that a result may depend on, and who listens meanwhile.
 type Job struct {
 	Task        cid.Cid       // seeds the program's randomness
 	Program     []byte        // at most MaxProgram
@@ -86,6 +86,26 @@ type Job struct {
 	MemoryPages uint32        // the most memory that the program may have, in pages of PageSize
 	OutputLimit uint32        // bytes of standard output, at most MaxOutput; one more is a trap
 	TimeLimit   time.Duration // of this run, from the start of the child: the machine's own time
+	Listen      Listener      // no part of what a result depends on
+}
+
+// A Listener is told what a run says while it goes on. Either function may be
+// nil; it must not keep the piece, nor block.
+type Listener struct {
+	Text func(piece []byte) // of an answer that is a text, in order; the result is what counts
+	Logs func(piece []byte) // of standard error, what Result.Logs will have of it
+}
+
+func (l Listener) text(piece []byte) {
+	if l.Text != nil && len(piece) > 0 {
+		l.Text(piece)
+	}
+}
+
+func (l Listener) logs(piece []byte) {
+	if l.Logs != nil && len(piece) > 0 {
+		l.Logs(piece)
+	}
 }
 
 // MemoryHash is SHA-256 of a program's memory when it ended: what a witness

@@ -134,9 +134,10 @@ func writeAnswer(w io.Writer, result Result, err error) error {
 	return writeFrame(w, frameRefusal, []byte{byte(class)}, []byte(reason[:min(len(reason), maxReason-1)]))
 }
 
-// readAnswer reads what a child says until its answer. Logs are returned with
-// an error too: they may tell why. io.EOF means that the child went silent.
-func readAnswer(r io.Reader, outputLimit uint32) (Result, error) {
+// readAnswer reads what a child says until its answer. Logs are told as they
+// come, and returned with an error too: they may tell why. io.EOF means that the
+// child went silent.
+func readAnswer(r io.Reader, outputLimit uint32, listen Listener) (Result, error) {
 	limit := func(kind byte) int {
 		switch kind {
 		case frameLogs:
@@ -161,7 +162,9 @@ func readAnswer(r io.Reader, outputLimit uint32) (Result, error) {
 		case kind == frameRefusal:
 			return Result{Logs: logs}, parseRefusal(payload)
 		}
-		logs = append(logs, payload[:min(len(payload), MaxLogs-len(logs))]...)
+		payload = payload[:min(len(payload), MaxLogs-len(logs))]
+		logs = append(logs, payload...)
+		listen.logs(payload)
 	}
 }
 

@@ -41,7 +41,7 @@ func TestErrorKeepsItsClassAcrossThePipe(t *testing.T) {
 		if err := writeAnswer(&pipe, Result{}, sent); err != nil {
 			t.Fatal(err)
 		}
-		_, got := readAnswer(&pipe, 0)
+		_, got := readAnswer(&pipe, 0, Listener{})
 		if got.Error() != sent.Error() {
 			t.Errorf("error = %q, want %q", got, sent)
 		}
@@ -55,7 +55,7 @@ func TestErrorKeepsItsClassAcrossThePipe(t *testing.T) {
 	if err := writeAnswer(&pipe, Result{}, errors.New(strings.Repeat("long ", 10_000))); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readAnswer(&pipe, 0); !errors.Is(err, ErrHost) || len(err.Error()) > maxReason {
+	if _, err := readAnswer(&pipe, 0, Listener{}); !errors.Is(err, ErrHost) || len(err.Error()) > maxReason {
 		t.Errorf("an error of no class comes as one of %d bytes, %v", len(err.Error()), errors.Is(err, ErrHost))
 	}
 }
@@ -84,13 +84,13 @@ func TestChildThatBreaksTheProtocol(t *testing.T) {
 		{"a refusal of no class", frame(frameRefusal)},
 		{"a refusal of an unknown class", frame(frameRefusal, 200)},
 	} {
-		result, err := readAnswer(strings.NewReader(tt.sent), 99)
+		result, err := readAnswer(strings.NewReader(tt.sent), 99, Listener{})
 		if !errors.Is(err, ErrHost) || result.Output != nil {
 			t.Errorf("%s: %v with output %q, want %v", tt.name, err, result.Output, ErrHost)
 		}
 	}
 	for _, sent := range []string{"", "r\x00", "l\x00\x00\x00\x05ab", frame(frameLogs, 'a')} {
-		if _, err := readAnswer(strings.NewReader(sent), 99); !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		if _, err := readAnswer(strings.NewReader(sent), 99, Listener{}); !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("silence after %q: %v, want the end of input", sent, err)
 		}
 	}
@@ -103,7 +103,7 @@ func TestLogsAreCapped(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if result, _ := readAnswer(&pipe, 0); len(result.Logs) != MaxLogs {
+	if result, _ := readAnswer(&pipe, 0, Listener{}); len(result.Logs) != MaxLogs {
 		t.Errorf("%d bytes of logs, want %d", len(result.Logs), MaxLogs)
 	}
 }
@@ -120,7 +120,7 @@ func FuzzChildProtocol(f *testing.F) {
 	f.Add([]byte("r\xff\xff\xff\xff"))
 	f.Fuzz(func(t *testing.T, sent []byte) {
 		const limit = 64
-		result, err := readAnswer(bytes.NewReader(sent), limit)
+		result, err := readAnswer(bytes.NewReader(sent), limit, Listener{})
 		if len(result.Logs) > MaxLogs || len(result.Output) > limit {
 			t.Fatalf("kept %d bytes of logs and %d of output", len(result.Logs), len(result.Output))
 		}
@@ -131,7 +131,7 @@ func FuzzChildProtocol(f *testing.F) {
 		if err := writeAnswer(&pipe, result, nil); err != nil {
 			t.Fatal(err)
 		}
-		again, err := readAnswer(&pipe, limit)
+		again, err := readAnswer(&pipe, limit, Listener{})
 		again.Logs = result.Logs
 		if d := cmp.Diff(result, again); d != "" || err != nil {
 			t.Fatalf("%v, the result sent again (-first +second):\n%s", err, d)

@@ -143,7 +143,7 @@ func (w *WASM) runChild(ctx context.Context, job Job, cache string) (Result, err
 		defer stdin.Close()
 		return writeJob(stdin, job, cache)
 	})
-	result, answer := readAnswer(stdout, job.OutputLimit)
+	result, answer := readAnswer(stdout, job.OutputLimit, job.Listen)
 	silent := errors.Is(answer, io.EOF) || errors.Is(answer, io.ErrUnexpectedEOF)
 	if !silent {
 		killGroup(cmd.Process.Pid) // it has said its last word

@@ -787,6 +787,129 @@ func (t *BlobRequest) UnmarshalCBOR(r io.Reader) (err error) {
 	return nil
 }
 
+var lengthBufFlowRequest = []byte{132}
+
+func (t *FlowRequest) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufFlowRequest); err != nil {
+		return err
+	}
+
+	// t.Task (cid.Cid) (struct)
+
+	if err := cbg.WriteCid(cw, t.Task); err != nil {
+		return xerrors.Errorf("failed to write cid field t.Task: %w", err)
+	}
+
+	// t.Flow (wire.Flow) (string)
+	if len(t.Flow) > 8 {
+		return xerrors.Errorf("Value in field t.Flow was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajTextString, uint64(len(t.Flow))); err != nil {
+		return err
+	}
+	if _, err := cw.WriteString(string(t.Flow)); err != nil {
+		return err
+	}
+
+	// t.Begun (uint64) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Begun)); err != nil {
+		return err
+	}
+
+	// t.From (uint64) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.From)); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *FlowRequest) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = FlowRequest{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 4 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Task (cid.Cid) (struct)
+
+	{
+
+		c, err := cbg.ReadCid(cr)
+		if err != nil {
+			return xerrors.Errorf("failed to read cid field t.Task: %w", err)
+		}
+
+		t.Task = c
+
+	}
+	// t.Flow (wire.Flow) (string)
+
+	{
+		sval, err := cbg.ReadStringWithMax(cr, 8192)
+		if err != nil {
+			return err
+		}
+
+		t.Flow = Flow(sval)
+	}
+	// t.Begun (uint64) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Begun = uint64(extra)
+
+	}
+	// t.From (uint64) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.From = uint64(extra)
+
+	}
+	return nil
+}
+
 var lengthBufAnnouncement = []byte{135}
 
 func (t *Announcement) MarshalCBOR(w io.Writer) error {

@@ -26,6 +26,7 @@ const (
 	MaxQuestion     = 64 << 10
 	MaxReply        = 16 << 20
 	MaxBlobRequest  = 128
+	MaxFlowRequest  = 128
 	MaxAnnouncement = 1<<20 + 4<<10 // a genesis, and a little
 )
 
@@ -66,6 +67,41 @@ type Contact struct {
 type BlobRequest struct {
 	Task cid.Cid
 	Blob cid.Cid
+}
+
+// Flow is something that the executor of a task tells of the work as it goes on.
+type Flow string
+
+// The flows.
+const (
+	Text Flow = "text" // of the result, while it is one that comes in pieces
+	Logs Flow = "logs" // what the runtime has written to standard error
+)
+
+// FlowRequest opens a stream of /sage/task/1: what the executor of a task tells
+// of its work is asked for, from an offset on. Text that was begun anew is told
+// from its beginning, whatever the offset.
+type FlowRequest struct {
+	Task  cid.Cid
+	Flow  Flow   `cborgen:"maxlen=8"`
+	Begun uint64 // number of the beginning to which From refers; 0: none is known
+	From  uint64 // in bytes
+}
+
+// AsksForFlow reports whether what opens a stream of /sage/task/1 is, if it is
+// well formed, a FlowRequest: an array of four, where a BlobRequest is one of two.
+func AsksForFlow(raw []byte) bool { return len(raw) > 0 && raw[0] == 0x84 }
+
+// DecodeFlowRequest reads a request for what a task's executor tells.
+func DecodeFlowRequest(raw []byte) (FlowRequest, error) {
+	var r FlowRequest
+	if err := Decode(raw, MaxFlowRequest, &r); err != nil {
+		return FlowRequest{}, err
+	}
+	if r.Flow != Text && r.Flow != Logs {
+		return FlowRequest{}, fmt.Errorf("%w: flow: have %q, want %s or %s", ErrMalformed, r.Flow, Text, Logs)
+	}
+	return r, nil
 }
 
 // Announcement is what a platform that founds a federation tells the others,

@@ -114,6 +114,24 @@ func TestWhatFollowsAValueIsRefused(t *testing.T) {
 	}
 }
 
+func TestARequestForAFlowIsToldFromOneForContent(t *testing.T) {
+	task := someCID(t, cid.DagCBOR, "task")
+	r := FlowRequest{Task: task, Flow: Text, Begun: 1 << 63, From: 1 << 63}
+	raw := encoded(t, &r)
+	if len(raw) > MaxFlowRequest || !AsksForFlow(raw) {
+		t.Errorf("a request of %d bytes (the bound is %d), taken for one for a flow: %v", len(raw), MaxFlowRequest, AsksForFlow(raw))
+	}
+	if got, err := DecodeFlowRequest(raw); err != nil || got != r {
+		t.Errorf("DecodeFlowRequest = %v, %v", got, err)
+	}
+	if AsksForFlow(encoded(t, &BlobRequest{Task: task, Blob: task})) || AsksForFlow(nil) {
+		t.Error("a request for content, or none, is taken for one for a flow")
+	}
+	if _, err := DecodeFlowRequest(encoded(t, &FlowRequest{Task: task, Flow: "keys"})); !errors.Is(err, ErrMalformed) {
+		t.Errorf("an unknown flow: %v, want ErrMalformed", err)
+	}
+}
+
 // same fails if what was read from raw is not written as raw again.
 func same(t *testing.T, raw []byte, v atp.Value) {
 	t.Helper()
@@ -167,6 +185,19 @@ func FuzzBlobRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if r, err := DecodeBlobRequest(raw); err == nil {
 			same(t, raw, &r)
+		}
+	})
+}
+
+func FuzzFlowRequest(f *testing.F) {
+	r := FlowRequest{Task: someCID(f, cid.DagCBOR, "task"), Flow: Logs, Begun: 2, From: 3}
+	f.Add(encoded(f, &r))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if r, err := DecodeFlowRequest(raw); err == nil {
+			same(t, raw, &r)
+			if !AsksForFlow(raw) {
+				t.Errorf("%x is not taken for a request for a flow", raw)
+			}
 		}
 	})
 }

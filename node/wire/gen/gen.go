@@ -13,7 +13,7 @@ import (
 
 func main() {
 	if err := cbg.WriteTupleEncodersToFile("cbor_gen.go", "wire",
-		wire.Question{}, wire.Reply{}, wire.Parcel{}, wire.Contact{}, wire.BlobRequest{}, wire.Announcement{}); err != nil {
+		wire.Question{}, wire.Reply{}, wire.Parcel{}, wire.Contact{}, wire.BlobRequest{}, wire.FlowRequest{}, wire.Announcement{}); err != nil {
 		log.Fatal(err)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/chain/store"
 	"github.com/sage-p2p/sage-p2p/task"
+	"github.com/sage-p2p/sage-p2p/task/exec"
 )
 
 // Config is what an operator chooses. The toml tag of a field is its key in
@@ -44,6 +45,31 @@ type Config struct {
 	NoMDNS   bool `toml:"no_mdns"`  // neither announce this platform on the LAN nor look for others there
 	Observer bool `toml:"observer"` // never vote, even if the genesis names this platform
 	NoWork   bool `toml:"no_work"`  // accept no tasks
+
+	// A server of language models, which this platform asks and offers to
+	// others. Whoever starts the node makes runtimes of it (Upstream).
+	OpenAIURL     string   `toml:"openai_url"`      // of its OpenAI-compatible API; empty for none
+	OpenAIModels  []string `toml:"openai_models"`   // as the server calls them
+	OpenAIKeyFile string   `toml:"openai_key_file"` // holds its API key; empty for none
+	OpenAIPrice   string   `toml:"openai_price"`    // ATP for one question of others; empty for the default prices
+}
+
+// Upstream is the server of language models, or none.
+func (c Config) Upstream() (u exec.UpstreamConfig, configured bool) {
+	return exec.UpstreamConfig{URL: c.OpenAIURL, Models: c.OpenAIModels, KeyFile: c.OpenAIKeyFile}, c.OpenAIURL != ""
+}
+
+// offerLLM is what this platform asks for one question to its models.
+func (c Config) offerLLM() (task.Offer, error) {
+	offer := task.DefaultOffer(task.LLMInference)
+	if c.OpenAIPrice == "" {
+		return offer, nil
+	}
+	price, err := atp.ParseAmount(c.OpenAIPrice)
+	if err == nil && price == 0 {
+		err = errors.New("nothing is no price")
+	}
+	return task.Offer{Type: offer.Type, Low: price, Medium: price, High: price, Critical: price}, err
 }
 
 // DefaultConfig returns the configuration that `sage-p2p up` starts from.
@@ -120,7 +146,21 @@ func (c Config) Validate() error {
 		bad("API address: %w", err)
 	}
 	c.validateFounding(bad)
+	c.validateModels(bad)
 	return errors.Join(errs...)
+}
+
+// validateModels looks at the server of language models. Whether all is named
+// that is needed is for who makes runtimes of it to say.
+func (c Config) validateModels(bad func(format string, args ...any)) {
+	if u, configured := c.Upstream(); configured && len(u.Models) > 0 {
+		if err := u.Validate(); err != nil {
+			bad("server of language models: %w", err)
+		}
+	}
+	if _, err := c.offerLLM(); err != nil {
+		bad("price of a question %q: %w; want an amount of ATP such as 2.5", c.OpenAIPrice, err)
+	}
 }
 
 func (c Config) validateFounding(bad func(format string, args ...any)) {

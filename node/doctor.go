@@ -44,6 +44,7 @@ type symptoms struct {
 	free      uint64 // bytes of the disk
 	size      uint64
 	diskErr   error
+	models    upstreamHealth
 }
 
 func (n *Node) symptoms(ctx context.Context) (symptoms, error) {
@@ -65,6 +66,7 @@ func (n *Node) symptoms(ctx context.Context) (symptoms, error) {
 		s.keyMode = info.Mode().Perm()
 	}
 	s.free, s.size, s.diskErr = diskFree(n.cfg.Home)
+	s.models = n.askUpstream(ctx)
 	return s, nil
 }
 
@@ -78,6 +80,7 @@ func (s symptoms) findings() findings {
 	s.company(&f)
 	s.clock(&f)
 	s.disk(&f)
+	s.models.findings(&f)
 	s.version(&f)
 	for _, a := range s.status.Alarms {
 		f.problem("alarm", cure{}, "%s", a)

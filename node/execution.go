@@ -240,6 +240,8 @@ func (w *worker) perform(ctx context.Context, t task.Task) (task.Proof, error) {
 	if err != nil {
 		return task.Proof{}, err
 	}
+	told := w.n.works.begin(t.ID)
+	defer w.fallSilent(t.ID, told)
 	for try := 1; ; try++ {
 		left := w.left(t.Deadline)
 		if left <= 0 {
@@ -248,12 +250,14 @@ func (w *worker) perform(ctx context.Context, t task.Task) (task.Proof, error) {
 		got, err := rt.Run(ctx, exec.Job{
 			Task: t.ID, Program: program, Input: input, AcceptTime: t.Acceptance.Time,
 			MemoryPages: uint32(t.Terms.Memory / task.Page), OutputLimit: exec.MaxOutput, TimeLimit: left - proving(left),
+			Listen: told.listener(),
 		})
 		switch {
 		case ctx.Err() != nil:
 			return task.Proof{}, ctx.Err()
 		case errors.Is(err, exec.ErrHost) && try < hostTries:
 			w.n.log.Warn("execution failed here, and is tried again", "task", t.ID, "err", err)
+			told.text.again()
 		case errors.Is(err, exec.ErrHost):
 			return w.unfinished(t.ID, err, new(task.PPM(0)))
 		case err != nil:
@@ -262,6 +266,14 @@ func (w *worker) perform(ctx context.Context, t task.Task) (task.Proof, error) {
 			return w.proofOf(got)
 		}
 	}
+}
+
+// fallSilent keeps the logs of a task whose execution has ended.
+func (w *worker) fallSilent(id cid.Cid, told work) {
+	if err := w.journal.keepLogs(id, told.logs.look(0, 0).piece); err != nil {
+		w.n.log.Warn("logs not kept", "task", id, "err", err)
+	}
+	w.n.works.end(id)
 }
 
 // unfinished is the proof of a task whose program was not brought to its end.

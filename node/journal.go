@@ -17,7 +17,8 @@ import (
 )
 
 // journal is what the worker has promised and produced: a file for each task,
-// on the disk before the transaction that says it. Results are named once: a
+// on the disk before the transaction that says it, and one beside it with what
+// the program wrote to standard error. Results are named once: a
 // task whose result is in the journal is never executed again.
 type journal struct {
 	dir  string
@@ -131,7 +132,7 @@ func (j journal) prune(most int, settled func(cid.Cid) (bool, error)) error {
 	}
 	var files []fs.FileInfo
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil {
+		if info, err := e.Info(); err == nil && !strings.HasSuffix(e.Name(), logsSuffix) {
 			files = append(files, info)
 		}
 	}
@@ -149,6 +150,9 @@ func (j journal) prune(most int, settled func(cid.Cid) (bool, error)) error {
 			return err
 		} else if !over {
 			continue
+		}
+		if err := os.Remove(filepath.Join(j.dir, id.String()+logsSuffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("node: journal: %w", err)
 		}
 		if err := os.Remove(filepath.Join(j.dir, f.Name())); err != nil {
 			return fmt.Errorf("node: journal: %w", err)

@@ -61,6 +61,8 @@ type Node struct {
 	founded  func(Federation)
 	runtimes exec.Registry
 	life     *life
+	works    *works        // tasks that are being executed here
+	asks     chan struct{} // held by questions that a model here answers
 
 	candidacy atp.Span // how long a JOIN of ours lasts
 
@@ -152,7 +154,7 @@ func New(cfg Config, opts ...Option) (*Node, error) {
 		cfg: cfg, log: slog.New(slog.DiscardHandler),
 		present: func(Presence) {}, founded: func(Federation) {}, hub: newHub(time.Now()), contacts: newContacts(),
 		candidacy: defaultCandidacy, peerNews: newPeerNews(),
-		life: newLife(), met: make(chan struct{}, 1),
+		life: newLife(), met: make(chan struct{}, 1), works: newWorks(), asks: make(chan struct{}, maxAsksHere),
 	}
 	for _, o := range opts {
 		o(n)

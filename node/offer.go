@@ -1,29 +1,37 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/chain"
 	"github.com/sage-p2p/sage-p2p/node/api/view"
 	"github.com/sage-p2p/sage-p2p/task"
+	"github.com/sage-p2p/sage-p2p/task/exec"
 )
 
 // register publishes what this platform offers, once: its runtimes, at the
-// default prices. Changing it afterwards is the operator's (platform register).
+// default prices. Changing it afterwards is the operator's (platform register),
+// but for the language models, which are as its settings say.
 func (w *worker) register(ctx context.Context) error {
 	if w.n.cfg.NoWork || len(w.n.runtimes.Names()) == 0 {
 		return nil
 	}
-	if _, done, err := w.r.state().Platform(w.n.id()); err != nil || done {
+	p, done, err := w.r.state().Platform(w.n.id())
+	if err != nil {
 		return err
 	}
-	p := w.n.defaultPlatform()
-	err := w.registerAs(ctx, p)
+	if done {
+		return w.registerModels(ctx, p)
+	}
+	p = w.n.defaultPlatform()
+	err = w.registerAs(ctx, p)
 	if err != nil && ctx.Err() == nil { // two machines of one name are common: "platform", "jetson"
 		id := w.n.id().String()
 		p.Name = task.Name(fmt.Sprintf("%.25s-%s", p.Name, strings.ToLower(id[len(id)-6:])))
@@ -37,6 +45,45 @@ func (w *worker) register(ctx context.Context) error {
 		w.n.hub.alarm(fmt.Sprintf("this platform could not register, and gets no tasks: %v: try sage-p2p platform register --name ANOTHER", err))
 	}
 	return nil
+}
+
+// registerModels registers anew if the language models here, or their price, are
+// not those of the platform's record.
+func (w *worker) registerModels(ctx context.Context, p task.Platform) error {
+	now := w.n.withModels(p)
+	if slices.Equal(now.Runtimes, p.Runtimes) && slices.Equal(now.Offers, p.Offers) {
+		return nil
+	}
+	if err := cmp.Or(now.Check(), w.registerAs(ctx, now)); err != nil && ctx.Err() == nil {
+		w.n.hub.alarm(fmt.Sprintf("this platform could not register its language models, and is asked none of them: %v: try sage-p2p platform register", err))
+	}
+	return nil
+}
+
+// withModels is p with the language models that are here and no others.
+func (n *Node) withModels(p task.Platform) task.Platform {
+	here := n.modelsHere()
+	p.Runtimes = slices.DeleteFunc(slices.Clone(p.Runtimes), func(r task.Runtime) bool {
+		return strings.HasPrefix(string(r), exec.LLMPrefix) && !slices.Contains(here, string(r))
+	})
+	for _, name := range here {
+		if !p.Runs(task.Runtime(name)) {
+			p.Runtimes = append(p.Runtimes, task.Runtime(name))
+		}
+	}
+	offer, err := n.cfg.offerLLM()
+	if len(here) == 0 || err != nil { // Validate has seen the price
+		return p
+	}
+	p.Offers = slices.Clone(p.Offers)
+	i := slices.IndexFunc(p.Offers, func(o task.Offer) bool { return o.Type == offer.Type })
+	switch {
+	case i < 0:
+		p.Offers = append(p.Offers, offer)
+	case n.cfg.OpenAIPrice != "": // otherwise it may be the operator's by another way
+		p.Offers[i] = offer
+	}
+	return p
 }
 
 func (w *worker) registerAs(ctx context.Context, p task.Platform) error {
@@ -60,7 +107,7 @@ func (n *Node) defaultPlatform() task.Platform {
 	for _, name := range n.runtimes.Names() {
 		p.Runtimes = append(p.Runtimes, task.Runtime(name))
 	}
-	return p
+	return n.withModels(p)
 }
 
 // machineRAM returns the machine's memory in bytes, or 0 where it is not told.

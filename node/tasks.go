@@ -47,19 +47,8 @@ type stream interface {
 	WriteBlob(r io.Reader, size int64) error
 }
 
-// serveTask serves one stream of /sage/task/1.
-func (n *Node) serveTask(_ context.Context, from peer.ID, conn *p2p.FrameConn) {
-	if err := n.serveBlob(from, conn); err != nil {
-		n.log.Debug("content not served", "peer", from, "err", err)
-	}
-}
-
 // serveBlob gives a peer the content that a task gives it a right to.
-func (n *Node) serveBlob(from peer.ID, s stream) (err error) {
-	raw, err := s.ReadFrame(wire.MaxBlobRequest)
-	if err != nil {
-		return err
-	}
+func (n *Node) serveBlob(from peer.ID, s stream, raw []byte) (err error) {
 	req, err := wire.DecodeBlobRequest(raw)
 	if err != nil {
 		n.host.Blame(from, err.Error())

@@ -140,7 +140,7 @@ func (p program) explain(err error, asJSON bool) {
 }
 
 // prefix is where in the program an error comes from, which tells a user nothing.
-var prefix = regexp.MustCompile(`^(?:atp|bft|chain|client|config|mempool|node|p2p|signer|store|task): (?:refused: )?`)
+var prefix = regexp.MustCompile(`^(?:atp|bft|chain|client|config|exec|mempool|node|p2p|signer|store|task): (?:refused: )?`)
 
 // reason is what an error says to a user: in one line, without its way there.
 func reason(text string) string {

@@ -162,7 +162,7 @@ func (s *settings) readFile(file string, sources map[string]string) error {
 	for key := range said {
 		sources[key] = fromFile
 	}
-	for _, path := range []*string{&s.GenesisFile, &s.ParamsFile} {
+	for _, path := range []*string{&s.GenesisFile, &s.ParamsFile, &s.OpenAIKeyFile} {
 		if *path != "" && !filepath.IsAbs(*path) {
 			*path = filepath.Join(filepath.Dir(file), *path)
 		}

@@ -75,20 +75,24 @@ func TestFlagsComeBeforeTheEnvironmentTheFileAndTheDefault(t *testing.T) {
 		env, flag string
 		want      [3]any // what these three are
 	}{
-		"name":       {`"thor"`, "odin", "loki", [3]any{"thor", "odin", "loki"}},
-		"network":    {`"home"`, "work", "field", [3]any{"home", "work", "field"}},
-		"profile":    {`"server"`, "edge", "server", [3]any{"server", "edge", "server"}},
-		"listen":     {`["` + a + `"]`, a + "," + b, b, [3]any{[]any{a}, []any{a, b}, []any{b}}},
-		"bootstrap":  {`["` + a + peer + `"]`, b + peer, a + peer, [3]any{[]any{a + peer}, []any{b + peer}, []any{a + peer}}},
-		"api_addr":   {`"127.0.0.1:1"`, "127.0.0.1:2", "127.0.0.1:3", [3]any{"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"}},
-		"genesis":    {`"/a/g.json"`, "/b/g.json", "/c/g.json", [3]any{"/a/g.json", "/b/g.json", "/c/g.json"}},
-		"expect":     {"1", "2", "3", [3]any{1.0, 2.0, 3.0}},
-		"params":     {`"/a/p.json"`, "/b/p.json", "/c/p.json", [3]any{"/a/p.json", "/b/p.json", "/c/p.json"}},
-		"observer":   {"true", "false", "true", [3]any{true, false, true}},
-		"no_mdns":    {"true", "false", "true", [3]any{true, false, true}},
-		"no_work":    {"true", "false", "true", [3]any{true, false, true}},
-		"log_level":  {`"debug"`, "info", "error", [3]any{"debug", "info", "error"}},
-		"log_format": {`"json"`, "text", "json", [3]any{"json", "text", "json"}},
+		"name":            {`"thor"`, "odin", "loki", [3]any{"thor", "odin", "loki"}},
+		"network":         {`"home"`, "work", "field", [3]any{"home", "work", "field"}},
+		"profile":         {`"server"`, "edge", "server", [3]any{"server", "edge", "server"}},
+		"listen":          {`["` + a + `"]`, a + "," + b, b, [3]any{[]any{a}, []any{a, b}, []any{b}}},
+		"bootstrap":       {`["` + a + peer + `"]`, b + peer, a + peer, [3]any{[]any{a + peer}, []any{b + peer}, []any{a + peer}}},
+		"api_addr":        {`"127.0.0.1:1"`, "127.0.0.1:2", "127.0.0.1:3", [3]any{"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"}},
+		"genesis":         {`"/a/g.json"`, "/b/g.json", "/c/g.json", [3]any{"/a/g.json", "/b/g.json", "/c/g.json"}},
+		"expect":          {"1", "2", "3", [3]any{1.0, 2.0, 3.0}},
+		"params":          {`"/a/p.json"`, "/b/p.json", "/c/p.json", [3]any{"/a/p.json", "/b/p.json", "/c/p.json"}},
+		"observer":        {"true", "false", "true", [3]any{true, false, true}},
+		"no_mdns":         {"true", "false", "true", [3]any{true, false, true}},
+		"no_work":         {"true", "false", "true", [3]any{true, false, true}},
+		"openai_url":      {`"http://a:1/v1"`, "http://b:1/v1", "http://c:1/v1", [3]any{"http://a:1/v1", "http://b:1/v1", "http://c:1/v1"}},
+		"openai_models":   {`["a"]`, "a,b", "b", [3]any{[]any{"a"}, []any{"a", "b"}, []any{"b"}}},
+		"openai_key_file": {`"/a/key"`, "/b/key", "/c/key", [3]any{"/a/key", "/b/key", "/c/key"}},
+		"openai_price":    {`"1"`, "2", "0.5", [3]any{"1", "2", "0.5"}},
+		"log_level":       {`"debug"`, "info", "error", [3]any{"debug", "info", "error"}},
+		"log_format":      {`"json"`, "text", "json", [3]any{"json", "text", "json"}},
 	}
 	for _, key := range settingKeys() {
 		tt, ok := table[key]

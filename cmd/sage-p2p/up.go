@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -47,6 +48,10 @@ func upFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "observer", Usage: "never vote, and found nothing", EnvVars: []string{"SAGE_OBSERVER"}},
 		&cli.BoolFlag{Name: "no-mdns", Usage: "neither announce this platform on the LAN nor look for others there", EnvVars: []string{"SAGE_NO_MDNS"}},
 		&cli.BoolFlag{Name: "no-work", Usage: "accept no tasks", EnvVars: []string{"SAGE_NO_WORK"}},
+		&cli.StringFlag{Name: "openai-url", Usage: "`URL` of a server of language models with an OpenAI-compatible API, such as http://127.0.0.1:8080/v1, to ask and to offer to others", EnvVars: []string{"SAGE_OPENAI_URL"}},
+		&cli.StringSliceFlag{Name: "openai-models", Usage: "`NAME` of a model there; may be repeated", EnvVars: []string{"SAGE_OPENAI_MODELS"}},
+		&cli.StringFlag{Name: "openai-key-file", Usage: "`FILE` with its API key, which only its owner may read", EnvVars: []string{"SAGE_OPENAI_KEY_FILE"}},
+		&cli.StringFlag{Name: "openai-price", Usage: "`ATP` for a question of others to it, instead of the default prices", EnvVars: []string{"SAGE_OPENAI_PRICE"}},
 		&cli.StringFlag{Name: "profile", Usage: "edge or server", Value: d.Profile.String(), EnvVars: []string{"SAGE_PROFILE"}},
 	}
 }
@@ -73,13 +78,12 @@ func (p program) runNode(c *cli.Context) (err error) {
 	if err := checkGenesis(cfg); err != nil {
 		return err
 	}
-	wasm, err := exec.NewWASM(filepath.Join(cfg.Home, "wasm"))
+	runtimes, upstream, err := makeRuntimes(cfg)
 	if err != nil {
 		return err
 	}
-	runtimes, err := exec.NewRegistry(wasm)
-	if err != nil {
-		return err
+	if upstream != nil {
+		defer upstream.Close()
 	}
 	return node.Operate(c.Context, cfg, node.WithLogger(log), node.WithRuntimes(runtimes),
 		node.WithPresence(func(a node.Presence) {
@@ -88,6 +92,7 @@ func (p program) runNode(c *cli.Context) (err error) {
 			}
 			p.announce(c, log, newListening(a), func(w io.Writer) {
 				printListening(w, cfg.Name, a)
+				printModels(w, cfg, runtimes, upstream)
 				printAwaited(w, cfg)
 			})
 		}),
@@ -100,6 +105,46 @@ func (p program) runNode(c *cli.Context) (err error) {
 		node.WithAlarms(func(text string) {
 			p.announce(c, log, alarmed{text}, func(w io.Writer) { fmt.Fprintf(w, "ALARM: %s\n", clean(text)) })
 		}))
+}
+
+// makeRuntimes makes what executes tasks: WASM and, if a server of them is named,
+// language models.
+func makeRuntimes(cfg node.Config) (exec.Registry, *exec.Upstream, error) {
+	wasm, err := exec.NewWASM(filepath.Join(cfg.Home, "wasm"))
+	if err != nil {
+		return exec.Registry{}, nil, err
+	}
+	all := []exec.Runtime{wasm}
+	named, configured := cfg.Upstream()
+	if !configured && (len(named.Models) > 0 || named.KeyFile != "" || cfg.OpenAIPrice != "") {
+		return exec.Registry{}, nil, usagef("there are settings of a server of language models, and no server").hint("name it with --openai-url, such as http://127.0.0.1:8080/v1")
+	}
+	if !configured {
+		r, err := exec.NewRegistry(all...)
+		return r, nil, err
+	}
+	upstream, err := exec.NewUpstream(named)
+	if err != nil {
+		return exec.Registry{}, nil, usagef("%s", reason(err.Error())).hint("see where each value comes from with: sage-p2p config show")
+	}
+	r, err := exec.NewRegistry(append(all, upstream.Runtimes()...)...)
+	return r, upstream, err
+}
+
+// printModels says which language models the platform has.
+func printModels(w io.Writer, cfg node.Config, runtimes exec.Registry, upstream *exec.Upstream) {
+	if upstream == nil {
+		return
+	}
+	models := slices.DeleteFunc(runtimes.Names(), func(name string) bool { return !strings.HasPrefix(name, exec.LLMPrefix) })
+	terms := "offered to others at the default prices"
+	switch {
+	case cfg.NoWork:
+		terms = "for this platform alone"
+	case cfg.OpenAIPrice != "":
+		terms = "offered to others at " + clean(cfg.OpenAIPrice) + " ATP a question"
+	}
+	facts(w, [2]string{"models", fmt.Sprintf("%s, of %s, %s", clean(strings.Join(models, ", ")), clean(upstream.URL()), terms)})
 }
 
 // checkGenesis refuses a genesis that no federation can have, before a key is

@@ -25,6 +25,7 @@ type Node interface {
 	Blobs
 	Log
 	Explains
+	Asks
 	Process
 }
 
@@ -152,6 +153,23 @@ type Explains interface {
 
 	// Reputation says how a platform's standing came about.
 	Reputation(ctx context.Context, platform peer.ID) (view.ReputationStory, error)
+}
+
+// Asks is questions to language models, and what the work on a task says.
+type Asks interface {
+	// Models returns the language models that can be asked, by ID.
+	Models(context.Context) (view.Models, error)
+
+	// Ask asks one of them, by a task if the node has none itself or names an
+	// executor, and tells what happens, in order, until the question is over: an
+	// error is its end without an answer. An error of tell, or the end of ctx,
+	// ends the telling; a task that was posted goes on.
+	Ask(ctx context.Context, q view.Question, executor peer.ID, tell func(view.AskNews) error) error
+
+	// TaskLogs tells what the runtime that executes a task of this platform wrote
+	// to standard error: what there is or, with follow, until the work ends. With
+	// follow it first tells nothing, at once.
+	TaskLogs(ctx context.Context, task view.CID, follow bool, tell func([]byte) error) error
 }
 
 // Process is the node as something that runs.

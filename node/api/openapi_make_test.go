@@ -172,6 +172,8 @@ func (m maker) schema(t reflect.Type) object {
 		return object{"$ref": "#/components/schemas/" + schemaName(t)}
 	case reflect.Uint64:
 		return object{"type": "integer", "minimum": 0}
+	case reflect.Float64:
+		return object{"type": "number"}
 	default:
 		return object{"type": "integer"}
 	}

@@ -120,6 +120,12 @@ func taskOperations() map[string]operation {
 		"GET /api/v1/tasks/{task}/result": {
 			does: "The bytes of a task's result; the ETag is their CID.", streams: []string{"application/octet-stream"}, try: "/api/v1/tasks/{TASK}/result",
 		},
+		"GET /api/v1/tasks/{task}/logs": {
+			does:    "What the executor's runtime wrote to standard error, for the two parties: its first 64 KiB, as bytes.",
+			query:   []query{{name: "follow", does: "true: until the work ends.", values: []string{"true", "false"}}},
+			streams: []string{"application/octet-stream"}, try: "/api/v1/tasks/{TASK}/logs?follow=true",
+		},
+		"GET /api/v1/models": {does: "Language models that can be asked, here or by a task.", answer: view.Models{}},
 		"GET /api/v1/tasks/{task}/why-not": {
 			does:   "Whether the router of this node would give the task to a platform now, and what speaks against it.",
 			query:  []query{{name: "platform", does: "Only this platform; absent: each one."}},
@@ -140,6 +146,11 @@ func taskOperations() map[string]operation {
 // writeOperations are the routes that change something: they need the token.
 func writeOperations() map[string]operation {
 	return map[string]operation{
+		"POST /api/v1/ask": {
+			does: "Ask a language model, here or by a task of class mutual, as a stream of server-sent events: each is an AskNews, the last settled, failed or, without a task, answer.",
+			body: view.Question{}, answer: view.AskNews{}, streams: []string{"text/event-stream"},
+			send: `{"messages":[{"role":"user","content":"Who are you?"}],"temperature":0.5}`, as: "application/json",
+		},
 		"POST /api/v1/stop": {does: "End the node in order; the answer comes before it has ended.", answer: view.Stopping{}},
 		"POST /api/v1/txs": {
 			does: "Submit a transaction that was signed elsewhere.", query: []query{waitAnyQ, timeoutParam}, media: "application/vnd.ipld.dag-cbor",

@@ -36,10 +36,14 @@ func (s *Server) routes() map[string]http.HandlerFunc {
 		"GET /api/v1/tasks/{task}":               answers(s, s.getTask),
 		"GET /api/v1/tasks/{task}/result":        s.getResult,
 		"GET /api/v1/tasks/{task}/receipt":       s.getReceipt,
+		"GET /api/v1/tasks/{task}/logs":          s.getLogs,
+		"GET /api/v1/models":                     answers(s, func(_ http.ResponseWriter, r *http.Request) (view.Models, error) { return s.node.Models(r.Context()) }),
 		"GET /api/v1/accounts/{account}/proof":   s.getProof,
 		"GET /api/v1/events":                     s.getEvents,
 
 		"POST /api/v1/stop": answers(s, func(_ http.ResponseWriter, r *http.Request) (view.Stopping, error) { return s.node.Stop(r.Context()) }),
+
+		"POST /api/v1/ask": s.postAsk,
 
 		"POST /api/v1/txs":                      s.submits(s.postTx),
 		"POST /api/v1/transfers":                s.submits(s.postTransfer),

@@ -42,6 +42,7 @@ type limits struct {
 	transfer time.Duration // to receive a task or to send a result
 	write    time.Duration // to send an ordinary answer
 	wait     time.Duration // the longest poll
+	ask      time.Duration // for a question to be answered, and for a task to be executed
 	result   time.Duration // for the executor to serve a result that it has just proved
 	beat     time.Duration // between signs of life of an event stream
 }
@@ -51,7 +52,7 @@ func defaultLimits() limits {
 		requests: 128, waiting: 64, uploads: 4, proofs: 2, conns: 256,
 		json: 96 << 10, program: 32 << 20, input: 64 << 20,
 		read: 10 * time.Second, transfer: 5 * time.Minute, write: 30 * time.Second,
-		wait: 2 * time.Minute, result: 5 * time.Second, beat: 15 * time.Second,
+		wait: 2 * time.Minute, ask: 25 * time.Hour, result: 5 * time.Second, beat: 15 * time.Second,
 	}
 }
 

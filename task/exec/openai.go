@@ -32,6 +32,9 @@ type Model struct {
 // Name returns the runtime's name: [LLMPrefix] and the model's, in lower case.
 func (m *Model) Name() string { return LLMPrefix + strings.ToLower(m.name) }
 
+// Upstream is the server of the model.
+func (m *Model) Upstream() *Upstream { return m.of }
+
 // Check refuses every program but the empty one.
 func (m *Model) Check(program []byte) error {
 	if len(program) > 0 {

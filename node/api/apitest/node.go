@@ -34,6 +34,8 @@ type Node struct {
 	Hold       bool             // transactions stay pending until Release
 	Fail       error            // what every read returns, if not nil
 	Findings   []view.Finding   // of the doctor and of why-idle
+	News       []view.AskNews   // that Ask tells; nil: those of a question that beta answers
+	Logs       string           // of every task
 	Stopped    chan struct{}    // closed when Stop is called first
 
 	mu       sync.Mutex

@@ -213,6 +213,7 @@ func TestTheClientHasEveryRoute(t *testing.T) {
 		"getAccountsOne": "Account", "getAccountsHistory": "History", "getLocks": "Locks", "getBlocks": "Blocks", "getBlocksOne": "Block",
 		"getAccountsProof": "AccountProof", "getTasksReceipt": "TaskReceipt",
 		"getTxsOne": "Tx", "getTasks": "Tasks", "getTasksOne": "Task", "getTasksResult": "Result", "getTasksWhyNot": "WhyNot", "getEvents": "Follow",
+		"postAsk": "Ask", "getModels": "Models", "getTasksLogs": "TaskLogs",
 		"postTxs": "SubmitTx", "postTransfers": "Transfer", "postLocks": "CreateLock", "postLocksCommit": "CommitLock",
 		"postLocksRollback": "RollbackLock", "postPlatforms": "Register", "postTasks": "PostTask",
 		"postTasksAcknowledge": "Acknowledge", "postTasksCancel": "CancelTask",

@@ -45,7 +45,7 @@ func (n *Node) Ask(ctx context.Context, q view.Question, executor peer.ID, tell 
 	var wanted task.Runtime
 	if q.Model != "" {
 		if wanted, err = exec.ModelRuntime(q.Model); err != nil {
-			return &view.Error{Code: view.CodeInvalid, Message: reasonOf(err), Hint: "see which there are with: sage-p2p ask --list"}
+			return &view.Error{Code: view.CodeInvalid, Message: reasonOf(err), Hint: "see which there are with: sage-p2p models"}
 		}
 	}
 	if model := n.modelHere(wanted); model != nil && executor == "" {
@@ -178,7 +178,8 @@ func (a *asking) elsewhere(ctx context.Context, wanted task.Runtime, executor pe
 	}
 	if err := a.tell(view.AskNews{
 		Step: view.AskPosted, Model: t.Runtime, TaskID: a.id, Executor: posted.Executor, ExecutorName: posted.ExecutorName,
-		Routing: picked.why, PriceUATP: posted.Spec.PriceUATP, FeeUATP: posted.FeeUATP,
+		Routing: picked.why, PriceUATP: posted.Spec.PriceUATP,
+		FeeUATP: view.Amount(r.state().Params().Economy.Charges(atp.Amount(posted.Spec.PriceUATP), 0).Fee),
 	}); err != nil {
 		return err
 	}
@@ -204,7 +205,11 @@ func (n *Node) routeQuestion(r *running, wanted task.Runtime, executor peer.ID, 
 	var why []string
 	for _, model := range models {
 		terms.Runtime = model
-		picked, out := r.router.pick(time.Now(), terms, all)
+		pick := r.router.pick
+		if executor != "" {
+			pick = r.router.named
+		}
+		picked, out := pick(time.Now(), terms, all)
 		if !picked.id.IsZero() {
 			t.Runtime = string(model)
 			return picked, nil

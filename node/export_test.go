@@ -87,3 +87,13 @@ func (n *Node) WouldLeave() (bool, error) {
 	}
 	return n.wouldLeave(g)
 }
+
+// Hear asks a platform for what it tells of the work on a task.
+func (n *Node) Hear(ctx context.Context, from peer.ID, of cid.Cid, flow wire.Flow) error {
+	s, err := n.host.OpenTask(ctx, from)
+	if err != nil {
+		return err
+	}
+	defer s.Reset()
+	return hearFlow(s, wire.FlowRequest{Task: of, Flow: flow}, newTale(1<<20), false)
+}

@@ -118,6 +118,20 @@ func (r *router) pick(now time.Time, terms task.Terms, all []candidate) (choice,
 	return choice{fit[i].id, fmt.Sprintf("%s, drawn by %s from %d of %d platforms", fit[i].platform.Name, by, len(weights), len(all))}, out
 }
 
+// named takes the one candidate, whom the requester has named: what it thinks of
+// that platform's reputation and failures is its own affair.
+func (r *router) named(now time.Time, terms task.Terms, all []candidate) (choice, []rejected) {
+	var out []rejected
+	for _, c := range all {
+		i := slices.IndexFunc(r.tests(now, terms, c), func(t test) bool { return !t.ok && !t.ours() })
+		if i < 0 {
+			return choice{c.id, string(c.platform.Name) + ", as named"}, nil
+		}
+		out = append(out, rejected{c.platform.Name, r.tests(now, terms, c)[i].text})
+	}
+	return choice{}, out
+}
+
 // unfit says why c cannot have the task, or nothing.
 func (r *router) unfit(now time.Time, terms task.Terms, c candidate) string {
 	for _, t := range r.tests(now, terms, c) {

@@ -14,6 +14,10 @@ type test struct {
 	text string // what it is with the candidate, as a predicate
 }
 
+// ours reports whether the condition is about our opinion of a platform rather
+// than about what it can do.
+func (t test) ours() bool { return t.what == "reputation" || t.what == "suspended" }
+
 // tests returns all conditions of the router for c, those that it meets too, in
 // the order in which they are named to people.
 func (r *router) tests(now time.Time, terms task.Terms, c candidate) []test {

@@ -103,6 +103,13 @@ func TestBadCommandsChangeNothing(t *testing.T) {
 		{"a negative deadline", submit(append(good, "--deadline", "-5s")...), exitUsage, "deadline"},
 		{"a price with seven decimals", submit(append(good, "--price", "1.0000001")...), exitUsage, "at most 6"},
 		{"a price over the balance", submit(append(good, "--price", "1000")...), exitFailed, "needs 1030 ATP"},
+		{"a question without a word", []string{"ask", " "}, exitUsage, "empty"},
+		{"a question of several words", []string{"ask", "Who", "is"}, exitUsage, `"is"`},
+		{"a question to all", []string{"ask", "Who?", "--to", "open"}, exitUsage, "one platform"},
+		{"a question to oneself", []string{"ask", "Who?", "--to", "alpha"}, exitUsage, "this platform itself"},
+		{"a question to nobody", []string{"ask", "Who?", "--to", "nobody"}, exitFailed, "nobody"},
+		{"a question for nothing", []string{"ask", "Who?", "--price", "0"}, exitUsage, "0 ATP"},
+		{"logs of a task that is none", []string{"task", "logs", "abcdefgh"}, exitFailed, "abcdefgh"},
 		{"an offer that is none", []string{"platform", "register", "--offer", "vision"}, exitUsage, "TYPE=PRICE"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sage-p2p/sage-p2p/node/api/client"
 	"github.com/sage-p2p/sage-p2p/node/api/view"
+	"github.com/sage-p2p/sage-p2p/task/exec"
 	"github.com/sage-p2p/sage-p2p/task/exec/programs"
 )
 
@@ -198,6 +199,8 @@ func (c *completer) kind(word, last string) []candidate {
 		return c.platforms(last)
 	case "TASK":
 		return c.tasks(last)
+	case "MODEL":
+		return c.models()
 	case "LOCK":
 		return c.locks(last)
 	}
@@ -261,6 +264,20 @@ func (c *completer) platforms(last string) []candidate {
 		}
 		if len(last) >= 4 { // one who types an ID, as short names it
 			found = append(found, id(p.PeerID.String(), last, who(p.Name, p.PeerID)))
+		}
+	}
+	return found
+}
+
+func (c *completer) models() []candidate {
+	var found []candidate
+	for _, m := range ask(c, func(ctx context.Context, n *client.Client) ([]view.Model, error) { return n.Models(ctx) }) {
+		name, about := strings.TrimPrefix(m.ID, exec.LLMPrefix), strings.Join(m.Platforms, ", ")
+		if m.Here {
+			about = "here"
+		}
+		if clean(name) == name {
+			found = append(found, candidate{name, clean(about)})
 		}
 	}
 	return found

@@ -61,6 +61,10 @@ func TestWordsAreCompletedByWhatTheyStandFor(t *testing.T) {
 		"task list --state = s":               {"settled"}, // as bash parts it
 		"task list --json --m":                {"--mine"},
 		"task submit --to a":                  {"alpha", "auto"},
+		"ask Who --model ":                    {"large", "small"},
+		"ask --to be":                         {"beta"},
+		"task logs --f":                       {"--follow"},
+		"task logs bafy…":                     {short(task)},
 		"task submit --program ed":            {"edges"},
 		"task submit --program pr":            {"prog.wasm"},
 		"task submit --input fo":              {"folder/"},

@@ -74,7 +74,7 @@ func (p program) app() *cli.App {
 		{p.up(), p.demo(), p.shell()},
 		{p.status(), p.peers(), p.doctor(), p.logs(), p.stop(), p.config()},
 		{p.balance(), p.history(), p.transfer(), p.lock()},
-		{p.task(), p.whyIdle()},
+		{p.ask(), p.models(), p.task(), p.whyIdle()},
 		{p.platforms(), p.platform(), p.rep(), p.validators(), p.validator(), p.federation()},
 		{p.block(), p.tx(), p.events(), p.chain()},
 		{p.receipt(), p.verify(), p.account()},

@@ -254,6 +254,7 @@ func TestWhatPeopleRead(t *testing.T) {
 		"lock-list":     {"lock", "list"},
 		"lock-commit":   {"lock", "commit", short(lock)},
 		"task-list":     {"task", "list"},
+		"models":        {"models"},
 		"task-show":     {"task", "show", apitest.CID("a task").String()[50:]},
 		"block":         {"block", "3"},
 		"tx":            {"tx", apitest.CID("tx 0").String()},
@@ -289,6 +290,7 @@ func TestEveryCommandPrintsJSON(t *testing.T) {
 		"block": {"block", "1"}, "tx": {"tx", apitest.CID("tx 0").String()}, "version": {"version"}, "config show": {"config", "show"}, "stop": {"stop"},
 		"doctor": {"doctor"}, "why-idle": {"why-idle"}, "peers --why": {"peers", "--why"}, "rep explain": {"rep", "explain", "beta"},
 		"task why-not": {"task", "why-not", apitest.CID("a task").String()},
+		"ask":          {"ask", "Who?"}, "models": {"models"}, "task logs": {"task", "logs", apitest.CID("a task").String()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out := eventful(t).ok(append(args, "--json")...)

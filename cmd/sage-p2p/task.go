@@ -22,7 +22,7 @@ func (p program) task() *cli.Command {
 	return &cli.Command{
 		Name:        "task",
 		Usage:       "delegate work, follow it, answer its result",
-		Subcommands: []*cli.Command{p.taskSubmit(), p.taskList(), p.taskShow(), p.taskWait(), p.taskResult(), p.taskAcknowledge(), p.taskRefuse(), p.taskCancel(), p.taskWhyNot()},
+		Subcommands: []*cli.Command{p.taskSubmit(), p.taskList(), p.taskShow(), p.taskWait(), p.taskResult(), p.taskLogs(), p.taskAcknowledge(), p.taskRefuse(), p.taskCancel(), p.taskWhyNot()},
 	}
 }
 

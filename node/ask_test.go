@@ -370,3 +370,50 @@ func TestWhoStopsListeningTakesBackNothing(t *testing.T) {
 		t.Errorf("the answer is %+v, %v", answer, err)
 	}
 }
+
+// named is a model of any name.
+type named struct {
+	talker
+	name string
+}
+
+func (n named) Name() string { return n.name }
+
+func TestModelsAreRegisteredAsTheSettingsSay(t *testing.T) {
+	t.Parallel()
+	p := lone(t, "alone", func(*node.Config) {}, offering(t, echoing()))
+	offers := func(claim string, models []string, price view.Amount) {
+		t.Helper()
+		var last view.Platform
+		p.wait(t, "registered with "+claim, func(view.Status) bool {
+			list, err := p.Platforms(t.Context())
+			if err != nil || len(list) != 1 {
+				return false
+			}
+			last = list[0]
+			i := slices.IndexFunc(last.Offers, func(o view.Offer) bool { return o.Type == "llm_inference" })
+			return slices.Equal(last.Runtimes, append([]string{exec.WASMName}, models...)) && (i < 0 && price == 0 || i >= 0 && last.Offers[i].LowUATP == price)
+		})
+	}
+	offers("none", nil, 0)
+	restart := func(price string, models ...string) {
+		t.Helper()
+		p.end(t)
+		all := []exec.Runtime{echoing()}
+		for _, name := range models {
+			all = append(all, named{talker{echoing()}, name})
+		}
+		r, err := exec.NewRegistry(all...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.cfg.OpenAIPrice, p.opts = price, []node.Option{node.WithRuntimes(r)}
+		p = p.again(t)
+	}
+	restart("", "openai/a", "openai/b")
+	offers("two", []string{"openai/a", "openai/b"}, 10*atp)
+	restart("2.5", "openai/b", "openai/c")
+	offers("another one and another price", []string{"openai/b", "openai/c"}, 2_500_000)
+	restart("")
+	offers("none any more", nil, 2_500_000)
+}

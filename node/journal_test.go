@@ -141,3 +141,28 @@ func TestAnEntryHalfWrittenIsForgotten(t *testing.T) {
 		t.Errorf("left: %v, %v", left, err)
 	}
 }
+
+func TestLogsAreKeptBesideATaskAndGoWithIt(t *testing.T) {
+	j := newJournal(t)
+	for i := range 3 {
+		of := someTask(fmt.Sprint(i))
+		if err := errors.Join(j.promise(of), j.keepLogs(of.ID, []byte("it went well\n"))); err != nil {
+			t.Fatal(err)
+		}
+		at := time.Unix(int64(i), 0)
+		if err := os.Chtimes(filepath.Join(j.dir, of.ID.String()+entrySuffix), at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := j.prune(2, func(cid.Cid) (bool, error) { return true, nil }); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"", "it went well\n", "it went well\n"} {
+		if got, err := j.logs(someCID(fmt.Sprint(i))); err != nil || string(got) != want {
+			t.Errorf("the logs of task %d are %q, %v, want %q", i, got, err, want)
+		}
+	}
+	if entries, err := os.ReadDir(j.dir); err != nil || len(entries) != 4 {
+		t.Errorf("%d files are left, %v, want two of each task", len(entries), err)
+	}
+}

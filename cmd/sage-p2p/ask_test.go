@@ -69,6 +69,33 @@ func TestAnAnswerThatIsNotAcceptedYetSaysHowTo(t *testing.T) {
 	}
 }
 
+// Giving up on an answer, by its end or by Ctrl-C, takes back nothing and says so.
+func TestStoppingToListenTakesBackNothing(t *testing.T) {
+	for name, tt := range map[string]struct {
+		args []string
+		stop bool // by Ctrl-C, when the question has been posted
+		code int
+	}{
+		"its end": {[]string{"ask", "Who?", "--timeout", "3s"}, false, exitTimeout},
+		"Ctrl-C":  {[]string{"ask", "Who?"}, true, exitFailed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := sit(t)
+			d.node.Hold = true
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			if tt.stop {
+				d.hear = stopper(stop)
+			}
+			s := d.runCtx(ctx, tt.args...)
+			id := apitest.CID("a question").String()
+			if s.code != tt.code || !strings.Contains(s.err, "stopped listening") || !strings.Contains(s.err, "goes on without you") || !strings.Contains(s.err, "sage-p2p --home "+d.home+" task wait "+id) {
+				t.Errorf("said %+v", s)
+			}
+		})
+	}
+}
+
 func TestLogsOfATaskAreHarmlessOnATerminal(t *testing.T) {
 	d := eventful(t)
 	task := apitest.CID("a task").String()

@@ -289,3 +289,16 @@ func BenchmarkCheck(b *testing.B) {
 		}
 	}
 }
+
+// What a program writes to standard error is told while it runs: the whole of what
+// its result has.
+func TestLogsAreToldAsTheyCome(t *testing.T) {
+	j := job(t, program(t, "probe"), "logs")
+	var told []byte
+	pieces := 0
+	j.Listen.Logs = func(p []byte) { told, pieces = append(told, p...), pieces+1 }
+	got := run(t, j)
+	if !bytes.Equal(told, got.Logs) || len(told) != exec.MaxLogs || pieces < 2 {
+		t.Errorf("told %d bytes in %d pieces, the result has %d", len(told), pieces, len(got.Logs))
+	}
+}

@@ -18,10 +18,11 @@ func (n *Node) Models(context.Context) (view.Models, error) {
 	}}, n.Fail
 }
 
-// Ask implements api.Asks: it tells News. An AskFailed among them is the end.
-func (n *Node) Ask(_ context.Context, _ view.Question, _ peer.ID, tell func(view.AskNews) error) error {
+// Ask implements api.Asks: it tells News. An AskFailed among them is the end; with
+// Hold no more comes after the first.
+func (n *Node) Ask(ctx context.Context, _ view.Question, _ peer.ID, tell func(view.AskNews) error) error {
 	n.mu.Lock()
-	news, fail := n.News, n.Fail
+	news, fail, hold := n.News, n.Fail, n.Hold
 	n.mu.Unlock()
 	if news == nil {
 		news = Answered("Hello, ", "world")
@@ -32,6 +33,10 @@ func (n *Node) Ask(_ context.Context, _ view.Question, _ peer.ID, tell func(view
 		}
 		if err := tell(x); err != nil {
 			return err
+		}
+		if hold {
+			<-ctx.Done()
+			return ctx.Err()
 		}
 	}
 	return fail

@@ -157,7 +157,8 @@ func (a *asking) conclude(ctx context.Context, v view.Task) error {
 	}
 	if v.State == view.TaskProven && !a.q.NoAcknowledge {
 		whole := view.PPM(task.S)
-		if _, err := a.n.Acknowledge(ctx, a.id, view.Mark{QualityPPM: &whole}); err != nil {
+		// Who has the answer owes for it, also if it listens no longer.
+		if _, err := a.n.Acknowledge(context.WithoutCancel(ctx), a.id, view.Mark{QualityPPM: &whole}); err != nil {
 			return err
 		}
 		if v, err = a.settled(ctx); err != nil {

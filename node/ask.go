@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -153,7 +154,7 @@ func (a *asking) elsewhere(ctx context.Context, wanted task.Runtime, executor pe
 		Type: string(task.LLMInference), Complexity: string(task.Low), Verify: string(task.Mutual), To: view.ToAuto,
 		PriceUATP: a.q.PriceUATP, MinQualityPPM: a.q.MinQualityPPM, ExecutionWindowMS: a.q.ExecutionWindowMS,
 	}
-	picked, err := a.n.routeQuestion(r, wanted, executor, &t)
+	picked, err := a.n.routeQuestion(r, wanted, executor, a.q.MostUATP, &t)
 	if err != nil {
 		return err
 	}
@@ -188,7 +189,7 @@ func (a *asking) elsewhere(ctx context.Context, wanted task.Runtime, executor pe
 
 // routeQuestion picks who answers, and with which model, which it notes in t.
 // Without a wish it is the first model, by its name, that somebody can run.
-func (n *Node) routeQuestion(r *running, wanted task.Runtime, executor peer.ID, t *view.NewTask) (choice, error) {
+func (n *Node) routeQuestion(r *running, wanted task.Runtime, executor peer.ID, most view.Amount, t *view.NewTask) (choice, error) {
 	all, err := n.candidates(r, task.LLMInference)
 	if err != nil {
 		return choice{}, err
@@ -201,7 +202,7 @@ func (n *Node) routeQuestion(r *running, wanted task.Runtime, executor peer.ID, 
 		models = modelsOf(all)
 	}
 	terms := r.state().Params().Economy.DefaultTerms()
-	terms.Type, terms.Complexity, terms.Price = task.LLMInference, task.Low, atp.Amount(t.PriceUATP)
+	terms.Type, terms.Complexity, terms.Price = task.LLMInference, task.Low, atp.Amount(cmp.Or(t.PriceUATP, most))
 	var why []string
 	for _, model := range models {
 		terms.Runtime = model

@@ -144,7 +144,9 @@ func TestAnAnswerComesInPiecesWhileItIsWritten(t *testing.T) {
 		}
 	}
 	before := asker.has(t, asker.id(t))
-	if err := asker.Ask(t.Context(), question("Who?"), "", h.tell); err != nil {
+	q := question("Who?")
+	q.MostUATP = 15 * atp // the list price is paid all the same
+	if err := asker.Ask(t.Context(), q, "", h.tell); err != nil {
 		t.Fatal(err)
 	}
 	want := []view.AskStep{view.AskPosted, view.AskAccepted, view.AskText, view.AskAnswer, view.AskSettled}
@@ -205,6 +207,8 @@ func TestAQuestionThatNobodyCanAnswerSaysWhy(t *testing.T) {
 	asker.offered(t, "openai/tiny")
 	dear := question("?")
 	dear.PriceUATP = 9 * atp
+	capped := question("?")
+	capped.MostUATP = 9 * atp
 	other := question("?")
 	other.Model = "Other"
 	odd := question("?")
@@ -219,6 +223,7 @@ func TestAQuestionThatNobodyCanAnswerSaysWhy(t *testing.T) {
 		why  string
 	}{
 		{"too little is offered", dear, nil, view.CodeRefused, "node-1 asks 10 ATP, more than 9 ATP"},
+		{"too little may be paid", capped, nil, view.CodeRefused, "node-1 asks 10 ATP, more than 9 ATP"},
 		{"nobody has the model", other, nil, view.CodeRefused, "openai/other: node-1 has no runtime openai/other"},
 		{"no model has such a name", odd, nil, view.CodeInvalid, `"no name"`},
 		{"no model takes such a message", rude, nil, view.CodeInvalid, `"root"`},

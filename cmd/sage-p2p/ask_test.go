@@ -209,6 +209,7 @@ func TestAskThroughTwoProcesses(t *testing.T) {
 		t.Errorf("the rest is %q, %v; beside it: %s", rest, err, said.String())
 	}
 
+	askTheGateway(t, ctx, asker, goOn)
 	id := short(tasks.Tasks[0].ID.String())
 	if logs := tell(t, asker, nil, "task", "logs", id, "--follow"); !strings.Contains(logs, "asked openai/tiny") {
 		t.Errorf("its logs are %q", logs)
@@ -219,5 +220,49 @@ func TestAskThroughTwoProcesses(t *testing.T) {
 	goOn <- struct{}{}
 	if s := command(ctx, executor.home, time.Now, "", "ask", "Who?"); s.code != exitDone || s.out != "Hello, world\n" || !strings.Contains(s.err, "here, for nothing") {
 		t.Errorf("asked where the model is: %+v", s)
+	}
+}
+
+// askTheGateway asks as any client of OpenAI does, with the token as its API key.
+func askTheGateway(t *testing.T, ctx context.Context, a *actor, goOn chan<- struct{}) {
+	t.Helper()
+	token, err := view.ReadToken(a.home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const chat = `{"model":"tiny","stream":true,"messages":[{"role":"user","content":"Who?"}]}`
+	req, err := http.NewRequestWithContext(ctx, "POST", a.node.URL()+"/v1/chat/completions", strings.NewReader(chat))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set(view.HeaderMaxPrice, "3")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }() // it was only read
+	if resp.StatusCode != 200 || resp.Header.Get(view.HeaderPrice) != "2500000" || resp.Header.Get(view.HeaderTask) == "" {
+		t.Errorf("the gateway answers %s with %v", resp.Status, resp.Header)
+	}
+	lines := bufio.NewReader(resp.Body)
+	seen := ""
+	for !strings.Contains(seen, "Hello") {
+		line, err := lines.ReadString('\n')
+		if seen += line; err != nil {
+			t.Fatalf("%v after %q", err, seen)
+		}
+	}
+	goOn <- struct{}{}
+	rest, err := io.ReadAll(lines)
+	if err != nil || !strings.Contains(string(rest), ", world") || !strings.HasSuffix(string(rest), "data: [DONE]\n\n") {
+		t.Errorf("the rest is %q, %v", rest, err)
+	}
+	if err := a.until(ctx, "to have paid", func() (bool, error) {
+		v, err := a.node.Task(ctx, resp.Header.Get(view.HeaderTask))
+		return v.Cause == "acknowledged", err
+	}); err != nil {
+		t.Error(err)
 	}
 }

@@ -105,11 +105,16 @@ func answers[V any](s *Server, f func(http.ResponseWriter, *http.Request) (V, er
 
 // readJSON reads the one JSON value that is the body of r.
 func readJSON[V any](s *Server, w http.ResponseWriter, r *http.Request) (V, error) {
+	return readUpTo[V](w, r, s.limits.json)
+}
+
+// readUpTo is readJSON for another limit, in bytes.
+func readUpTo[V any](w http.ResponseWriter, r *http.Request, limit int64) (V, error) {
 	var v V
 	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
 		return v, invalid("the body must be application/json, have %.40q", r.Header.Get("Content-Type"))
 	}
-	return decodeJSON[V](http.MaxBytesReader(w, r.Body, s.limits.json))
+	return decodeJSON[V](http.MaxBytesReader(w, r.Body, limit))
 }
 
 // decodeJSON is strict: no unknown member, nothing after the value.

@@ -15,7 +15,7 @@ import (
 // instead; one that fails later, by its last event. A client that goes away
 // takes back no task.
 func (s *Server) postAsk(w http.ResponseWriter, r *http.Request) {
-	q, err := readJSON[view.Question](s, w, r)
+	q, err := readUpTo[view.Question](w, r, s.limits.chat)
 	if err != nil {
 		s.fail(w, r, err)
 		return

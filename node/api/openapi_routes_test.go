@@ -51,7 +51,7 @@ func submitsOp(does string, body any, send string) operation {
 // go test ./node/api -run OpenAPI -rewrite makes openapi.json anew.
 func operations() map[string]operation {
 	all := map[string]operation{}
-	for _, table := range []map[string]operation{nodeOperations(), chainOperations(), taskOperations(), writeOperations()} {
+	for _, table := range []map[string]operation{nodeOperations(), chainOperations(), taskOperations(), writeOperations(), gatewayOperations()} {
 		maps.Copy(all, table)
 	}
 	return all
@@ -178,6 +178,18 @@ func writeOperations() map[string]operation {
 		},
 		"POST /api/v1/tasks/{task}/cancel": {
 			does: "Take back a task that nobody has accepted.", query: []query{waitAnyQ, timeoutParam}, answer: view.Submission{}, try: "/api/v1/tasks/{POSTED}/cancel",
+		},
+	}
+}
+
+// gatewayOperations are the routes for clients of OpenAI.
+func gatewayOperations() map[string]operation {
+	return map[string]operation{
+		"GET /v1/models": {does: "Language models that can be asked, as clients of OpenAI read it.", answer: view.ChatModels{}},
+		"POST /v1/chat/completions": {
+			does: "Answer a chat as OpenAI does, streamed too, by a model here or a task; X-Sage-Max-Price, X-Sage-Min-Quality and X-Sage-Verify are its terms. 402: too little ATP; 503: nobody can answer; 504: too late.",
+			body: view.ChatRequest{}, answer: view.ChatCompletion{}, streams: []string{"text/event-stream"},
+			send: `{"model":"auto","messages":[{"role":"user","content":"Who are you?"}]}`, as: "application/json",
 		},
 	}
 }

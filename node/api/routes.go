@@ -58,6 +58,7 @@ func (s *Server) routes() map[string]http.HandlerFunc {
 		"POST /api/v1/tasks/{task}/cancel":      s.submits(s.cancelTask),
 	}
 	maps.Copy(all, s.explanations())
+	maps.Copy(all, s.gateway())
 	return all
 }
 

@@ -36,6 +36,7 @@ type limits struct {
 	proofs   int           // of them, making a proof
 	conns    int           // open connections
 	json     int64         // bytes of a JSON body, and of a signed transaction
+	chat     int64         // bytes of a question to a language model
 	program  int64         // bytes
 	input    int64         // bytes
 	read     time.Duration // to receive an ordinary request
@@ -50,7 +51,7 @@ type limits struct {
 func defaultLimits() limits {
 	return limits{
 		requests: 128, waiting: 64, uploads: 4, proofs: 2, conns: 256,
-		json: 96 << 10, program: 32 << 20, input: 64 << 20,
+		json: 96 << 10, chat: 4 << 20, program: 32 << 20, input: 64 << 20,
 		read: 10 * time.Second, transfer: 5 * time.Minute, write: 30 * time.Second,
 		wait: 2 * time.Minute, ask: 25 * time.Hour, result: 5 * time.Second, beat: 15 * time.Second,
 	}

@@ -213,6 +213,7 @@ func TestTheClientHasEveryRoute(t *testing.T) {
 		"getAccountsOne": "Account", "getAccountsHistory": "History", "getLocks": "Locks", "getBlocks": "Blocks", "getBlocksOne": "Block",
 		"getAccountsProof": "AccountProof", "getTasksReceipt": "TaskReceipt",
 		"getTxsOne": "Tx", "getTasks": "Tasks", "getTasksOne": "Task", "getTasksResult": "Result", "getTasksWhyNot": "WhyNot", "getEvents": "Follow",
+		"postV1ChatCompletions": "Ask", "getV1Models": "Models", // the same, in the words of other clients
 		"postAsk": "Ask", "getModels": "Models", "getTasksLogs": "TaskLogs",
 		"postTxs": "SubmitTx", "postTransfers": "Transfer", "postLocks": "CreateLock", "postLocksCommit": "CommitLock",
 		"postLocksRollback": "RollbackLock", "postPlatforms": "Register", "postTasks": "PostTask",
@@ -266,4 +267,43 @@ func TestTheClientReadsExplanations(t *testing.T) {
 // both pairs what the client and the node say.
 func both[T any](have T, err error) func(T, error) (any, any, error) {
 	return func(want T, nodeErr error) (any, any, error) { return have, want, errors.Join(err, nodeErr) }
+}
+
+func TestTheClientAsksAndReadsLogs(t *testing.T) {
+	n, c := open(t)
+	ctx := t.Context()
+	q := view.Question{Messages: []view.Message{{Role: "user", Content: "Who?"}}}
+	var told []view.AskNews
+	hear := func(x view.AskNews) error { told = append(told, x); return nil }
+	if err := c.Ask(ctx, q, hear); err != nil {
+		t.Fatal(err)
+	}
+	want, err := json.Marshal(apitest.Answered("Hello, ", "world"))
+	got, gotErr := json.Marshal(told)
+	if err := errors.Join(err, gotErr); err != nil || string(got) != string(want) {
+		t.Errorf("told %s, %v, want %s", got, err, want)
+	}
+	enough := errors.New("enough")
+	if err := c.Ask(ctx, q, func(view.AskNews) error { return enough }); !errors.Is(err, enough) {
+		t.Errorf("who has had enough is told %v", err)
+	}
+	n.News = apitest.Answered("half")[:3]
+	if err := c.Ask(ctx, q, hear); !errors.Is(err, client.ErrUnreachable) {
+		t.Errorf("an answer that breaks off: %v", err)
+	}
+	n.News = append(n.News, view.AskNews{Step: view.AskFailed, Error: &view.Error{Code: view.CodeTimeout, Message: "late"}})
+	var no *view.Error
+	if err := c.Ask(ctx, q, hear); !errors.As(err, &no) || no.Code != view.CodeTimeout {
+		t.Errorf("a question that fails: %v", err)
+	}
+	models, err := c.Models(ctx)
+	if err != nil || len(models) != 2 {
+		t.Errorf("Models = %v, %v", models, err)
+	}
+	n.SetTask(view.Task{ID: apitest.CID("a task")})
+	n.Logs = "it went well\n"
+	var logs strings.Builder
+	if err := c.TaskLogs(ctx, apitest.CID("a task").String(), true, &logs); err != nil || logs.String() != n.Logs {
+		t.Errorf("TaskLogs = %q, %v", logs.String(), err)
+	}
 }

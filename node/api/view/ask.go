@@ -19,7 +19,8 @@ type Question struct {
 	TopP              *float64      `json:"top_p,omitempty"`
 	Seed              *int64        `json:"seed,omitempty"`
 	Stop              []string      `json:"stop,omitempty"`       // texts that end the answer
-	PriceUATP         Amount        `json:"price_uatp,omitempty"` // the most, and what is paid; absent: the list price
+	PriceUATP         Amount        `json:"price_uatp,omitempty"` // what is paid; absent: the list price
+	MostUATP          Amount        `json:"most_uatp,omitempty"`  // the most that a list price may be; of no meaning with a price
 	MinQualityPPM     PPM           `json:"min_quality_ppm,omitempty"`
 	ExecutionWindowMS Span          `json:"execution_window_ms,omitempty"`
 	NoAcknowledge     bool          `json:"no_acknowledge,omitempty"` // the answer is neither accepted nor refused by the node

@@ -140,7 +140,7 @@ func failedHere(err error) error {
 	default:
 		return err
 	}
-	no.Message = "the model of this platform did not answer: " + strings.TrimPrefix(reasonOf(err), "exec: ")
+	no.Message = "the model of this platform did not answer: " + hostReason(err)
 	return no
 }
 

@@ -374,6 +374,16 @@ func TestWhoStopsListeningTakesBackNothing(t *testing.T) {
 	if answer, err := exec.DecodeAnswer(asker.read(t, v.Result)); err != nil || answer.Text != "half and half" {
 		t.Errorf("the answer is %+v, %v", answer, err)
 	}
+
+	ctx, cancel = context.WithCancel(t.Context())
+	defer cancel()
+	owing := &told{hear: func(x view.AskNews) {
+		if x.Step == view.AskAnswer {
+			cancel()
+		}
+	}}
+	_ = asker.Ask(ctx, question("And?"), "", owing.tell) // it may be settled before it sees that it is stopped
+	asker.waitTask(t, owing.all[0].TaskID, "paid for, since the answer was given", func(v view.Task) bool { return v.Cause == "acknowledged" })
 }
 
 // named is a model of any name.

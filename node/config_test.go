@@ -70,8 +70,10 @@ func TestEachProblemOfAConfigIsSaid(t *testing.T) {
 }
 
 func TestAllProblemsOfAConfigAreSaidAtOnce(t *testing.T) {
-	err := Config{Name: "X", Expect: -1, Bootstrap: []string{"?"}}.Validate()
-	for _, want := range []string{"home", "name", "network", "profile", "listen", "bootstrap", "API", "expect"} {
+	err := Config{
+		Name: "X", Expect: -1, Bootstrap: []string{"?"}, OpenAIURL: "there", OpenAIModels: []string{"a model"}, OpenAIPrice: "much",
+	}.Validate()
+	for _, want := range []string{"home", "name", "network", "profile", "listen", "bootstrap", "API", "expect", `"there"`, `"a model"`, `"much"`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Validate says nothing of %s: %v", want, err)
 		}
@@ -96,7 +98,9 @@ func TestEveryFieldOfTheConfigIsRead(t *testing.T) {
 	}
 	for i := range reflect.TypeFor[Config]().NumField() {
 		field := reflect.TypeFor[Config]().Field(i).Name
-		method := map[string]string{"Listen": "cfg.listen()"}[field]
+		method := map[string]string{
+			"Listen": "cfg.listen()", "OpenAIURL": "cfg.Upstream()", "OpenAIModels": "cfg.Upstream()", "OpenAIKeyFile": "cfg.Upstream()",
+		}[field]
 		if !strings.Contains(sources.String(), "cfg."+field) && (method == "" || !strings.Contains(sources.String(), method)) {
 			t.Errorf("nothing reads Config.%s", field)
 		}

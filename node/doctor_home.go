@@ -35,6 +35,7 @@ func Examine(cfg Config) view.Doctor {
 	s := symptoms{keyFile: filepath.Join(dir, signer.KeyFile)}
 	s.free, s.size, s.diskErr = diskFree(dir)
 	s.disk(&f)
+	examineModels(&f, cfg)
 	f.ok("version", "%s", Version)
 	return view.Doctor{Verdict: view.Worst(f), Findings: []view.Finding(f)}
 }

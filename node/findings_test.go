@@ -2,6 +2,9 @@ package node
 
 import (
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"strings"
@@ -253,5 +256,39 @@ func TestViewsThatFailedAreCounted(t *testing.T) {
 		if f.GetName() == "sage_view_changes_total" && f.Metric[0].Counter.GetValue() != 3 {
 			t.Errorf("%v views changed, want 3", f.Metric[0].Counter.GetValue())
 		}
+	}
+}
+
+// A server of language models is asked whether it answers, with a node and without.
+func TestTheDoctorAsksTheServerOfModels(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"data":[{"id":"tiny"}]}`)
+	}))
+	defer server.Close()
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	for _, tt := range []struct {
+		name    string
+		url     string
+		models  []string
+		verdict view.Verdict
+		text    string
+	}{
+		{"it answers", server.URL, []string{"tiny"}, view.VerdictOK, "openai/tiny, at " + server.URL + "/v1"},
+		{"it lacks one", server.URL, []string{"tiny", "Big"}, view.VerdictWarning, "does not list Big"},
+		{"it does not answer", gone.URL, []string{"tiny"}, view.VerdictProblem, "does not answer: the server of language models"},
+		{"it cannot be", "there", []string{"tiny"}, view.VerdictProblem, `"there"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var f findings
+			examineModels(&f, Config{OpenAIURL: tt.url, OpenAIModels: tt.models})
+			if len(f) != 1 || f[0].Verdict != tt.verdict || !strings.Contains(f[0].Text, tt.text) || tt.verdict != view.VerdictOK && f[0].Cure == "" {
+				t.Errorf("found %+v, want one %s with %q and its cure", f, tt.verdict, tt.text)
+			}
+		})
+	}
+	var f findings
+	if examineModels(&f, Config{}); len(f) > 0 {
+		t.Errorf("without a server: %+v", f)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/urfave/cli/v2"
 
+	"github.com/sage-p2p/sage-p2p/node/api/client"
 	"github.com/sage-p2p/sage-p2p/node/api/view"
 	"github.com/sage-p2p/sage-p2p/task/exec"
 )
@@ -221,12 +222,15 @@ func (s *session) printAnswered(a *asked) {
 
 // unanswered says what becomes of a question that nobody listens to any more.
 func (s *session) unanswered(ctx context.Context, a *asked, err error) error {
-	if ctx.Err() == nil && !errors.Is(err, context.Canceled) {
-		return err
-	}
 	stopped := &refusal{code: exitTimeout, message: fmt.Sprintf("stopped listening after %s", s.Duration("timeout"))}
-	if s.Context.Context.Err() != nil {
+	switch {
+	case s.Context.Context.Err() != nil:
 		stopped.code, stopped.message = exitFailed, "stopped listening"
+	case ctx.Err() != nil:
+	case errors.Is(err, client.ErrUnreachable) && !a.TaskID.IsZero():
+		stopped.code, stopped.message = exitUnreachable, "the node went away in the middle of the answer"
+	default:
+		return err
 	}
 	if a.TaskID.IsZero() {
 		return stopped

@@ -67,6 +67,10 @@ func TestAnAnswerThatIsNotAcceptedYetSaysHowTo(t *testing.T) {
 	if s := d.run("ask", "Who?"); s.code != exitFailed || !strings.HasPrefix(s.out, "me") || !strings.Contains(s.err, "beta gave no answer") {
 		t.Errorf("no answer: %+v", s)
 	}
+	d.node.News = d.node.News[:3]
+	if s := d.run("ask", "Who?"); s.code != exitUnreachable || !strings.Contains(s.err, "went away") || !strings.Contains(s.err, "goes on without you") {
+		t.Errorf("an answer that breaks off: %+v", s)
+	}
 }
 
 // Giving up on an answer, by its end or by Ctrl-C, takes back nothing and says so.
@@ -143,25 +147,18 @@ func tiny(t *testing.T, goOn <-chan struct{}) string {
 	return server.URL
 }
 
-// Two processes: the first piece of an answer is on the asker's output while the
-// server waits for a word of this test, which it gets only then.
-func TestAskThroughTwoProcesses(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts processes; leave out -short")
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	goOn := make(chan struct{}, 4)
-	t.Setenv(asProgram, "1")
-	executor := &actor{name: "loki", home: t.TempDir()}
-	executor.args = loopback("--network", "test", "--expect", "1", "--openai-url", tiny(t, goOn), "--openai-models", "tiny", "--openai-price", "2.5")
+// askerAndModel starts two nodes, one of which offers the model at url.
+func askerAndModel(t *testing.T, ctx context.Context, url string) (asker, executor *actor) {
+	t.Helper()
+	executor = &actor{name: "loki", home: t.TempDir()}
+	executor.args = loopback("--network", "test", "--expect", "1", "--openai-url", url, "--openai-models", "tiny", "--openai-price", "2.5")
 	launch(t, ctx, executor)
 	waitReady(t, ctx, executor)
 	st, err := executor.node.Status(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	asker := &actor{name: "thor", home: t.TempDir()}
+	asker = &actor{name: "thor", home: t.TempDir()}
 	asker.args = loopback("--network", "test", "--bootstrap", st.Listen[0])
 	launch(t, ctx, asker)
 	waitReady(t, ctx, asker)
@@ -178,7 +175,20 @@ func TestAskThroughTwoProcesses(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	return asker, executor
+}
 
+// Two processes: the first piece of an answer is on the asker's output while the
+// server waits for a word of this test, which it gets only then.
+func TestAskThroughTwoProcesses(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes; leave out -short")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	goOn := make(chan struct{}, 4)
+	t.Setenv(asProgram, "1")
+	asker, executor := askerAndModel(t, ctx, tiny(t, goOn))
 	ask := osexec.CommandContext(ctx, os.Args[0], "--home", asker.home, "ask", "Who?")
 	ask.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	var said strings.Builder

@@ -144,7 +144,10 @@ func printModels(w io.Writer, cfg node.Config, runtimes exec.Registry, upstream 
 	case cfg.OpenAIPrice != "":
 		terms = "offered to others at " + clean(cfg.OpenAIPrice) + " ATP a question"
 	}
-	facts(w, [2]string{"models", fmt.Sprintf("%s, of %s, %s", clean(strings.Join(models, ", ")), clean(upstream.URL()), terms)})
+	fmt.Fprintf(w, "language models of %s, %s\n", clean(upstream.URL()), terms)
+	for _, name := range models {
+		fmt.Fprintf(w, "  %s\n", clean(strings.TrimPrefix(name, exec.LLMPrefix)))
+	}
 }
 
 // checkGenesis refuses a genesis that no federation can have, before a key is

@@ -56,7 +56,7 @@ func (m *Model) Run(ctx context.Context, job Job) (Result, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, job.TimeLimit, errTimeLimit)
 	defer cancel()
 	run := modelRun{m: m, logs: head{most: MaxLogs}, listen: job.Listen}
-	run.log("asked %s, %d messages", m.Name(), len(chat.Messages))
+	run.log("asked %s; messages: %d", m.Name(), len(chat.Messages))
 	answer, err := run.ask(ctx, chat)
 	result := Result{Elapsed: time.Since(started)}
 	if err == nil {

@@ -102,7 +102,9 @@ func delegates(t *testing.T, from, to *machine) {
 	must(t, from.tell(&sub, "task", "submit", "--type", "vision", "--program", "edges", "--input", input, "--to", to.name, "--wait", "--accept", "--out", out))
 	t.Logf("a task is paid after %s", time.Since(begun).Round(time.Millisecond))
 	var task view.Task
-	must(t, to.tell(&task, "task", "show", sub.TaskID.String()))
+	to.eventually("sure that the task is over", func() bool { // it may be a block behind
+		return to.tell(&task, "task", "show", sub.TaskID.String()) == nil && task.State == view.TaskSettled
+	})
 	if task.Settlement != view.SettledCommit || task.Executor.String() != to.id() {
 		t.Errorf("the task ended as %+v", task)
 	}

@@ -2,6 +2,7 @@ package atp
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,10 +24,13 @@ type Value interface {
 	cbg.CBORUnmarshaler
 }
 
+// usualSize is what most values fit in, encoded.
+const usualSize = 256
+
 // Encode returns the canonical DAG-CBOR of v.
 func Encode(v cbg.CBORMarshaler) ([]byte, error) {
-	var b bytes.Buffer
-	if err := v.MarshalCBOR(&b); err != nil {
+	b := bytes.NewBuffer(make([]byte, 0, usualSize))
+	if err := v.MarshalCBOR(b); err != nil {
 		return nil, err
 	}
 	return b.Bytes(), nil
@@ -59,10 +63,8 @@ func Sum(data []byte) cid.Cid { return sum(cid.DagCBOR, data) }
 func SumBlob(data []byte) cid.Cid { return sum(cid.Raw, data) }
 
 func sum(codec uint64, data []byte) cid.Cid {
-	hash, err := multihash.Sum(data, multihash.SHA2_256, -1)
-	if err != nil {
-		return cid.Undef // unreachable: SHA-256 of bytes in memory
-	}
+	digest := sha256.Sum256(data)
+	hash := append([]byte{multihash.SHA2_256, sha256.Size}, digest[:]...) // both are below 128: varints of one byte
 	return cid.NewCidV1(codec, hash)
 }
 

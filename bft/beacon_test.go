@@ -12,7 +12,7 @@ func TestTheBeaconFollowsFromTheProof(t *testing.T) {
 	s := newSigners(t, 4)
 	below := GenesisBeacon(testGenesis)
 	proof := ProveBeacon(s.keys[0], below, 1)
-	got, err := NextBeacon(below, 1, s.Set.ID(0), proof, false)
+	got, err := NextBeacon(ECVRF{}, below, 1, s.Set.ID(0), proof, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +23,7 @@ func TestTheBeaconFollowsFromTheProof(t *testing.T) {
 	if want := Beacon(sha256.Sum256(append(below[:], output...))); got != want {
 		t.Errorf("beacon %x, want SHA-256(below ‖ VRF output) %x", got, want)
 	}
-	young, err := NextBeacon(below, 1, s.Set.ID(0), proof, true)
+	young, err := NextBeacon(ECVRF{}, below, 1, s.Set.ID(0), proof, true)
 	if want := Beacon(sha256.Sum256(below[:])); err != nil || young != want {
 		t.Errorf("young key: %x, %v, want SHA-256(below) %x", young, err, want)
 	}
@@ -40,12 +40,12 @@ func TestABeaconProofIsOfOneKeyBeaconAndHeight(t *testing.T) {
 	spoilt[40] ^= 1
 	other[0] ^= 1
 	for name, judge := range map[string]func() (Beacon, error){
-		"another key":    func() (Beacon, error) { return NextBeacon(below, 1, s.Set.ID(1), proof, false) },
-		"nobody":         func() (Beacon, error) { return NextBeacon(below, 1, ID{}, proof, false) },
-		"another height": func() (Beacon, error) { return NextBeacon(below, 2, s.Set.ID(0), proof, false) },
-		"another beacon": func() (Beacon, error) { return NextBeacon(other, 1, s.Set.ID(0), proof, false) },
-		"spoilt":         func() (Beacon, error) { return NextBeacon(below, 1, s.Set.ID(0), spoilt, false) },
-		"spoilt, young":  func() (Beacon, error) { return NextBeacon(below, 1, s.Set.ID(0), spoilt, true) },
+		"another key":    func() (Beacon, error) { return NextBeacon(ECVRF{}, below, 1, s.Set.ID(1), proof, false) },
+		"nobody":         func() (Beacon, error) { return NextBeacon(ECVRF{}, below, 1, ID{}, proof, false) },
+		"another height": func() (Beacon, error) { return NextBeacon(ECVRF{}, below, 2, s.Set.ID(0), proof, false) },
+		"another beacon": func() (Beacon, error) { return NextBeacon(ECVRF{}, other, 1, s.Set.ID(0), proof, false) },
+		"spoilt":         func() (Beacon, error) { return NextBeacon(ECVRF{}, below, 1, s.Set.ID(0), spoilt, false) },
+		"spoilt, young":  func() (Beacon, error) { return NextBeacon(ECVRF{}, below, 1, s.Set.ID(0), spoilt, true) },
 	} {
 		if b, err := judge(); !errors.Is(err, ErrInvalid) || b != (Beacon{}) {
 			t.Errorf("%s: %x, %v, want ErrInvalid", name, b, err)

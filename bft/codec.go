@@ -273,9 +273,12 @@ func (s *slice) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// usualSize is what most certificates and records fit in, encoded.
+const usualSize = 512
+
 // flush writes what f appends to an [io.Writer].
 func flush(out io.Writer, f func(*writer)) error {
-	var w writer
+	w := writer{buf: make([]byte, 0, usualSize)}
 	f(&w)
 	_, err := out.Write(w.buf)
 	return err

@@ -146,7 +146,7 @@ func (r Record) Forgot(s Signed) bool {
 
 // Encode returns the canonical form of r.
 func (r Record) Encode() []byte {
-	var w writer
+	w := writer{buf: make([]byte, 0, usualSize)}
 	w.array(15)
 	w.uint(r.WriteCounter)
 	w.uint(r.BootCount)

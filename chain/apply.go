@@ -114,7 +114,7 @@ func (e *execution) drawBeacon() error {
 	if err != nil {
 		return err
 	}
-	e.root.Beacon, err = bft.NextBeacon(e.root.Beacon, h.Height, h.Proposer, h.BeaconProof, bft.Young(v.Joined, h.Height))
+	e.root.Beacon, err = bft.NextBeacon(e.parent.beaconScheme(), e.root.Beacon, h.Height, h.Proposer, h.BeaconProof, bft.Young(v.Joined, h.Height))
 	if err != nil {
 		return fmt.Errorf("%w: block %d: %w", ErrInvalid, h.Height, err)
 	}
@@ -220,7 +220,8 @@ func (e *execution) finish() (Header, Result, error) {
 	if err != nil {
 		return Header{}, Result{}, err
 	}
-	s := State{nodes: e.over.reader(), id: id, root: root, constants: e.constants, validators: e.parent.validators}
+	s := e.parent
+	s.nodes, s.id, s.root = e.over.reader(), id, root
 	if root.Validators != e.parent.root.Validators {
 		if s.validators, err = loadValidators(e.over, root.Validators); err != nil {
 			return Header{}, Result{}, err

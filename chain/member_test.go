@@ -123,7 +123,7 @@ func TestTheKeyOfANewValidatorIsYoung(t *testing.T) {
 		v, _, err := w.state.Validator(w.keys[1].id)
 		must(t, err)
 		young := b.Header.Height < v.Joined+32
-		want, err := bft.NextBeacon(w.state.Beacon(), b.Header.Height, h.Proposer, h.BeaconProof, young)
+		want, err := bft.NextBeacon(bft.ECVRF{}, w.state.Beacon(), b.Header.Height, h.Proposer, h.BeaconProof, young)
 		if err != nil || r.State.Beacon() != want {
 			t.Errorf("height %d, young %v: %v", b.Header.Height, young, err)
 		}

@@ -72,6 +72,7 @@ type State struct {
 	constants  constants
 	validators bft.ValidatorSet
 	tip        Tip
+	beacons    bft.BeaconScheme // nil: ECVRF
 }
 
 // OpenState returns the state with a root, which is that after the block at tip.
@@ -108,6 +109,21 @@ func loadValidators(o *overlay, root cid.Cid) (bft.ValidatorSet, error) {
 func (s State) On(nodes Nodes) State {
 	s.nodes = nodes
 	return s
+}
+
+// JudgedBy returns the same state, on which blocks, and those above them, have
+// their beacon's proofs judged by a scheme in place of [bft.ECVRF]. It is for
+// simulators.
+func (s State) JudgedBy(beacons bft.BeaconScheme) State {
+	s.beacons = beacons
+	return s
+}
+
+func (s State) beaconScheme() bft.BeaconScheme {
+	if s.beacons == nil {
+		return bft.ECVRF{}
+	}
+	return s.beacons
 }
 
 // Root returns the StateRoot that names the state.

@@ -427,7 +427,7 @@ func TestBeaconProofsAreTheSameAfterARestart(t *testing.T) {
 	if got := reload(t, d).ProveBeacon(below, 1); got != proof {
 		t.Error("two proofs of one input differ")
 	}
-	if _, err := bft.NextBeacon(below, 1, s.ID(), proof, false); err != nil {
+	if _, err := bft.NextBeacon(bft.ECVRF{}, below, 1, s.ID(), proof, false); err != nil {
 		t.Error(err)
 	}
 }

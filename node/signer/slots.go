@@ -69,14 +69,15 @@ func loadSlots(file File) (*slots, []byte, error) {
 		s    *slots
 		best []byte
 	)
+	raw := make([]byte, slotSize)
 	for i := range pairs * copies {
-		raw := make([]byte, slotSize)
+		clear(raw)
 		if _, err := file.ReadAt(raw, int64(i)*slotGap); err != nil && !errors.Is(err, io.EOF) {
 			return nil, nil, fmt.Errorf("reading copy %d: %w", i, err)
 		}
 		counter, record, ok := decodeSlot(raw)
 		if ok && (s == nil || counter > s.counter) {
-			s, best = &slots{file: file, counter: counter, next: 1 - i/copies}, record
+			s, best = &slots{file: file, counter: counter, next: 1 - i/copies}, bytes.Clone(record)
 		}
 	}
 	if s == nil {

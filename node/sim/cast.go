@@ -15,14 +15,16 @@ import (
 )
 
 // Cast is the platforms of a federation and its genesis: what all seeds with so
-// many machines have in common. It is immutable.
+// many machines have in common. It is immutable but for what it remembers of
+// beacons, and so for one goroutine.
 type Cast struct {
 	Keys    []Key // of the founders, in the order of their IDs
 	Genesis bft.GenesisHash
 	Scheme  bft.Scheme
 
-	state chain.State
-	nodes map[cid.Cid][]byte
+	state   chain.State
+	nodes   map[cid.Cid][]byte
+	beacons *beacons
 }
 
 // Key signs for one machine: with a stand-in that costs a hash, or for real.
@@ -31,6 +33,7 @@ type Key struct {
 	id      bft.ID
 	private ed25519.PrivateKey
 	real    bool
+	beacons *beacons
 }
 
 var _ signer.Key = Key{}
@@ -48,7 +51,7 @@ func (k Key) Sign(message []byte) bft.Signature {
 
 // ProveBeacon implements [signer.Key].
 func (k Key) ProveBeacon(below bft.Beacon, h bft.Height) bft.BeaconProof {
-	return bft.ProveBeacon(k.private, below, h)
+	return k.beacons.prove(k, below, h)
 }
 
 // epoch is when every simulation begins.
@@ -57,9 +60,9 @@ const epoch atp.Millis = 1_700_000_000_000
 // NewCast returns platforms of which so many validate, and the others, in the
 // order of their IDs, observe. With real, signatures are Ed25519.
 func NewCast(validators, observers int, real bool) (*Cast, error) {
-	c := &Cast{Scheme: bft.InsecureSimulation{}}
+	c := &Cast{Scheme: bft.InsecureSimulation{}, beacons: newBeacons()}
 	if real {
-		c.Scheme = bft.ZIP215{}
+		c.Scheme, c.beacons.real = bft.ZIP215{}, true
 	}
 	for i := range validators + observers {
 		seed := sha256.Sum256(fmt.Appendf(nil, "sim %d", i))
@@ -68,7 +71,7 @@ func NewCast(validators, observers int, real bool) (*Cast, error) {
 		if !ok {
 			return nil, fmt.Errorf("sim: a key without its public half")
 		}
-		c.Keys = append(c.Keys, Key{bft.IDFromKey([32]byte(public)), private, real})
+		c.Keys = append(c.Keys, Key{bft.IDFromKey([32]byte(public)), private, real, c.beacons})
 	}
 	slices.SortFunc(c.Keys, func(a, b Key) int { return a.id.Compare(b.id) })
 
@@ -95,7 +98,7 @@ func NewCast(validators, observers int, real bool) (*Cast, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.state, c.nodes = state, make(map[cid.Cid][]byte, len(nodes))
+	c.state, c.nodes = state.JudgedBy(c.beacons), make(map[cid.Cid][]byte, len(nodes))
 	for _, n := range nodes {
 		c.nodes[n.ID] = n.Data
 	}

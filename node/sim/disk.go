@@ -29,8 +29,9 @@ func (f *fuse) burn() bool {
 // written and not synced when the power fails.
 type file struct {
 	fuse    *fuse
-	data    []byte // as a reader sees it
-	durable []byte // as a crash leaves it, but for dirty
+	size    int
+	data    sparse // as a reader sees it
+	durable sparse // as a crash leaves it, but for dirty
 	dirty   []write
 }
 
@@ -40,15 +41,16 @@ type write struct {
 }
 
 func newFile(size int, f *fuse) *file {
-	return &file{fuse: f, data: make([]byte, size), durable: make([]byte, size)}
+	return &file{fuse: f, size: size, data: newSparse(size), durable: newSparse(size)}
 }
 
 // ReadAt implements io.ReaderAt.
 func (f *file) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 || off >= int64(len(f.data)) {
+	if off < 0 || off >= int64(f.size) {
 		return 0, io.EOF
 	}
-	n := copy(p, f.data[off:])
+	n := min(len(p), f.size-int(off))
+	f.data.read(p[:n], int(off))
 	if n < len(p) {
 		return n, io.EOF
 	}
@@ -57,14 +59,14 @@ func (f *file) ReadAt(p []byte, off int64) (int, error) {
 
 // WriteAt implements io.WriterAt.
 func (f *file) WriteAt(p []byte, off int64) (int, error) {
-	if off < 0 || off+int64(len(p)) > int64(len(f.data)) {
+	if off < 0 || off+int64(len(p)) > int64(f.size) {
 		return 0, errors.New("sim: write past the end of a file")
 	}
 	f.dirty = append(f.dirty, write{int(off), slices.Clone(p)})
 	if f.fuse.burn() {
 		return 0, errCrash
 	}
-	copy(f.data[off:], p)
+	f.data.write(p, int(off))
 	return len(p), nil
 }
 
@@ -74,7 +76,7 @@ func (f *file) Sync() error {
 		return errCrash
 	}
 	for _, w := range f.dirty {
-		copy(f.durable[w.offset:], w.data)
+		f.durable.write(w.data, w.offset)
 	}
 	f.dirty = f.dirty[:0]
 	return nil
@@ -85,13 +87,13 @@ func (f *file) crash(r *rand.Rand) {
 	for _, w := range f.dirty {
 		switch r.IntN(3) {
 		case 0:
-			copy(f.durable[w.offset:], w.data)
+			f.durable.write(w.data, w.offset)
 		case 1:
 			from := r.IntN(len(w.data) + 1)
 			to := from + r.IntN(len(w.data)+1-from)
-			copy(f.durable[w.offset+from:], w.data[from:to])
+			f.durable.write(w.data[from:to], w.offset+from)
 		}
 	}
 	f.dirty = nil
-	copy(f.data, f.durable)
+	f.data.assign(f.durable)
 }

@@ -87,6 +87,7 @@ func (m *machine) load() error {
 		if cfg.State, err = chain.OpenState(m.store, head.Header.StateRoot, tip); err != nil {
 			return err
 		}
+		cfg.State = cfg.State.JudgedBy(m.sim.cast.beacons)
 		if cfg.Below, err = m.setOf(h); err != nil {
 			return err
 		}

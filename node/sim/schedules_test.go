@@ -81,6 +81,6 @@ func TestReplay(t *testing.T) {
 // TestMain gives the collector less to do: worlds are short.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	debug.SetGCPercent(400)
+	debug.SetGCPercent(1600)
 	os.Exit(m.Run())
 }

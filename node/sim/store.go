@@ -33,10 +33,11 @@ type finalBlock struct {
 	replica.Final
 }
 
-// entry is one write: one of the fields is set.
+// entry is one write: one of local, body, nodes and head is set.
 type entry struct {
 	local *chain.VerifiedTx
 	body  *chain.Block
+	id    cid.Cid // of body
 	nodes []chain.Node
 	head  *finalBlock
 }
@@ -61,9 +62,7 @@ func (s *store) read(e entry) {
 	case e.local != nil:
 		s.local = append(s.local, *e.local)
 	case e.body != nil:
-		if id, err := e.body.Header.ID(); err == nil {
-			s.bodies[id] = *e.body
-		}
+		s.bodies[e.id] = *e.body
 	case e.head != nil:
 		s.finals = append(s.finals, *e.head)
 	}
@@ -106,7 +105,11 @@ func (s *store) putLocal(tx chain.VerifiedTx) error {
 
 // putBody keeps a block that is about to be spoken for.
 func (s *store) putBody(b chain.Block) error {
-	if err := s.write(entry{body: &b}); err != nil {
+	id, err := b.Header.ID()
+	if err != nil {
+		return err
+	}
+	if err := s.write(entry{body: &b, id: id}); err != nil {
 		return err
 	}
 	return s.sync()
@@ -122,7 +125,7 @@ func (s *store) commit(f replica.Final) error {
 	if want := bft.Height(len(s.finals) + 1); f.Block.Header.Height != want {
 		return fmt.Errorf("sim: block %d on a store at %d", f.Block.Header.Height, want-1)
 	}
-	for _, e := range []entry{{body: &f.Block}, {nodes: f.Result.Nodes}, {head: &finalBlock{id, f}}} {
+	for _, e := range []entry{{body: &f.Block, id: id}, {nodes: f.Result.Nodes}, {head: &finalBlock{id, f}}} {
 		if err := s.write(e); err != nil {
 			return err
 		}

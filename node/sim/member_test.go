@@ -21,16 +21,18 @@ func TestGrowingSets(t *testing.T) {
 		return
 	}
 	seen, heights := make(map[string]int), 0
-	var theatre Theatre
-	for s := *first; s < *first+*seeds; s++ {
-		r := theatre.Grow(s)
+	Explore((*Theatre).Grow, *first, *seeds, func(s uint64, r Result) bool {
 		heights += int(r.Height)
 		for what, n := range r.Seen {
 			seen[what] += n
 		}
 		if r.Err != nil {
-			t.Fatalf("%v\n  go test ./node/sim -run TestGrowingSets -seed %d", r.Err, s)
+			t.Errorf("%v\n  go test ./node/sim -run TestGrowingSets -seed %d", r.Err, s)
 		}
+		return r.Err == nil
+	})
+	if t.Failed() {
+		return
 	}
 	t.Logf("%d schedules, %d heights", *seeds, heights)
 	for _, what := range slices.Sorted(maps.Keys(seen)) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"testing"
@@ -35,20 +36,22 @@ func TestSchedules(t *testing.T) {
 	}
 	start := time.Now()
 	events, heights, seen := 0, 0, make(map[string]int)
-	var theatre Theatre
-	for s := *first; s < *first+*seeds; s++ {
-		r := theatre.Schedule(s)
+	Explore((*Theatre).Schedule, *first, *seeds, func(s uint64, r Result) bool {
 		events, heights = events+r.Events, heights+int(r.Height)
 		for what, n := range r.Seen {
 			seen[what] += n
 		}
 		if r.Err != nil {
-			t.Fatalf("%v\n  go test ./node/sim -run TestSchedules -seed %d", r.Err, s)
+			t.Errorf("%v\n  go test ./node/sim -run TestSchedules -seed %d", r.Err, s)
 		}
+		return r.Err == nil
+	})
+	if t.Failed() {
+		return
 	}
 	took := time.Since(start)
-	t.Logf("%d schedules in %v, %.0f each second; %d events, %d heights",
-		*seeds, took.Round(time.Millisecond), float64(*seeds)/took.Seconds(), events, heights)
+	t.Logf("%d schedules in %v on %d cores, %.0f each second; %d events, %d heights",
+		*seeds, took.Round(time.Millisecond), runtime.GOMAXPROCS(0), float64(*seeds)/took.Seconds(), events, heights)
 	for _, what := range slices.Sorted(maps.Keys(seen)) {
 		t.Logf("%8d  %s", seen[what], what)
 	}
@@ -83,4 +86,25 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	debug.SetGCPercent(1600)
 	os.Exit(m.Run())
+}
+
+// Schedules are told in the order of their seeds, each as it is alone, and none
+// after the one that ends the search.
+func TestSchedulesSideBySideAreEachAsAlone(t *testing.T) {
+	var want []uint64
+	var theatre Theatre
+	for s := range uint64(30) {
+		want = append(want, theatre.Schedule(s).Trace)
+	}
+	var got []uint64
+	Explore((*Theatre).Schedule, 0, 1_000, func(s uint64, r Result) bool {
+		if s != uint64(len(got)) {
+			t.Errorf("seed %d is told after %d others", s, len(got))
+		}
+		got = append(got, r.Trace)
+		return len(got) < len(want)
+	})
+	if !slices.Equal(got, want) {
+		t.Errorf("side by side the traces are\n%016x, alone\n%016x", got, want)
+	}
 }

@@ -160,3 +160,24 @@ func TestAQueueKeepsItsOrder(t *testing.T) {
 	default:
 	}
 }
+
+// A clock is set if it and the time that has passed are over a second apart; what
+// NTP slews is not.
+func TestAClockIsSetIfItAndTimeDisagree(t *testing.T) {
+	for _, tt := range []struct{ wall, passed, want time.Duration }{
+		{time.Minute, time.Minute, 0},
+		{time.Minute + time.Second/2, time.Minute, 0},
+		{time.Hour + time.Millisecond, time.Millisecond, time.Hour},
+		{-time.Hour, time.Minute, -time.Hour - time.Minute},
+	} {
+		if got := jumped(tt.wall, tt.passed); got != tt.want {
+			t.Errorf("the clock went %v in %v: set by %v, want %v", tt.wall, tt.passed, got, tt.want)
+		}
+	}
+	var c wallClock
+	for range 3 {
+		if by := c.jump(time.Now()); by != 0 {
+			t.Errorf("nobody touched the clock, and it is said to be set by %v", by)
+		}
+	}
+}

@@ -26,6 +26,7 @@ type loop struct {
 	inputs  chan replica.Input    // from peers and users; senders wait their turn
 	answers *queue[replica.Input] // to what the loop itself asked for
 	timers  *timers
+	clock   wallClock
 	quiet   *time.Timer // runs since the last signature: then the signer settles
 	pace    pace
 	publish func(replica.Publish)
@@ -94,8 +95,18 @@ func (l *loop) run(ctx context.Context) error {
 	}
 }
 
-// take steps the replica with in, and then with what the signer gives back.
+// take steps the replica with in, and then with what the signer gives back. If
+// the clock was set since the last time it is told that first.
 func (l *loop) take(in replica.Input) error {
+	if by := l.clock.jump(time.Now()); by != 0 {
+		if err := l.step(replica.ClockSet{By: by.Milliseconds()}); err != nil {
+			return err
+		}
+	}
+	return l.step(in)
+}
+
+func (l *loop) step(in replica.Input) error {
 	for in != nil {
 		out, err := l.replica.Step(atp.Millis(nowMillis()), in)
 		if err != nil {

@@ -80,3 +80,29 @@ func (t *timers) rest(now time.Time) {
 	}
 	t.clock.Reset(max(0, first.Sub(now)))
 }
+
+// wallClock notices that the machine's clock was set.
+type wallClock struct{ last time.Time }
+
+// clockJump is how far a clock may be moved, by NTP's slewing or the machine's
+// sleep, without being called set.
+const clockJump = time.Second
+
+// jump returns how much further the wall clock went since the last call than
+// time did, or 0 if it was not set.
+func (c *wallClock) jump(now time.Time) time.Duration {
+	last := c.last
+	c.last = now
+	if last.IsZero() {
+		return 0
+	}
+	return jumped(now.Round(0).Sub(last.Round(0)), now.Sub(last)) // Round strips what a clock that is set does not move
+}
+
+// jumped compares what the wall clock says has passed with what has.
+func jumped(wall, passed time.Duration) time.Duration {
+	if by := wall - passed; by > clockJump || by < -clockJump {
+		return by
+	}
+	return 0
+}

@@ -130,6 +130,28 @@ func TestAClockThatIsBehindRunsOn(t *testing.T) {
 	}
 }
 
+// A clock that ran on from the chain's time, and is set right, is right: it does
+// not go as far ahead as it was behind.
+func TestAClockThatIsSetRightIsRight(t *testing.T) {
+	f := newFed(t, 1, 0)
+	f.now += 1_000_000
+	f.on(0)
+	f.submit(0, f.pay(0, 0))
+	f.quiet()
+	f.now -= 900_000 // the battery of the clock is empty
+	f.submit(0, f.pay(0, 1))
+	f.quiet()
+	f.now += 905_000 // NTP
+	m := f.members[0]
+	m.take(replica.ClockSet{By: 905_000})
+	f.submit(0, f.pay(0, 2))
+	f.quiet()
+	f.wantHeights(3)
+	if got := m.finals[2].Block.Header.Time; got < f.now || got > f.now.Add(1_000) {
+		t.Errorf("the block's time is %d, want that of the clock, %d", got, f.now)
+	}
+}
+
 // A validator refuses its PREPARE to a fresh block that is far from its clock,
 // and accepts it once others have certified it.
 func TestAnUntimelyBlockIsNotPreparedWhileItIsFresh(t *testing.T) {

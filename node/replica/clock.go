@@ -42,6 +42,14 @@ func (c *clock) step(raw, head atp.Millis) (Alarm, bool) {
 		"we run on from the block's time. Set the clock (NTP)", raw, head)}, true
 }
 
+// set takes note that our own clock was set: one that runs on from the chain's
+// time needs so much less of it, or it would be as far ahead as it was behind.
+// What was read of the others' was read by the old one.
+func (c *clock) set(by int64) {
+	c.shift -= min(c.shift, atp.Millis(max(by, 0)))
+	c.peers = nil
+}
+
 // compare takes another validator's clock.
 func (c *clock) compare(id bft.ID, theirs bft.UnixMillis) (Alarm, bool) {
 	const far = 1 << 50 // ms: some 35,000 years; keeps the subtraction in range

@@ -53,6 +53,10 @@ type Connected struct{ Peer bft.ID }
 // passed, or dialling failed at start.
 type Disconnected struct{ Peer bft.ID }
 
+// ClockSet tells that the clock was set between the step before and this one:
+// it is By milliseconds further on, or back if negative, than time has passed.
+type ClockSet struct{ By int64 }
+
 // Asked is a peer's request for what only the replica may hold: transactions
 // of the mempool or the height in progress, and bodies of the height in
 // progress. The driver answers for what the store holds by itself. Request is
@@ -101,5 +105,6 @@ func (Transactions) input() {}
 func (TimerFired) input()   {}
 func (Connected) input()    {}
 func (Disconnected) input() {}
+func (ClockSet) input()     {}
 func (Asked) input()        {}
 func (Fetched) input()      {}

@@ -156,6 +156,9 @@ func (r *Replica) take(in Input) error {
 		return r.connected(in.Peer)
 	case Disconnected:
 		return r.disconnected(in.Peer)
+	case ClockSet:
+		r.clock.set(in.By)
+		return nil
 	case Asked:
 		return r.asked(in)
 	case Fetched:

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"errors"
+	"math/rand/v2"
 
 	"github.com/ipfs/go-cid"
 
@@ -17,6 +18,7 @@ import (
 type client struct {
 	sim     *Sim
 	machine *machine
+	rand    *rand.Rand // of its own, so that what it does depends on little else
 	nonce   uint64
 	left    int
 	pending *chain.VerifiedTx // submitted, and not taken in yet
@@ -26,8 +28,8 @@ type client struct {
 	joins int    // JOINs made
 }
 
-func newClient(s *Sim, m *machine) *client {
-	return &client{sim: s, machine: m}
+func newClient(s *Sim, m *machine, seed uint64) *client {
+	return &client{sim: s, machine: m, rand: rand.New(rand.NewPCG(seed, 0xc11e<<16|uint64(m.index)))}
 }
 
 // schedule plans the next submission.
@@ -119,14 +121,14 @@ func (c *client) sign(a chain.Action, expires atp.Millis) (chain.VerifiedTx, err
 
 // action draws what to do: pay, lock, or end a lock, of which some end twice.
 func (c *client) action() chain.Action {
-	r := c.sim.World.Rand
+	r := c.rand
 	other := atp.ID(c.sim.cast.Keys[r.IntN(len(c.sim.cast.Keys))].id)
 	amount := atp.Amount(1 + r.Uint64N(1_000))
 	switch n := r.IntN(10); {
 	case n < 4 || n >= 7 && len(c.locks) == 0:
 		return &chain.Transfer{To: other, Amount: amount}
 	case n < 7:
-		deadline := c.sim.World.Now().Add(c.sim.World.Between(1_000, 20_000))
+		deadline := c.now().Add(c.sim.World.Between(1_000, 20_000))
 		return &chain.TransferLock{Payee: other, Amount: 1_000 * amount, Deadline: deadline}
 	}
 	i := r.IntN(len(c.locks))

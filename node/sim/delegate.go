@@ -25,7 +25,7 @@ func (c *client) delegate() (chain.Action, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := c.sim.World.Rand
+	r := c.rand
 	if len(moves) > 0 && r.IntN(4) > 0 {
 		return moves[r.IntN(len(moves))], nil
 	}
@@ -37,7 +37,7 @@ func (c *client) delegate() (chain.Action, error) {
 
 // move returns what the client could do next about a task, legal or not.
 func (c *client) move(t task.Task) chain.Action {
-	self, r := atp.ID(c.machine.id()), c.sim.World.Rand
+	self, r := atp.ID(c.machine.id()), c.rand
 	mine := t.Requester.ID == self
 	switch {
 	case t.Acceptance == nil && mine && r.IntN(4) == 0:

@@ -27,6 +27,7 @@ type judge struct {
 	accepted  map[cid.Cid]bool            // transactions that correct machines took in
 	included  map[cid.Cid]bool            // those that are final
 	seen      map[string]int              // what the schedule has shown
+	counts    [sawKinds]int               // of what is too frequent for a map
 }
 
 // statements is what one machine has signed at one height.
@@ -266,7 +267,7 @@ func (j *judge) mustSettle() {
 			}
 		}
 	}
-	j.sim.net.sent = 0
+	j.sim.net.talk = 0
 }
 
 // mustBeQuiet is J6: an idle federation is silent, unless two liars keep each
@@ -279,6 +280,6 @@ func (j *judge) mustBeQuiet() {
 		}
 	}
 	if j.err == nil && liars < 2 && !j.sim.World.Idle() {
-		j.fail("J6: something is still going on, long after everything is final: %d messages", j.sim.net.sent)
+		j.fail("J6: something is still going on, long after everything is final: %d messages", j.sim.net.talk)
 	}
 }

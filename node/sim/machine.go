@@ -20,7 +20,8 @@ type machine struct {
 	file  *file
 	store *store
 	fuse  fuse
-	skew  int64 // of its clock, in milliseconds
+	skew  int64    // of its clock, in milliseconds
+	slow  atp.Span // what a step takes, and a check
 
 	behaviour Behaviour // nil: correct
 
@@ -134,6 +135,11 @@ func (m *machine) feed(in replica.Input) {
 	if m.busy {
 		return
 	}
+	m.work()
+}
+
+// work takes what is in the inbox, at once unless the machine is slow.
+func (m *machine) work() {
 	m.busy = true
 	for len(m.inbox) > 0 && m.up {
 		in := m.inbox[0]
@@ -145,6 +151,10 @@ func (m *machine) feed(in replica.Input) {
 		}
 		if err != nil {
 			m.fail(err)
+		}
+		if m.slow > 0 && m.up {
+			m.later(m.slow, m.work)
+			return
 		}
 	}
 	m.busy = false
@@ -270,11 +280,11 @@ func (m *machine) verify(j replica.Job) {
 	}
 	verified, err := v.Verify(j.Message)
 	in := replica.Verified{Job: j, Message: verified, Err: err}
-	if !m.sim.World.Chance(10) {
+	if m.slow == 0 && !m.sim.World.Chance(10) {
 		m.inbox = append(m.inbox, in)
 		return
 	}
-	m.later(m.sim.World.Between(0, 5), func() { m.feed(in) })
+	m.later(m.sim.World.Between(0, 5)+m.slow, func() { m.feed(in) })
 }
 
 // later runs f once d has passed, if the machine has not crashed since.

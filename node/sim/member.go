@@ -64,7 +64,12 @@ func (c *client) takeStep() (chain.Action, atp.Millis) {
 		return &chain.ValidatorLeave{}, 0
 	}
 	c.joins++
-	return &chain.ValidatorJoin{}, c.sim.World.Now().Add(c.sim.World.Between(1_500, 50_000))
+	return &chain.ValidatorJoin{}, c.now().Add(c.sim.World.Between(1_500, 50_000))
+}
+
+// now is the world's time, or that of the chain if clocks have taken it further.
+func (c *client) now() atp.Millis {
+	return max(c.sim.World.Now(), c.machine.replica.State().Tip().Time)
 }
 
 // await watches a JOIN that was taken in, until it is final or no block can hold
@@ -85,7 +90,7 @@ func (c *client) await(tx chain.VerifiedTx) {
 	case account.Nonce > t.Nonce:
 	case state.Tip().Time > t.Expires:
 		c.nonce = t.Nonce
-	case c.sim.World.Now() > t.Expires.Add(2*atp.Second) && c.sim.net.calm:
+	case c.now() > t.Expires.Add(2*atp.Second) && c.sim.net.calm:
 		c.left = 0 // nobody makes a block any more, and none needs be made
 		return
 	default:

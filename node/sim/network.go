@@ -1,6 +1,9 @@
 package sim
 
 import (
+	"math/rand/v2"
+	"slices"
+
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/node/replica"
@@ -11,50 +14,74 @@ import (
 // nothing through, whether or not anyone is told.
 type network struct {
 	sim   *Sim
-	calm  bool // the faults have stopped
-	sides []int
+	rand  *rand.Rand                                  // of its own, so that what links do to a message depends on little else
+	calm  bool                                        // the faults have stopped
+	cut   [][]int                                     // cut[i][j]: how many partitions let nothing pass from i to j
+	burst []atp.Millis                                // of each machine's Wi-Fi: when it is over
 	links [][]bool                                    // links[i][j]: machine i believes that it is connected to j
+	last  [][]uint64                                  // last[i][j]: the number of the newest message of i that has arrived at j
 	pick  func(from, to *machine, m bft.Message) bool // if set: what passes
-	sent  int                                         // messages of consensus, since it was last read
+	sent  uint64                                      // messages of any kind
+	talk  int                                         // messages of consensus, since it was last read
 }
 
-func newNetwork(s *Sim) *network {
-	n := &network{sim: s, sides: make([]int, s.plan.Machines())}
-	for range s.plan.Machines() {
-		n.links = append(n.links, make([]bool, s.plan.Machines()))
+func newNetwork(s *Sim, seed uint64) *network {
+	count := s.plan.Machines()
+	n := &network{sim: s, rand: rand.New(rand.NewPCG(seed, 0x11e7)), burst: make([]atp.Millis, count)}
+	for range count {
+		n.cut = append(n.cut, make([]int, count))
+		n.links = append(n.links, make([]bool, count))
+		n.last = append(n.last, make([]uint64, count))
 	}
 	return n
 }
 
-// open reports whether anything passes between two machines.
-func (n *network) open(a, b *machine) bool { return n.sides[a.index] == n.sides[b.index] }
+// open reports whether anything passes from one machine to another.
+func (n *network) open(from, to *machine) bool { return n.cut[from.index][to.index] == 0 }
+
+// divide adds the cuts of a partition, or takes them away again.
+func (n *network) divide(f Fault, by int) {
+	for _, i := range f.On {
+		for j := range n.cut {
+			if slices.Contains(f.On, j) {
+				continue
+			}
+			n.cut[i][j] += by
+			if f.Kind == FaultPartition {
+				n.cut[j][i] += by
+			}
+		}
+	}
+}
 
 // transmit runs deliver at the other end after the delay of the link: never,
 // once or twice.
 func (n *network) transmit(from, to *machine, deliver func()) {
-	p, w := n.sim.plan, n.sim.World
 	copies := 1
-	if !n.calm && w.Chance(p.Loss) {
-		copies = 0
-	}
-	if !n.calm && w.Chance(p.Duplicates) {
+	if !n.calm && n.chance(n.sim.plan.Duplicates) {
 		copies++
+		n.sim.judge.count(sawTwice)
 	}
+	n.sent++
+	number := n.sent
 	for range copies {
-		w.After(n.delay(), func() {
-			if to.up && n.open(from, to) {
-				deliver()
+		d, lost := n.delay(from, to)
+		if lost {
+			n.sim.judge.count(sawLoss)
+			continue
+		}
+		n.sim.World.After(d, func() {
+			if !to.up || !n.open(from, to) {
+				return
 			}
+			if last := &n.last[from.index][to.index]; *last > number {
+				n.sim.judge.count(sawOvertaken)
+			} else {
+				*last = number
+			}
+			deliver()
 		})
 	}
-}
-
-func (n *network) delay() atp.Span {
-	p, w := n.sim.plan, n.sim.World
-	if !n.calm && w.Chance(p.Spikes) {
-		return w.Between(p.MaxDelay, 20*p.MaxDelay)
-	}
-	return w.Between(1, p.MaxDelay)
 }
 
 // send passes a message of consensus on, if the sender's behaviour lets it.
@@ -63,7 +90,7 @@ func (n *network) send(from *machine, to bft.ID, m bft.Message) {
 	if target == nil || target == from {
 		return
 	}
-	n.sent++
+	n.talk++
 	list := []bft.Message{m}
 	if from.behaviour != nil {
 		list = from.behaviour.Send(from, target, m)
@@ -153,7 +180,7 @@ func (n *network) meet(a, b *machine) {
 }
 
 func (n *network) notice(a, b *machine) {
-	is := a.up && b.up && n.open(a, b)
+	is := a.up && b.up && n.open(a, b) && n.open(b, a)
 	if !a.up || n.links[a.index][b.index] == is {
 		return
 	}
@@ -180,11 +207,9 @@ func (n *network) renew(soonest, latest atp.Span) {
 	for i, a := range n.sim.machines {
 		for _, b := range n.sim.machines[:i] {
 			n.sim.World.After(n.sim.World.Between(soonest, latest), func() {
-				sides := n.sides
-				n.sides = make([]int, len(sides))
-				n.sides[a.index] = 1 // apart for a moment
+				n.cut[a.index][b.index]++ // apart for a moment
 				n.meet(a, b)
-				n.sides = sides
+				n.cut[a.index][b.index]--
 				n.meet(a, b)
 			})
 		}

@@ -9,37 +9,71 @@ import (
 // Plan is what one schedule does: drawn from the seed, or written by a test.
 type Plan struct {
 	Validators int
-	Observers  int  // the last of them joins when the faults are over
-	Real       bool // Ed25519 instead of the stand-in
-	Encode     bool // every message is encoded and decoded
+	Observers  int  `json:",omitempty"` // the last of them joins when the faults are over
+	Real       bool `json:",omitempty"` // Ed25519 instead of the stand-in
+	Encode     bool `json:",omitempty"` // every message is encoded and decoded
 
 	Base       atp.Span // of view timers
-	MaxDelay   atp.Span
-	Loss       int // percent of messages
-	Duplicates int // percent
-	Spikes     int // percent of messages that are very late
-	Skew       int64
+	Access     []Access `json:",omitempty"` // of each machine; nil: all on a LAN
+	MaxDelay   atp.Span `json:",omitempty"` // of the LAN, if it is not a usual one
+	Loss       int      `json:",omitempty"` // percent of messages
+	Duplicates int      `json:",omitempty"` // percent
+	Spikes     int      `json:",omitempty"` // percent of messages that are very late
+	Skew       int64    `json:",omitempty"` // how far clocks that are right may be off, in milliseconds
 
-	Faults     atp.Span // how long faults go on
-	Crashes    int
-	Partitions int
-	Told       bool // partitions are noticed by the transport
+	Faults atp.Span // how long faults go on
+	Script []Fault  `json:",omitempty"`
 
-	Submissions int  // of all clients together
-	Tasks       bool // submissions are about tasks, else transfers and locks
-	Joins       bool // every observer wants a vote
-	Leaves      int  // LEAVEs of all clients together
-	Adversaries map[int]func() Behaviour
+	Submissions int                      `json:",omitempty"` // of all clients together
+	Tasks       bool                     `json:",omitempty"` // submissions are about tasks, else transfers and locks
+	Joins       bool                     `json:",omitempty"` // every observer wants a vote
+	Leaves      int                      `json:",omitempty"` // LEAVEs of all clients together
+	Adversaries map[int]func() Behaviour `json:"-"`
 }
 
 // Machines is how many there are.
 func (p Plan) Machines() int { return p.Validators + p.Observers }
 
-// DrawPlan returns the plan of a seed.
+// sizes of sets, and how many of a thousand schedules have them. Messages, and
+// with them time, grow with the square.
+var sizes = []struct{ validators, weight int }{
+	{4, 640}, {1, 70}, {3, 70}, {5, 70}, {6, 40}, {7, 80}, {10, 20}, {13, 8}, {28, 2},
+}
+
+func drawSize(r *rand.Rand) int {
+	n := r.IntN(1000)
+	for _, s := range sizes {
+		if n -= s.weight; n < 0 {
+			return s.validators
+		}
+	}
+	return sizes[0].validators
+}
+
+// DrawPlan draws a plan.
 func DrawPlan(r *rand.Rand) Plan {
-	sizes := []int{4, 4, 4, 4, 4, 4, 4, 1, 3, 5, 7}
+	p := drawSetting(r)
+	if r.IntN(6) == 0 {
+		p.grow(r)
+	}
+	p.drawAccess(r)
+	p.drawFaults(r)
+	return p
+}
+
+// drawGrowth draws a plan in which the set of validators changes.
+func drawGrowth(r *rand.Rand) Plan {
+	p := drawSetting(r)
+	p.grow(r)
+	p.drawAccess(r)
+	p.drawFaults(r)
+	return p
+}
+
+// drawSetting draws everything but how machines are connected and the script.
+func drawSetting(r *rand.Rand) Plan {
 	p := Plan{
-		Validators:  sizes[r.IntN(len(sizes))],
+		Validators:  drawSize(r),
 		Observers:   r.IntN(5) / 4,
 		Encode:      r.IntN(10) == 0,
 		Real:        r.IntN(50) == 0,
@@ -50,9 +84,6 @@ func DrawPlan(r *rand.Rand) Plan {
 		Spikes:      r.IntN(2) * r.IntN(10),
 		Skew:        int64(r.IntN(400)),
 		Faults:      atp.Span(2_000 + r.IntN(8_000)),
-		Crashes:     r.IntN(4),
-		Partitions:  r.IntN(3),
-		Told:        r.IntN(2) == 0,
 		Submissions: 1 + r.IntN(4),
 		Tasks:       r.IntN(8) == 0,
 	}
@@ -70,8 +101,74 @@ func DrawPlan(r *rand.Rand) Plan {
 			p.Adversaries[i] = kinds[r.IntN(len(kinds))]
 		}
 	}
-	if r.IntN(6) == 0 {
-		p.grow(r)
-	}
 	return p
+}
+
+// drawAccess puts machines on links of their own kind.
+func (p *Plan) drawAccess(r *rand.Rand) {
+	worst := []Access{LAN, LAN, LAN, LAN, LAN, WiFi, WiFi, WAN}[r.IntN(8)]
+	if worst == LAN {
+		return
+	}
+	p.Access = make([]Access, p.Machines())
+	for i := range p.Access {
+		if r.IntN(2) == 0 {
+			p.Access[i] = worst
+		}
+	}
+	if worst == WAN {
+		p.Faults += 5_000
+		if r.IntN(2) == 0 {
+			p.Base = 1_800 // the driver has measured the round trip
+		}
+	}
+}
+
+// drawFaults writes the script of what goes wrong.
+func (p *Plan) drawFaults(r *rand.Rand) {
+	one := func() []int { return []int{r.IntN(p.Machines())} }
+	some := func() []int { return r.Perm(p.Machines())[:1+r.IntN(max(p.Machines()/2, 1))] }
+	between := func(lo, hi atp.Span) atp.Span { return lo + atp.Span(r.IntN(int(hi-lo)+1)) }
+	at := func() atp.Span { return between(1, p.Faults) }
+
+	for range r.IntN(4) {
+		p.add(Fault{Kind: FaultCrash, On: one(), At: at(), For: between(50, 3_000), By: int64(1 + r.IntN(30))})
+	}
+	for range r.IntN(3) {
+		kind := []FaultKind{FaultPartition, FaultPartition, FaultOneWay}[r.IntN(3)]
+		p.add(Fault{Kind: kind, On: some(), At: at(), For: between(100, 5_000), Told: r.IntN(2) == 0})
+	}
+	if r.IntN(6) == 0 {
+		on := one()
+		if r.IntN(3) == 0 {
+			on = some()
+		}
+		for range 1 + r.IntN(2) {
+			f := Fault{Kind: FaultClock, On: on, For: p.Faults, By: p.drawClock(r, len(on))}
+			if r.IntN(2) == 0 {
+				f.At, f.For = at(), between(500, p.Faults)
+			}
+			p.add(f)
+		}
+	}
+	if r.IntN(8) == 0 {
+		p.add(Fault{Kind: FaultSlow, On: some(), At: at(), For: between(500, p.Faults), By: int64(5 + r.IntN(100))})
+	}
+}
+
+func (p *Plan) add(f Fault) { p.Script = append(p.Script, f) }
+
+// drawClock returns how far so many clocks are off: by seconds, or by days. More
+// than f are not days ahead: they could take the chain's time there, and what
+// waits in a mempool for so long is dropped (M4).
+func (p *Plan) drawClock(r *rand.Rand, clocks int) int64 {
+	off, days := 1_500+r.Int64N(30_000), day+r.Int64N(9*day)
+	behind := r.IntN(2) == 0
+	if r.IntN(2) == 0 && (behind || clocks <= (p.Validators-1)/3) {
+		off = days
+	}
+	if behind {
+		return -off
+	}
+	return off
 }

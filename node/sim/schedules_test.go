@@ -58,14 +58,52 @@ func TestSchedules(t *testing.T) {
 	if *seeds < 300 {
 		return // too few to show everything
 	}
-	for _, what := range []string{
+	for _, what := range append([]string{
 		"a decision in a later view", "a restart in the middle of a height", "blame", "evidence",
 		"a range is fetched", "a block is fetched", "transactions are fetched",
 		"*chain.LockCommitted", "*chain.LockRolledBack", "*task.Engaged", "*task.Paid", "*task.ReputationChanged",
-	} {
+	}, sawNames[:]...) {
 		if seen[what] == 0 {
 			t.Errorf("no schedule has shown: %s", what)
 		}
+	}
+}
+
+// Two thousand plans have everything that may go wrong, and every size of set.
+func TestPlansHaveEveryKind(t *testing.T) {
+	seen := make(map[string]int)
+	for s := range uint64(2_000) {
+		for _, kind := range DrawPlan(draws(s)).kinds() {
+			seen[kind]++
+		}
+	}
+	var want []string
+	for _, kind := range []string{"with real signatures", "with every message encoded", "with tasks", "whose set changes", "without faults"} {
+		want = append(want, "schedule: "+kind)
+	}
+	for _, s := range sizes {
+		want = append(want, fmt.Sprintf("schedule: of %d validators", s.validators))
+	}
+	for a := range accessNames {
+		want = append(want, "schedule: with machines on "+Access(a).String())
+	}
+	for _, f := range []FaultKind{FaultCrash, FaultSlow, FaultPartition, FaultPartition + ", unnoticed", FaultOneWay, FaultOneWay + ", unnoticed"} {
+		want = append(want, "fault: "+string(f))
+	}
+	for _, how := range []string{"", ", by days", ", at a jump", ", by days, at a jump"} {
+		want = append(want, "fault: clock"+how+", ahead", "fault: clock"+how+", behind")
+	}
+	for _, b := range behaviours() {
+		want = append(want, "byzantine: "+nameOf(b()))
+	}
+	for _, kind := range want {
+		t.Logf("%8d  %s", seen[kind], kind)
+		if seen[kind] == 0 {
+			t.Errorf("no plan has: %s", kind)
+		}
+	}
+	if real := seen["schedule: with real signatures"]; real < 20 {
+		t.Errorf("%d of 2000 schedules have real signatures, want one of a hundred", real)
 	}
 }
 

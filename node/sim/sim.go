@@ -18,6 +18,7 @@ type Sim struct {
 	net     *network
 	judge   *judge
 	clients []*client
+	cures   []func() // what ends the faults that have struck
 	trace   trace
 }
 
@@ -40,19 +41,19 @@ const (
 // the plan.
 func New(seed uint64, p Plan, cast *Cast) (*Sim, error) {
 	s := &Sim{World: NewWorld(seed, epoch+1000), plan: p, cast: cast}
-	s.net, s.judge = newNetwork(s), newJudge(s)
+	s.net, s.judge = newNetwork(s, seed), newJudge(s)
 	s.trace.reset()
 	for i := range p.Machines() {
 		m, err := newMachine(s, i)
 		if err != nil {
 			return nil, err
 		}
-		m.skew = s.World.Rand.Int64N(2*p.Skew+1) - p.Skew
+		m.skew = s.World.Rand.Int64N(2*p.Skew+1) - p.Skew // which is how NTP leaves it
 		if b := p.Adversaries[i]; b != nil {
 			m.behaviour = b()
 		}
 		s.machines = append(s.machines, m)
-		s.clients = append(s.clients, newClient(s, m))
+		s.clients = append(s.clients, newClient(s, m, seed))
 	}
 	return s, nil
 }
@@ -77,7 +78,7 @@ func (s *Sim) Run() Result {
 	s.judge.mustSettle()
 	s.until(s.World.Now().Add(quietTime), s.World.Idle)
 	s.judge.mustBeQuiet()
-	return Result{s.trace.sum, s.judge.top(), s.trace.events, s.judge.seen, s.judge.err}
+	return Result{s.trace.sum, s.judge.top(), s.trace.events, s.judge.table(), s.judge.err}
 }
 
 // until runs events while nothing is violated, to the given time or until done.
@@ -90,17 +91,16 @@ func (s *Sim) until(end atp.Millis, done func() bool) {
 // begin boots everyone and schedules the faults and the clients.
 func (s *Sim) begin() {
 	w := s.World
+	for _, kind := range s.plan.kinds() {
+		s.judge.seen[kind]++
+	}
 	for i, m := range s.machines {
 		if i < s.plan.Validators || i < len(s.machines)-1 {
 			w.After(w.Between(0, 50), m.boot1)
 		}
 	}
-	for range s.plan.Crashes {
-		m := s.machines[w.Rand.IntN(len(s.machines))]
-		w.After(w.Between(1, s.plan.Faults), func() { s.cutPower(m) })
-	}
-	for range s.plan.Partitions {
-		w.After(w.Between(1, s.plan.Faults), s.divide)
+	for _, f := range s.plan.Script {
+		w.After(f.At, func() { s.strike(f) })
 	}
 	for range s.plan.Submissions {
 		s.clients[w.Rand.IntN(len(s.clients))].left++
@@ -120,40 +120,18 @@ func (m *machine) boot1() {
 	m.sim.net.settle(1, 50)
 }
 
-// cutPower ends a machine between two of its next effects, and boots it again
-// some time later.
-func (s *Sim) cutPower(m *machine) {
-	if m.up {
-		m.fuse = fuse(1 + s.World.Rand.IntN(30))
-	}
-	s.World.After(s.World.Between(50, 3_000), func() { s.restart(m) })
-}
-
 // restart boots a machine again, if it has crashed.
 func (s *Sim) restart(m *machine) {
 	m.fuse = -1
 	m.boot1()
 }
 
-// divide splits the machines into sides for a while.
-func (s *Sim) divide() {
-	w := s.World
-	for i := range s.net.sides {
-		s.net.sides[i] = w.Rand.IntN(2)
-	}
-	if s.plan.Told {
-		s.net.settle(50, 500)
-	}
-	w.After(w.Between(100, 5_000), func() {
-		clear(s.net.sides)
-		s.net.settle(1, 200)
-	})
-}
-
 // heal ends all faults: what is down boots, what is apart meets.
 func (s *Sim) heal() {
 	s.net.calm = true
-	clear(s.net.sides)
+	for _, end := range s.cures {
+		end()
+	}
 	for _, m := range s.machines {
 		s.restart(m)
 	}
@@ -174,17 +152,15 @@ type casting struct {
 
 // Schedule runs one seed.
 func (t *Theatre) Schedule(seed uint64) Result {
-	return t.Play(seed, DrawPlan(rand.New(rand.NewPCG(seed, 0x9a7))))
+	return t.Play(seed, DrawPlan(draws(seed)))
 }
+
+// draws is where the plan of a seed comes from.
+func draws(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0x9a7)) }
 
 // Grow runs one seed in which the set of validators changes.
 func (t *Theatre) Grow(seed uint64) Result {
-	r := rand.New(rand.NewPCG(seed, 0x9a8))
-	p := DrawPlan(r)
-	if !p.Joins {
-		p.grow(r)
-	}
-	return t.Play(seed, p)
+	return t.Play(seed, drawGrowth(rand.New(rand.NewPCG(seed, 0x9a8))))
 }
 
 // Play runs one seed with a plan.

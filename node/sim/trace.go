@@ -38,6 +38,8 @@ func (t *trace) input(m *machine, in replica.Input) {
 	switch in := in.(type) {
 	case replica.Received:
 		t.message(in.Message)
+	case replica.ClockSet:
+		t.add(uint64(in.By))
 	case replica.TimerFired:
 		t.add(uint64(in.Timer.Kind), uint64(in.Timer.Height), uint64(in.Timer.View), uint64(in.Timer.Attempt))
 	case replica.Signed:
@@ -66,6 +68,13 @@ func (t *trace) message(m bft.Message) {
 		t.text(m.Block.KeyString())
 	case *bft.CommitCert:
 		t.text(m.Block.KeyString())
+	}
+}
+
+// note tells of a fault, if anyone listens.
+func (t *trace) note(s *Sim, f Fault) {
+	if t.tell != nil {
+		t.tell(fmt.Sprintf("%6d  %s", s.World.Now()-epoch, f.label()))
 	}
 }
 

@@ -26,8 +26,9 @@ type judge struct {
 	locks     map[cid.Cid]bool            // A3: whether it has ended
 	accepted  map[cid.Cid]bool            // transactions that correct machines took in
 	included  map[cid.Cid]bool            // those that are final
-	seen      map[string]int              // what the schedule has shown
-	counts    [sawKinds]int               // of what is too frequent for a map
+	recovery  recovery
+	seen      map[string]int // what the schedule has shown
+	counts    [sawKinds]int  // of what is too frequent for a map
 }
 
 // statements is what one machine has signed at one height.
@@ -96,6 +97,7 @@ func (j *judge) final(m *machine, f replica.Final) {
 		j.fail("A7: machine %d publishes height %d before it is stored", m.index, h)
 	}
 	j.published[m.index] = h
+	j.recovered()
 	t := f.Result.State.Totals()
 	if sum := t.Available + t.Locked + t.Bonded + t.Pool + t.Discharged; sum != j.supply || t.Supply != j.supply {
 		j.fail("A2: height %d: totals %+v, want %d", h, t, j.supply)
@@ -109,6 +111,10 @@ func (j *judge) first(f replica.Final) {
 			j.fail("height %d: transaction %s is final twice", f.Cert.Height, tx.ID())
 		}
 		j.included[tx.ID()] = true
+		if j.recovery.waits[tx.ID()] {
+			delete(j.recovery.waits, tx.ID())
+			j.recovery.height = f.Cert.Height
+		}
 	}
 	j.members(f.Block, f.Cert, f.Result.State, f.Result.Receipts)
 	if f.Cert.View > 0 {

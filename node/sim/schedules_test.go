@@ -10,6 +10,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/sage-p2p/sage-p2p/atp"
 )
 
 var (
@@ -36,8 +38,9 @@ func TestSchedules(t *testing.T) {
 	}
 	start := time.Now()
 	events, heights, seen := 0, 0, make(map[string]int)
+	var recoveries []atp.Span
 	Explore((*Theatre).Schedule, *first, *seeds, func(s uint64, r Result) bool {
-		events, heights = events+r.Events, heights+int(r.Height)
+		events, heights, recoveries = events+r.Events, heights+int(r.Height), append(recoveries, r.Recovery)
 		for what, n := range r.Seen {
 			seen[what] += n
 		}
@@ -52,6 +55,10 @@ func TestSchedules(t *testing.T) {
 	took := time.Since(start)
 	t.Logf("%d schedules in %v on %d cores, %.0f each second; %d events, %d heights",
 		*seeds, took.Round(time.Millisecond), runtime.GOMAXPROCS(0), float64(*seeds)/took.Seconds(), events, heights)
+	slices.Sort(recoveries)
+	at := func(percent int) atp.Span { return recoveries[(len(recoveries)-1)*percent/100] }
+	t.Logf("from when the faults stop until everything is final everywhere: p50 %d ms, p99 %d ms, at most %d ms of the world's time (bound %d ms)",
+		at(50), at(99), at(100), RecoveryBound)
 	for _, what := range slices.Sorted(maps.Keys(seen)) {
 		t.Logf("%8d  %s", seen[what], what)
 	}

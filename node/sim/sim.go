@@ -24,11 +24,12 @@ type Sim struct {
 
 // Result is what a schedule came to.
 type Result struct {
-	Trace  uint64     // a hash of everything that happened, in order
-	Height bft.Height // that everyone reached
-	Events int
-	Seen   map[string]int // what it has shown, and how often
-	Err    error          // what was violated, nil if nothing was
+	Trace    uint64     // a hash of everything that happened, in order
+	Height   bft.Height // that everyone reached
+	Events   int
+	Recovery atp.Span       // from when the faults stopped until everything was final everywhere
+	Seen     map[string]int // what it has shown, and how often
+	Err      error          // what was violated, nil if nothing was
 }
 
 // Patience of the end of a schedule.
@@ -74,11 +75,15 @@ func (s *Sim) Run() Result {
 	faults := s.World.Now().Add(s.plan.Faults)
 	s.until(faults, func() bool { return false })
 	s.heal()
+	s.judge.healed()
 	s.until(s.World.Now().Add(settleTime), s.judge.settled)
 	s.judge.mustSettle()
 	s.until(s.World.Now().Add(quietTime), s.World.Idle)
 	s.judge.mustBeQuiet()
-	return Result{s.trace.sum, s.judge.top(), s.trace.events, s.judge.table(), s.judge.err}
+	return Result{
+		Trace: s.trace.sum, Height: s.judge.top(), Events: s.trace.events, Recovery: s.judge.recovery.took,
+		Seen: s.judge.table(), Err: s.judge.err,
+	}
 }
 
 // until runs events while nothing is violated, to the given time or until done.

@@ -53,7 +53,7 @@ func drawSize(r *rand.Rand) int {
 // DrawPlan draws a plan.
 func DrawPlan(r *rand.Rand) Plan {
 	p := drawSetting(r)
-	if r.IntN(6) == 0 {
+	if r.IntN(12) == 0 { // there are schedules of their own for it
 		p.grow(r)
 	}
 	p.drawAccess(r)
@@ -76,7 +76,7 @@ func drawSetting(r *rand.Rand) Plan {
 		Validators:  drawSize(r),
 		Observers:   r.IntN(5) / 4,
 		Encode:      r.IntN(10) == 0,
-		Real:        r.IntN(50) == 0,
+		Real:        r.IntN(70) == 0,
 		Base:        300,
 		MaxDelay:    atp.Span(5 + r.IntN(60)),
 		Loss:        r.IntN(4) * r.IntN(8),

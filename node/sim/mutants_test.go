@@ -123,6 +123,9 @@ func mutants() []mutant {
 			{"node/replica/replica.go", "	if err := r.absorb(r.core.Start()); err != nil {", "	out := r.core.Start()\n	out.Status = false\n	if err := r.absorb(out); err != nil {"},
 			{"node/replica/final.go", "	r.tellObservers()\n", ""},
 		}, want: "liveness|J6", test: "TestGrowingSets"},
+		{name: "a clock that is set right is ahead", edits: []edit{
+			{"node/replica/clock.go", "	c.shift -= min(c.shift, atp.Millis(max(by, 0)))\n", ""},
+		}, want: "A3|liveness", test: "TestScripts"},
 		{name: "nobody is greeted", edits: []edit{
 			{"node/replica/peers.go", "	r.tell([]bft.ID{id})\n", ""},
 		}, want: "liveness"},

@@ -94,14 +94,21 @@ func drawSetting(r *rand.Rand) Plan {
 		p.Loss, p.Spikes = 20+r.IntN(50), 10
 		p.Faults += 10_000
 	}
-	if f := (p.Validators - 1) / 3; f > 0 && r.IntN(2) == 0 {
-		p.Adversaries = make(map[int]func() Behaviour)
-		kinds := behaviours()
-		for _, i := range r.Perm(p.Validators)[:1+r.IntN(f)] {
-			p.Adversaries[i] = kinds[r.IntN(len(kinds))]
-		}
+	if p.f() > 0 && r.IntN(2) == 0 {
+		p.addAdversaries(r)
 	}
 	return p
+}
+
+// f is how many of the founding validators may be adversaries.
+func (p *Plan) f() int { return (p.Validators - 1) / 3 }
+
+func (p *Plan) addAdversaries(r *rand.Rand) {
+	p.Adversaries = make(map[int]func() Behaviour)
+	kinds := behaviours()
+	for _, i := range r.Perm(p.Validators)[:1+r.IntN(p.f())] {
+		p.Adversaries[i] = kinds[r.IntN(len(kinds))]
+	}
 }
 
 // drawAccess puts machines on links of their own kind.
@@ -126,37 +133,62 @@ func (p *Plan) drawAccess(r *rand.Rand) {
 
 // drawFaults writes the script of what goes wrong.
 func (p *Plan) drawFaults(r *rand.Rand) {
-	one := func() []int { return []int{r.IntN(p.Machines())} }
-	some := func() []int { return r.Perm(p.Machines())[:1+r.IntN(max(p.Machines()/2, 1))] }
-	between := func(lo, hi atp.Span) atp.Span { return lo + atp.Span(r.IntN(int(hi-lo)+1)) }
-	at := func() atp.Span { return between(1, p.Faults) }
-
 	for range r.IntN(4) {
-		p.add(Fault{Kind: FaultCrash, On: one(), At: at(), For: between(50, 3_000), By: int64(1 + r.IntN(30))})
+		p.addCrash(r)
 	}
 	for range r.IntN(3) {
-		kind := []FaultKind{FaultPartition, FaultPartition, FaultOneWay}[r.IntN(3)]
-		p.add(Fault{Kind: kind, On: some(), At: at(), For: between(100, 5_000), Told: r.IntN(2) == 0})
+		p.addPartition(r)
 	}
 	if r.IntN(6) == 0 {
-		on := one()
-		if r.IntN(3) == 0 {
-			on = some()
-		}
-		for range 1 + r.IntN(2) {
-			f := Fault{Kind: FaultClock, On: on, For: p.Faults, By: p.drawClock(r, len(on))}
-			if r.IntN(2) == 0 {
-				f.At, f.For = at(), between(500, p.Faults)
-			}
-			p.add(f)
-		}
+		p.addClocks(r)
 	}
 	if r.IntN(8) == 0 {
-		p.add(Fault{Kind: FaultSlow, On: some(), At: at(), For: between(500, p.Faults), By: int64(5 + r.IntN(100))})
+		p.addSlow(r)
 	}
 }
 
 func (p *Plan) add(f Fault) { p.Script = append(p.Script, f) }
+
+// at draws when a fault begins.
+func (p *Plan) at(r *rand.Rand) atp.Span { return spanIn(r, 1, p.Faults) }
+
+func spanIn(r *rand.Rand, lo, hi atp.Span) atp.Span { return lo + atp.Span(r.IntN(int(hi-lo)+1)) }
+
+func (p *Plan) one(r *rand.Rand) []int { return []int{r.IntN(p.Machines())} }
+
+// some draws up to half of the machines.
+func (p *Plan) some(r *rand.Rand) []int {
+	return r.Perm(p.Machines())[:1+r.IntN(max(p.Machines()/2, 1))]
+}
+
+func (p *Plan) addCrash(r *rand.Rand) {
+	p.add(Fault{Kind: FaultCrash, On: p.one(r), At: p.at(r), For: spanIn(r, 50, 3_000), By: int64(1 + r.IntN(30))})
+}
+
+func (p *Plan) addPartition(r *rand.Rand) {
+	kind := []FaultKind{FaultPartition, FaultPartition, FaultOneWay}[r.IntN(3)]
+	p.add(Fault{Kind: kind, On: p.some(r), At: p.at(r), For: spanIn(r, 100, 5_000), Told: r.IntN(2) == 0})
+}
+
+// addClocks makes one clock wrong, or those of some machines, once or twice: from
+// the beginning, or at a jump.
+func (p *Plan) addClocks(r *rand.Rand) {
+	on := p.one(r)
+	if r.IntN(3) == 0 {
+		on = p.some(r)
+	}
+	for range 1 + r.IntN(2) {
+		f := Fault{Kind: FaultClock, On: on, For: p.Faults, By: p.drawClock(r, len(on))}
+		if r.IntN(2) == 0 {
+			f.At, f.For = p.at(r), spanIn(r, 500, p.Faults)
+		}
+		p.add(f)
+	}
+}
+
+func (p *Plan) addSlow(r *rand.Rand) {
+	p.add(Fault{Kind: FaultSlow, On: p.some(r), At: p.at(r), For: spanIn(r, 500, p.Faults), By: int64(5 + r.IntN(100))})
+}
 
 // drawClock returns how far so many clocks are off: by seconds, or by days. More
 // than f are not days ahead: they could take the chain's time there, and what
@@ -164,7 +196,7 @@ func (p *Plan) add(f Fault) { p.Script = append(p.Script, f) }
 func (p *Plan) drawClock(r *rand.Rand, clocks int) int64 {
 	off, days := 1_500+r.Int64N(30_000), day+r.Int64N(9*day)
 	behind := r.IntN(2) == 0
-	if r.IntN(2) == 0 && (behind || clocks <= (p.Validators-1)/3) {
+	if r.IntN(2) == 0 && (behind || clocks <= p.f()) {
 		off = days
 	}
 	if behind {

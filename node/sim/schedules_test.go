@@ -18,6 +18,7 @@ var (
 	seeds = flag.Uint64("seeds", 300, "how many schedules TestSchedules runs")
 	first = flag.Uint64("first", 0, "the first of them")
 	seed  = flag.Int64("seed", -1, "run this schedule alone")
+	less  = flag.Bool("shrink", false, "print the shortest script that breaks the same law as the schedule that fails")
 	tell  = flag.Bool("tell", false, "with -seed: print every input of every machine")
 )
 
@@ -32,7 +33,8 @@ func TestSchedules(t *testing.T) {
 		r := theatre.Schedule(uint64(*seed))
 		t.Logf("seed %d: trace %016x, height %d, %d events", *seed, r.Trace, r.Height, r.Events)
 		if r.Err != nil {
-			t.Fatal(r.Err)
+			t.Error(r.Err)
+			shrink(t, uint64(*seed))
 		}
 		return
 	}
@@ -46,6 +48,7 @@ func TestSchedules(t *testing.T) {
 		}
 		if r.Err != nil {
 			t.Errorf("%v\n  go test ./node/sim -run TestSchedules -seed %d", r.Err, s)
+			shrink(t, s)
 		}
 		return r.Err == nil
 	})
@@ -74,6 +77,23 @@ func TestSchedules(t *testing.T) {
 			t.Errorf("no schedule has shown: %s", what)
 		}
 	}
+}
+
+// shrink prints the script of a schedule that failed, if asked to.
+func shrink(t *testing.T, seed uint64) {
+	t.Helper()
+	if !*less {
+		return
+	}
+	var theatre Theatre
+	long := NewScript(fmt.Sprintf("seed %d", seed), seed, DrawPlan(draws(seed)))
+	short := theatre.Shrink(long)
+	raw, err := short.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("of size %d: %v\nof size %d: %v\n%s", long.Size(), theatre.Play(long.Seed, long.Plan).Err,
+		short.Size(), theatre.Play(short.Seed, short.Plan).Err, raw)
 }
 
 // Two thousand plans have everything that may go wrong, and every size of set.

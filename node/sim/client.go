@@ -48,6 +48,7 @@ func (c *client) submit() {
 			return
 		}
 		c.pending = &tx
+		c.sim.wish(c.machine, tx)
 	}
 	if c.machine.up && c.pending != nil {
 		c.machine.feed(replica.Transactions{Txs: []chain.VerifiedTx{*c.pending}, Local: true})

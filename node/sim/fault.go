@@ -57,7 +57,9 @@ func (f Fault) label() string {
 
 // strike makes a fault happen now, and plans its end.
 func (s *Sim) strike(f Fault) {
-	s.trace.note(s, f)
+	if s.tells() {
+		s.goesWrong(nil, "%s", f.tell())
+	}
 	var end func(m *machine)
 	switch f.Kind {
 	case FaultCrash:
@@ -84,6 +86,7 @@ func (s *Sim) strike(f Fault) {
 		s.cure(f.For, func() {
 			if !over {
 				over = true
+				s.goesWrong(m, "its %s fault is over", f.Kind)
 				end(m)
 			}
 		})
@@ -119,6 +122,7 @@ func (s *Sim) divide(f Fault) {
 		}
 		over = true
 		s.net.divide(f, -1)
+		s.goesWrong(nil, "the partition is over")
 		s.net.settle(1, 200)
 	})
 }

@@ -57,6 +57,7 @@ func (j *judge) fail(format string, args ...any) {
 
 // booted is A7: what a machine published before is on its disk.
 func (j *judge) booted(m *machine) {
+	j.sim.happens(m, "starts, with height %d on its disk", m.store.height())
 	if !m.correct() {
 		return
 	}
@@ -90,6 +91,9 @@ func (j *judge) decided(m *machine, f replica.Final) {
 func (j *judge) final(m *machine, f replica.Final) {
 	h, id := f.Cert.Height, f.Cert.Block
 	j.decided(m, f) // on a certificate, whoever holds it
+	if j.sim.tells() {
+		j.sim.happens(m, "height %d is final: block %s of view %d, with %d transactions", h, short(id.KeyString()), f.Cert.View, len(f.Block.Txs))
+	}
 	if !m.correct() {
 		return
 	}
@@ -150,6 +154,7 @@ func (j *judge) fact(f chain.Fact) {
 
 // signed is A6: judged when a signature is handed out, sent or not.
 func (j *judge) signed(m *machine, u bft.Unsigned, _ bft.Signature) {
+	j.tellSigned(m, u)
 	if !m.correct() {
 		return
 	}
@@ -195,6 +200,9 @@ func contradict(a, b bft.Unsigned) bool {
 
 // fetched counts what machines have to ask for.
 func (j *judge) fetched(m *machine, f replica.Fetch) {
+	if j.sim.tells() {
+		j.sim.happens(m, "asks %d for %s", j.sim.machine(f.Peer).index, wanted(f.Want))
+	}
 	switch {
 	case !m.correct():
 	case !f.Want.Range.IsZero():
@@ -209,12 +217,14 @@ func (j *judge) fetched(m *machine, f replica.Fetch) {
 // fault judges a blame: no correct machine does what no correct machine does.
 func (j *judge) fault(m *machine, f replica.Fault) {
 	j.seen["blame"]++
+	j.sim.happens(m, "blames %d: %v", j.sim.machine(f.Peer).index, f.Err)
 	if culprit := j.sim.machine(f.Peer); m.correct() && culprit.correct() {
 		j.fail("machine %d blames machine %d, which is correct: %v", m.index, culprit.index, f.Err)
 	}
 }
 
 func (j *judge) alarm(m *machine, a replica.Alarm) {
+	j.sim.happens(m, "raises an alarm: %s", a.Text)
 	if m.correct() && a.Kind != replica.AlarmClock { // clocks are skewed, and messages late
 		j.fail("machine %d raises an alarm: %s", m.index, a.Text)
 	}

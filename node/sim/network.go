@@ -219,6 +219,7 @@ func (n *network) renew(soonest, latest atp.Span) {
 // lost forgets what a machine that crashed believed, and lets the others find
 // out.
 func (n *network) lost(m *machine) {
+	n.sim.goesWrong(m, "loses power")
 	clear(n.links[m.index])
 	n.settle(20, 200)
 }

@@ -20,6 +20,7 @@ type Sim struct {
 	clients []*client
 	cures   []func() // what ends the faults that have struck
 	trace   trace
+	story   func(Line) // if set, is told what happens
 }
 
 // Result is what a schedule came to.
@@ -32,6 +33,9 @@ type Result struct {
 	Err      error          // what was violated, nil if nothing was
 }
 
+// opening is when a schedule begins, a second after the genesis.
+const opening = epoch + 1_000
+
 // Patience of the end of a schedule.
 const (
 	settleTime = 300 * atp.Second // after the faults, for everything to become final
@@ -41,7 +45,7 @@ const (
 // New returns a schedule that has not begun. cast has the platforms of
 // the plan.
 func New(seed uint64, p Plan, cast *Cast) (*Sim, error) {
-	s := &Sim{World: NewWorld(seed, epoch+1000), plan: p, cast: cast}
+	s := &Sim{World: NewWorld(seed, opening), plan: p, cast: cast}
 	s.net, s.judge = newNetwork(s, seed), newJudge(s)
 	s.trace.reset()
 	for i := range p.Machines() {
@@ -78,8 +82,14 @@ func (s *Sim) Run() Result {
 	s.judge.healed()
 	s.until(s.World.Now().Add(settleTime), s.judge.settled)
 	s.judge.mustSettle()
+	s.happens(nil, "everything is final everywhere, at height %d", s.judge.top())
 	s.until(s.World.Now().Add(quietTime), s.World.Idle)
 	s.judge.mustBeQuiet()
+	if s.judge.err != nil {
+		s.line(nil, Line{Verdict: true}, "BROKEN: %v", s.judge.err)
+	} else {
+		s.line(nil, Line{Verdict: true}, "nothing more happens")
+	}
 	return Result{
 		Trace: s.trace.sum, Height: s.judge.top(), Events: s.trace.events, Recovery: s.judge.recovery.took,
 		Seen: s.judge.table(), Err: s.judge.err,
@@ -133,6 +143,7 @@ func (s *Sim) restart(m *machine) {
 
 // heal ends all faults: what is down boots, what is apart meets.
 func (s *Sim) heal() {
+	s.goesWrong(nil, "the faults stop: what is down boots, what is apart meets")
 	s.net.calm = true
 	for _, end := range s.cures {
 		end()
@@ -147,6 +158,7 @@ func (s *Sim) heal() {
 // the same for all seeds with so many machines.
 type Theatre struct {
 	Tell  func(string) // if set, is given every input of every machine in words
+	Story func(Line)   // if set, is told what happens, for a reader
 	casts map[casting]*Cast
 }
 
@@ -195,7 +207,7 @@ func (t *Theatre) stage(seed uint64, p Plan) (*Sim, error) {
 	}
 	s, err := New(seed, p, t.casts[c])
 	if err == nil {
-		s.trace.tell = t.Tell
+		s.trace.tell, s.story = t.Tell, t.Story
 	}
 	return s, err
 }

@@ -71,13 +71,6 @@ func (t *trace) message(m bft.Message) {
 	}
 }
 
-// note tells of a fault, if anyone listens.
-func (t *trace) note(s *Sim, f Fault) {
-	if t.tell != nil {
-		t.tell(fmt.Sprintf("%6d  %s", s.World.Now()-epoch, f.label()))
-	}
-}
-
 // describe tells an input in words.
 func describe(s *Sim, in replica.Input) string {
 	switch in := in.(type) {

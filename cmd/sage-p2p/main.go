@@ -78,7 +78,7 @@ func (p program) app() *cli.App {
 		{p.platforms(), p.platform(), p.rep(), p.validators(), p.validator(), p.federation()},
 		{p.block(), p.tx(), p.events(), p.chain()},
 		{p.receipt(), p.verify(), p.account()},
-		{p.completion(), p.version()},
+		{p.sim(), p.completion(), p.version()},
 	}
 	app := &cli.App{
 		Name:           "sage-p2p",

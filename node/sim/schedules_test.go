@@ -86,7 +86,7 @@ func shrink(t *testing.T, seed uint64) {
 		return
 	}
 	var theatre Theatre
-	long := NewScript(fmt.Sprintf("seed %d", seed), seed, DrawPlan(draws(seed)))
+	long := NewScript(fmt.Sprintf("seed %d", seed), seed, PlanOf(seed))
 	short := theatre.Shrink(long)
 	raw, err := short.Encode()
 	if err != nil {
@@ -100,7 +100,7 @@ func shrink(t *testing.T, seed uint64) {
 func TestPlansHaveEveryKind(t *testing.T) {
 	seen := make(map[string]int)
 	for s := range uint64(2_000) {
-		for _, kind := range DrawPlan(draws(s)).kinds() {
+		for _, kind := range PlanOf(s).kinds() {
 			seen[kind]++
 		}
 	}

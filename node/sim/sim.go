@@ -169,8 +169,11 @@ type casting struct {
 
 // Schedule runs one seed.
 func (t *Theatre) Schedule(seed uint64) Result {
-	return t.Play(seed, DrawPlan(draws(seed)))
+	return t.Play(seed, PlanOf(seed))
 }
+
+// PlanOf returns the plan of a seed.
+func PlanOf(seed uint64) Plan { return DrawPlan(draws(seed)) }
 
 // draws is where the plan of a seed comes from.
 func draws(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0x9a7)) }

@@ -3,6 +3,7 @@ module github.com/sage-p2p/sage-p2p
 go 1.26.6
 
 require (
+	github.com/anishathalye/porcupine v1.3.1 // histories of the simulator's clients (tests)
 	github.com/cockroachdb/datadriven v1.0.3 // stories of bft as text (tests)
 	github.com/creack/pty v1.1.24 // terminals for the shell (tests)
 	github.com/dgraph-io/badger/v4 v4.9.6 // the datastore's engine, newer than go-ds-badger4 asks for

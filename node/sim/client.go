@@ -49,7 +49,9 @@ func (c *client) submit() {
 		}
 		c.pending = &tx
 		c.sim.wish(c.machine, tx)
+		c.sim.history.called(c.sim, c.machine, tx.ID())
 	}
+	c.sim.history.ask(c.sim, c.machine)
 	if c.machine.up && c.pending != nil {
 		c.machine.feed(replica.Transactions{Txs: []chain.VerifiedTx{*c.pending}, Local: true})
 	}

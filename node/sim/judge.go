@@ -101,6 +101,7 @@ func (j *judge) final(m *machine, f replica.Final) {
 		j.fail("A7: machine %d publishes height %d before it is stored", m.index, h)
 	}
 	j.published[m.index] = h
+	j.sim.history.told(j.sim, m, f.Block)
 	j.recovered()
 	t := f.Result.State.Totals()
 	if sum := t.Available + t.Locked + t.Bonded + t.Pool + t.Discharged; sum != j.supply || t.Supply != j.supply {
@@ -120,6 +121,7 @@ func (j *judge) first(f replica.Final) {
 			j.recovery.height = f.Cert.Height
 		}
 	}
+	j.sim.history.decidedFirst(j.sim, f.Block, f.Result.Receipts)
 	j.members(f.Block, f.Cert, f.Result.State, f.Result.Receipts)
 	if f.Cert.View > 0 {
 		j.seen["a decision in a later view"]++

@@ -123,6 +123,9 @@ func mutants() []mutant {
 			{"node/replica/replica.go", "	if err := r.absorb(r.core.Start()); err != nil {", "	out := r.core.Start()\n	out.Status = false\n	if err := r.absorb(out); err != nil {"},
 			{"node/replica/final.go", "	r.tellObservers()\n", ""},
 		}, want: "liveness|J6", test: "TestGrowingSets"},
+		{name: "a block is executed in the order of a map", edits: []edit{
+			{"chain/apply.go", "	for i, tx := range b.Txs {\n", "	order := make(map[int]VerifiedTx)\n	for i, tx := range b.Txs {\n		order[i] = tx\n	}\n	for i, tx := range order {\n"},
+		}, want: "blames|ended itself"},
 		{name: "a clock that is set right is ahead", edits: []edit{
 			{"node/replica/clock.go", "	c.shift -= min(c.shift, atp.Millis(max(by, 0)))\n", ""},
 		}, want: "A3|liveness", test: "TestScripts"},

@@ -21,6 +21,7 @@ type Sim struct {
 	cures   []func() // what ends the faults that have struck
 	trace   trace
 	story   func(Line) // if set, is told what happens
+	history *History   // if set, what clients saw
 }
 
 // Result is what a schedule came to.
@@ -30,6 +31,7 @@ type Result struct {
 	Events   int
 	Recovery atp.Span       // from when the faults stopped until everything was final everywhere
 	Seen     map[string]int // what it has shown, and how often
+	History  *History       // what clients saw, if the theatre keeps it
 	Err      error          // what was violated, nil if nothing was
 }
 
@@ -85,6 +87,7 @@ func (s *Sim) Run() Result {
 	s.happens(nil, "everything is final everywhere, at height %d", s.judge.top())
 	s.until(s.World.Now().Add(quietTime), s.World.Idle)
 	s.judge.mustBeQuiet()
+	s.history.close(s)
 	if s.judge.err != nil {
 		s.line(nil, Line{Verdict: true}, "BROKEN: %v", s.judge.err)
 	} else {
@@ -92,7 +95,7 @@ func (s *Sim) Run() Result {
 	}
 	return Result{
 		Trace: s.trace.sum, Height: s.judge.top(), Events: s.trace.events, Recovery: s.judge.recovery.took,
-		Seen: s.judge.table(), Err: s.judge.err,
+		Seen: s.judge.table(), History: s.history, Err: s.judge.err,
 	}
 }
 
@@ -159,6 +162,7 @@ func (s *Sim) heal() {
 type Theatre struct {
 	Tell  func(string) // if set, is given every input of every machine in words
 	Story func(Line)   // if set, is told what happens, for a reader
+	Keeps bool         // results have the history of the clients
 	casts map[casting]*Cast
 }
 
@@ -211,6 +215,9 @@ func (t *Theatre) stage(seed uint64, p Plan) (*Sim, error) {
 	s, err := New(seed, p, t.casts[c])
 	if err == nil {
 		s.trace.tell, s.story = t.Tell, t.Story
+		if t.Keeps {
+			s.history = newHistory(s)
+		}
 	}
 	return s, err
 }

@@ -1,0 +1,71 @@
+package sim
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var (
+	lawRow     = regexp.MustCompile(`(?m)^\| \*\*(\w+)\*\* \|[^|]*\|([^|]*)\|([^|]*)\|$`)
+	namedTest  = regexp.MustCompile("`(?:([a-z/]+)\\.)?(Test\\w+)`")
+	namedBreak = regexp.MustCompile(`"([^"]+)"`)
+)
+
+// The README says of every law which tests guard it and which mutants prove
+// them, and all of these exist.
+func TestEveryLawIsGuarded(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	laws := make(map[string]bool)
+	for _, row := range lawRow.FindAllStringSubmatch(string(readme), -1) {
+		law, tests, breaks := row[1], namedTest.FindAllStringSubmatch(row[2], -1), namedBreak.FindAllStringSubmatch(row[3], -1)
+		laws[law] = true
+		if len(tests) == 0 || len(breaks) == 0 && !strings.Contains(row[3], "none: ") {
+			t.Errorf("%s: %d tests and %d mutants", law, len(tests), len(breaks))
+		}
+		for _, name := range tests {
+			dir := "."
+			if name[1] != "" {
+				dir = filepath.Join("../..", name[1])
+			}
+			if !inTests(t, dir, "*_test.go", "func "+name[2]+"(") {
+				t.Errorf("%s: there is no %s in %s", law, name[2], dir)
+			}
+		}
+		for _, name := range breaks {
+			if !inTests(t, ".", "mutants*_test.go", fmt.Sprintf("name: %q", name[1])) {
+				t.Errorf("%s: no mutant is called %q", law, name[1])
+			}
+		}
+	}
+	for _, law := range []string{"A1", "A2", "A3", "A4", "A5", "A6", "A7"} {
+		if !laws[law] {
+			t.Errorf("the README says nothing of %s", law)
+		}
+	}
+}
+
+// inTests reports whether a test file of a folder has a text.
+func inTests(t *testing.T, dir, pattern, text string) bool {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, pattern))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(source), text) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,7 +1,8 @@
 // Package sim is the judge of consensus: one goroutine, one seed, virtual time,
 // and the real replica, chain, mempool and signer in machines whose links
-// delay, drop, duplicate, reorder and partition, whose disks lose and tear what
-// was not synced, and which crash between any two effects of an Output.
+// delay, drop, duplicate, reorder and partition, both ways or one, whose disks
+// lose and tear what was not synced, whose clocks are off by days and jump,
+// which are slow, and which crash between any two effects of an Output.
 // Adversaries embed a correct machine and override one decision.
 //
 // After every event these are checked of all correct machines:
@@ -18,9 +19,15 @@
 // becomes one of two, and no candidate enters after its time,
 //
 // and at the end, once the faults have stopped: everything that a correct
-// machine took in becomes final everywhere, every lock ends, and then nothing
-// is said any more.
+// machine took in becomes final everywhere within [RecoveryBound], every lock
+// ends, and then nothing is said any more.
+//
+// Real is everything but the network, the disk and the clock, and but for speed
+// two things: a signature is a hash, and proofs of the beacon, once judged, are
+// remembered. In one schedule of seventy both are real, too. No block's
+// execution is remembered: chain.Apply runs on every machine.
 //
 // A run is a function of its seed. One that fails prints the seed; running it
-// again gives the same trace, bit for bit.
+// again gives the same trace, bit for bit. The README tells how to run, replay,
+// shrink and read a schedule.
 package sim

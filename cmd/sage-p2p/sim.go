@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -38,6 +39,7 @@ type played struct {
 type explored struct {
 	First     uint64 `json:"first"`
 	Schedules uint64 `json:"schedules"`
+	TookMS    int64  `json:"took_ms"`
 }
 
 func (p program) sim() *cli.Command {
@@ -121,13 +123,17 @@ func (p program) simulate(c *cli.Context, first uint64, plan func(uint64) sim.Sc
 		s := plan(seed)
 		return t.Play(s.Seed, s.Plan)
 	}
+	begun := p.now()
+	if n > 1 { // worlds are short: the collector need not look often
+		defer debug.SetGCPercent(debug.SetGCPercent(1600))
+	}
 	sim.Explore(kind, first, n, func(seed uint64, r sim.Result) bool {
 		for what, times := range r.Seen {
 			seen[what] += times
 		}
 		out.Script, last = plan(seed), r
 		if n > 1 {
-			out.Explore = &explored{first, seed - first + 1}
+			out.Explore = &explored{first, seed - first + 1, p.now().Sub(begun).Milliseconds()}
 		}
 		return r.Err == nil && c.Context.Err() == nil
 	})
@@ -176,7 +182,7 @@ func again(c *cli.Context, seed uint64) string {
 
 func printSimulation(w io.Writer, s simulation) {
 	if e := s.Explore; e != nil {
-		fmt.Fprintf(w, "seeds %d to %d: %d schedules\n", e.First, e.First+e.Schedules-1, e.Schedules)
+		fmt.Fprintf(w, "seeds %d to %d: %d schedules in %.1f s\n", e.First, e.First+e.Schedules-1, e.Schedules, float64(e.TookMS)/1000)
 		for _, what := range slices.Sorted(maps.Keys(s.Seen)) {
 			fmt.Fprintf(w, "%10d  %s\n", s.Seen[what], what)
 		}

@@ -58,6 +58,8 @@ func TestSchedules(t *testing.T) {
 	took := time.Since(start)
 	t.Logf("%d schedules in %v on %d cores, %.0f each second; %d events, %d heights",
 		*seeds, took.Round(time.Millisecond), runtime.GOMAXPROCS(0), float64(*seeds)/took.Seconds(), events, heights)
+	real := seen["schedule: with real signatures"]
+	t.Logf("real Ed25519 in %d of them, %.1f %%", real, 100*float64(real)/float64(*seeds))
 	slices.Sort(recoveries)
 	at := func(percent int) atp.Span { return recoveries[(len(recoveries)-1)*percent/100] }
 	t.Logf("from when the faults stop until everything is final everywhere: p50 %d ms, p99 %d ms, at most %d ms of the world's time (bound %d ms)",

@@ -1,29 +1,11 @@
 package sim
 
-import (
-	"bytes"
-	"encoding/json"
-	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
-	"strings"
-	"testing"
-)
+import "slices"
 
-// mutant is a build of the project with one rule broken. The sources on disk
-// are not touched: the compiler is shown other ones (go help build, -overlay).
-type mutant struct {
-	name  string
-	edits []edit
-	test  string   // what must catch it; TestSchedules if empty
-	args  []string // of that test
-	want  string   // in its report, a regular expression
+// mutants is every build with one rule broken that the tests must catch.
+func mutants() []mutant {
+	return slices.Concat(consensusMutants(), ledgerMutants())
 }
-
-// edit replaces one text of a file, which must be there exactly once.
-type edit struct{ file, old, new string }
 
 // tcOfOneView is a tcView that counts Timeouts of exactly one view.
 const tcOfOneView = `func (c *collector) tcView() View {
@@ -42,7 +24,8 @@ const tcOfOneView = `func (c *collector) tcView() View {
 	return best
 }`
 
-func mutants() []mutant {
+// consensusMutants break consensus, its signer, or the joint of both with the store.
+func consensusMutants() []mutant {
 	return []mutant{
 		{name: "R2 ignores the QC of the TC", edits: []edit{
 			{"bft/rules.go", "func justified(p *Proposal) bool { return fresh(p) || p.TC.QC.Block == p.Block }", "func justified(p *Proposal) bool { return true }"},
@@ -133,66 +116,4 @@ func mutants() []mutant {
 			{"node/replica/peers.go", "	r.tell([]bft.ID{id})\n", ""},
 		}, want: "liveness"},
 	}
-}
-
-// The judge is judged: every build with one rule broken is caught.
-func TestMutantsAreCaught(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the project a dozen times over")
-	}
-	for _, m := range mutants() {
-		t.Run(m.name, func(t *testing.T) {
-			report, err := m.run(t)
-			if err == nil {
-				t.Fatalf("survives:\n%s", report)
-			}
-			if !regexp.MustCompile(m.want).MatchString(report) {
-				t.Errorf("caught, but not by %q:\n%s", m.want, report)
-			}
-		})
-	}
-}
-
-// run tests the build.
-func (m mutant) run(t *testing.T) (report string, err error) {
-	t.Helper()
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	replaced := make(map[string]string)
-	for _, e := range m.edits {
-		real := filepath.Join(root, e.file)
-		from := real
-		if again, ok := replaced[real]; ok {
-			from = again
-		}
-		source, err := os.ReadFile(from)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n := bytes.Count(source, []byte(e.old)); n != 1 {
-			t.Fatalf("%s has %d times what is to be broken, want 1:\n%s", e.file, n, e.old)
-		}
-		broken := filepath.Join(t.TempDir(), fmt.Sprintf("%s.go", strings.ReplaceAll(e.file, "/", "_")))
-		if err := os.WriteFile(broken, bytes.Replace(source, []byte(e.old), []byte(e.new), 1), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		replaced[real] = broken
-	}
-	overlay, err := json.Marshal(map[string]any{"Replace": replaced})
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "overlay.json")
-	if err := os.WriteFile(file, overlay, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	test := m.test
-	if test == "" {
-		test = "TestSchedules"
-	}
-	args := append([]string{"test", "-overlay", file, "-vet=off", "-count=1", "-run", "^" + test + "$", ".", "-seeds", "10000"}, m.args...)
-	out, err := exec.CommandContext(t.Context(), "go", args...).CombinedOutput()
-	return string(out), err
 }

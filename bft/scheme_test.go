@@ -2,7 +2,6 @@ package bft
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -11,56 +10,6 @@ import (
 
 	"github.com/oasisprotocol/curve25519-voi/primitives/ed25519"
 )
-
-// smallOrder is the 14 encodings of the 8 points of small order, canonical and
-// not (ZIP-215's test vectors).
-func smallOrder(t *testing.T) [][32]byte {
-	var points [][32]byte
-	for _, s := range []string{
-		"0100000000000000000000000000000000000000000000000000000000000000",
-		"0100000000000000000000000000000000000000000000000000000000000080",
-		"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-		"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
-		"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-		"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
-		"0000000000000000000000000000000000000000000000000000000000000000",
-		"0000000000000000000000000000000000000000000000000000000000000080",
-		"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-		"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
-		"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
-		"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
-		"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
-		"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
-	} {
-		b, err := hex.DecodeString(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		points = append(points, [32]byte(b))
-	}
-	return points
-}
-
-// Signatures of small order, 14 keys by 14 points, are where implementations
-// differ. ZIP-215 takes them all, alone and in a batch.
-func TestSmallOrderSignaturesAreJudgedAlikeSingleAndInABatch(t *testing.T) {
-	var batch []Claim
-	for _, key := range smallOrder(t) {
-		for _, r := range smallOrder(t) {
-			c := Claim{Signer: IDFromKey(key), Message: []byte("Zcash")}
-			copy(c.Signature[:32], r[:]) // and s = 0
-			batch = append(batch, c)
-		}
-	}
-	if len(batch) != 196 {
-		t.Fatalf("%d cases, want 196", len(batch))
-	}
-	for i, ok := range (ZIP215{}).VerifyBatch(bytes.NewReader(make([]byte, 64)), batch) {
-		if alone := (ZIP215{}).Verify(batch[i]); !ok || !alone {
-			t.Errorf("key %x, R %x: alone %v, in a batch %v, want both", batch[i].Signer.Key(), batch[i].Signature[:32], alone, ok)
-		}
-	}
-}
 
 func TestABatchSaysWhichSignatureIsBad(t *testing.T) {
 	s := newSigners(t, 7)

@@ -2,7 +2,6 @@ package chain
 
 import (
 	"bytes"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -154,40 +153,6 @@ func TestASignatureCountsOnOneChainOnly(t *testing.T) {
 	}
 	if b, _, err := Assemble(other.state, other.header(1000), []VerifiedTx{v, {}}); err != nil || len(b.Txs) > 0 {
 		t.Errorf("executed on another chain: %d, %v", len(b.Txs), err)
-	}
-}
-
-// The point of small order and the signature of zeros satisfy the equation of
-// ZIP-215 for every message; crypto/ed25519 and others judge such pairs
-// differently from each other.
-func TestCraftedSignaturesAreJudgedAlikeInAndOutOfABatch(t *testing.T) {
-	w := newWorld(t, 1)
-	good := w.tx(0, &Transfer{To: w.keys[0].id, Amount: 1}).Tx()
-	for _, point := range []string{
-		"0100000000000000000000000000000000000000000000000000000000000000",
-		"0100000000000000000000000000000000000000000000000000000000000080",
-		"0000000000000000000000000000000000000000000000000000000000000000",
-		"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
-		"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
-		"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-		"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
-	} {
-		small, err := hex.DecodeString(point)
-		if err != nil {
-			t.Fatal(err)
-		}
-		crafted := good
-		crafted.From = atp.IDFromKey([32]byte(small))
-		crafted.Signature = bft.Signature{}
-		copy(crafted.Signature[:], small)
-		_, alone := VerifyTxs(bft.ZIP215{}, nil, w.state.Genesis(), []Transaction{crafted})
-		_, batch := VerifyTxs(bft.ZIP215{}, newEntropy(3), w.state.Genesis(), []Transaction{good, crafted, good})
-		if (alone[0] == nil) != (batch[1] == nil) || batch[0] != nil {
-			t.Errorf("%s: alone %v, in a batch %v", point, alone[0], batch[1])
-		}
-		if alone[0] != nil {
-			t.Errorf("%s: ZIP-215 takes it, we do not: %v", point, alone[0])
-		}
 	}
 }
 

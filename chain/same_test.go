@@ -44,7 +44,7 @@ type gambler struct {
 
 func (g *gambler) action(by int) Action {
 	d := g.dice
-	amount := atp.Amount(pick(d, 1, 1, 20_000, 20_000, 60_000_000, 1<<62) + d.roll(20_000))
+	amount := pick[atp.Amount](d, 1, 1, 20_000, 20_000, 60_000_000, 1<<62) + atp.Amount(d.roll(20_000))
 	who, lock, id := pick(d, g.keys...).id, last(d, g.locks), last(d, g.tasks)
 	switch d.roll(14) {
 	case 0:
@@ -94,7 +94,7 @@ func (g *gambler) transaction() VerifiedTx {
 	for range pick(g.dice, 1, 1, 1, 2, 3) {
 		actions = append(actions, g.action(by))
 	}
-	tx := Transaction{Fee: atp.Amount(pick(g.dice, 0, 0, 0, 5, 5, 2_000_000_000))}
+	tx := Transaction{Fee: pick[atp.Amount](g.dice, 0, 0, 0, 5, 5, 2_000_000_000)}
 	if g.dice.roll(2) == 0 {
 		tx.Expires = g.state.Tip().Time + atp.Millis(pick(g.dice, 500, 5_000, 60_000))
 	}

@@ -1,6 +1,7 @@
 package signer
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
@@ -143,11 +144,15 @@ func unmarshalKey(raw []byte) (ed25519.PrivateKey, error) {
 	if _, ok := k.(*crypto.Ed25519PrivateKey); !ok {
 		return nil, fmt.Errorf("have a %s key, want Ed25519", k.Type())
 	}
-	seed, err := k.Raw()
+	raw, err = k.Raw()
 	if err != nil {
 		return nil, err
 	}
-	return ed25519.PrivateKey(seed), nil
+	key := ed25519.PrivateKey(raw)
+	if !bytes.Equal(ed25519.NewKeyFromSeed(key.Seed()), key) { // to sign with it would give it away
+		return nil, errors.New("its two halves are of two keys")
+	}
+	return key, nil
 }
 
 // load opens the record beside an existing key.

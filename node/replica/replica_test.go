@@ -20,7 +20,7 @@ import (
 // fed is a federation in memory that moves in rounds: what is sent in one is
 // received in the next. Nothing is random.
 type fed struct {
-	t       *testing.T
+	t       testing.TB
 	genesis chain.State
 	nodes   map[cid.Cid][]byte
 	now     atp.Millis
@@ -88,7 +88,7 @@ const start atp.Millis = 1_700_000_000_000
 
 // newFed returns a federation of validators, and observers after them by
 // index, none of which is on.
-func newFed(t *testing.T, validators, observers int) *fed {
+func newFed(t testing.TB, validators, observers int) *fed {
 	t.Helper()
 	f := &fed{t: t, now: start + 1, nodes: make(map[cid.Cid][]byte)}
 	type person struct {

@@ -40,14 +40,14 @@ func (a actor) sign(message []byte) (bft.Signature, error) { return a.Sign(messa
 
 // world is a chain whose first founder alone decides.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	all     []actor
 	genesis chain.Genesis
 	hash    bft.GenesisHash
 	state   chain.State
 }
 
-func newWorld(t *testing.T, n int) *world {
+func newWorld(t testing.TB, n int) *world {
 	t.Helper()
 	w := &world{t: t, all: actors(n)}
 	var founders []chain.Founder

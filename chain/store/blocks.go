@@ -57,7 +57,8 @@ func (s *Store) header(id cid.Cid) (chain.Header, int, error) {
 	if err != nil {
 		return chain.Header{}, 0, fmt.Errorf("%w: block %s: %w", ErrCorrupt, id, err)
 	}
-	return h, int(binary.BigEndian.Uint32(raw)), nil
+	n, err := count(raw)
+	return h, n, err
 }
 
 // Block returns a block by its ID, final or not. One that a crash left
@@ -117,14 +118,28 @@ func (s *Store) at(h bft.Height) (id cid.Cid, receipts int, err error) {
 	if err != nil {
 		return cid.Undef, 0, err
 	}
-	if len(raw) < 4 {
-		return cid.Undef, 0, fmt.Errorf("%w: ID of block %d: %d bytes", ErrCorrupt, h, len(raw))
+	if receipts, err = count(raw); err != nil {
+		return cid.Undef, 0, fmt.Errorf("height %d: %w", h, err)
 	}
 	id, err = cid.Cast(raw[4:])
 	if err != nil {
 		return cid.Undef, 0, fmt.Errorf("%w: ID of block %d: %w", ErrCorrupt, h, err)
 	}
-	return id, int(binary.BigEndian.Uint32(raw)), nil
+	return id, receipts, nil
+}
+
+// count reads how many there are of what keys number, from the first 4 bytes of
+// a record. A key has four digits for it: a damaged record costs no more memory
+// than they allow.
+func count(raw []byte) (int, error) {
+	if len(raw) < 4 {
+		return 0, fmt.Errorf("%w: a count in %d bytes", ErrCorrupt, len(raw))
+	}
+	n := binary.BigEndian.Uint32(raw)
+	if n > 1<<16 {
+		return 0, fmt.Errorf("%w: a count of %d", ErrCorrupt, n)
+	}
+	return int(n), nil
 }
 
 // HeaderAt returns the ID and the header of the final block at a height.

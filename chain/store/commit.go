@@ -226,5 +226,6 @@ func decodePlace(b []byte) (place, error) {
 	if len(b) != 12 {
 		return place{}, fmt.Errorf("%w: place of a transaction: %d bytes", ErrCorrupt, len(b))
 	}
-	return place{bft.Height(binary.BigEndian.Uint64(b)), int(binary.BigEndian.Uint32(b[8:]))}, nil
+	position, err := count(b[8:])
+	return place{bft.Height(binary.BigEndian.Uint64(b)), position}, err
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -315,6 +316,34 @@ func FuzzJournalFile(f *testing.F) {
 			if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, raw) {
 				t.Fatalf("the file has changed: %q, %v", now, err)
 			}
+		}
+	})
+}
+
+// FuzzFederations lists the federations that platforms on the LAN say they are
+// of: each platform in one, each federation once, in order.
+func FuzzFederations(f *testing.F) {
+	f.Add("lan", "home", "aa", "bb", "1700000000000")
+	f.Add("lan", "lan", "", "", "-1")
+	f.Add("", "\xff", "x", "x", "99999999999999999999")
+	f.Fuzz(func(t *testing.T, network, other, genesis, another, since string) {
+		var told []p2p.Heard
+		for i, n := range []string{network, other, network, other} {
+			told = append(told, p2p.Heard{Network: n, ID: newActor(fmt.Sprint(i)).ID().ID, Facts: map[string]string{
+				factGenesis: []string{genesis, genesis, another, another}[i], factSince: since, factName: since,
+			}})
+		}
+		list, platforms := federations(told), 0
+		for i, fed := range list {
+			if platforms += len(fed.Platforms); len(fed.Platforms) == 0 {
+				t.Fatalf("listed: %+v", fed)
+			}
+			if i > 0 && (list[i-1].Network > fed.Network || list[i-1].Network == fed.Network && list[i-1].Genesis >= fed.Genesis) {
+				t.Fatalf("%+v is listed before %+v", list[i-1], fed)
+			}
+		}
+		if platforms != len(told) {
+			t.Fatalf("%d platforms listed, want %d", platforms, len(told))
 		}
 	})
 }

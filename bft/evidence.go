@@ -12,17 +12,29 @@ type Evidence struct {
 // membership the caller checks, contradicted itself.
 func (e Evidence) Verify(scheme Scheme, genesis GenesisHash) error {
 	for _, s := range []Signed{e.First, e.Second} {
-		if err := s.Statement.check(); err != nil {
-			return err
-		}
 		if !s.Valid(scheme, genesis) {
 			return invalidf("evidence: signature of %v", s.Kind)
+		}
+	}
+	return e.Check()
+}
+
+// Check is [Evidence.Verify] but for the signatures ([Evidence.Claims]).
+func (e Evidence) Check() error {
+	for _, s := range []Signed{e.First, e.Second} {
+		if err := s.Statement.check(); err != nil {
+			return err
 		}
 	}
 	if !contradict(e.First, e.Second) {
 		return invalidf("evidence: %v and %v of %s do not contradict each other", e.First.Kind, e.Second.Kind, e.First.Signer)
 	}
 	return nil
+}
+
+// Claims are the two signatures, for who judges many in one batch.
+func (e Evidence) Claims(genesis GenesisHash) []Claim {
+	return []Claim{e.First.claim(genesis), e.Second.claim(genesis)}
 }
 
 // MarshalCBOR writes e as a tuple.

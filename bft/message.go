@@ -112,7 +112,11 @@ type Signed struct {
 
 // Valid judges the signature and nothing else.
 func (s Signed) Valid(scheme Scheme, genesis GenesisHash) bool {
-	return scheme.Verify(Claim{s.Signer, s.SignedBytes(genesis), s.Signature})
+	return scheme.Verify(s.claim(genesis))
+}
+
+func (s Signed) claim(genesis GenesisHash) Claim {
+	return Claim{s.Signer, s.SignedBytes(genesis), s.Signature}
 }
 
 // Proposal is the leader's word for the block of a view.

@@ -44,6 +44,9 @@ func (s ValidatorSet) F() int { return faults(len(s.ids)) }
 // Quorum returns q, how many signatures make a certificate.
 func (s ValidatorSet) Quorum() int { return quorum(len(s.ids)) }
 
+// Faults returns f of a set of n ≥ 0 validators.
+func Faults(n int) int { return faults(n) }
+
 // faults returns ⌊(n−1)/3⌋. It keeps S2.
 func faults(n int) int { return max(n-1, 0) / 3 }
 

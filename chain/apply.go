@@ -216,12 +216,13 @@ func (e *execution) finish() (Header, Result, error) {
 	if err := e.root.Totals.Check(); err != nil {
 		return Header{}, Result{}, fmt.Errorf("%w: block %d: %w", ErrBroken, e.header.Height, err)
 	}
+	e.root.Decided = e.parent.root.Validators
 	id, root, err := e.flush()
 	if err != nil {
 		return Header{}, Result{}, err
 	}
 	s := e.parent
-	s.nodes, s.id, s.root = e.over.reader(), id, root
+	s.nodes, s.id, s.root, s.decided = e.over.reader(), id, root, e.parent.validators
 	if root.Validators != e.parent.root.Validators {
 		if s.validators, err = loadValidators(e.over, root.Validators); err != nil {
 			return Header{}, Result{}, err

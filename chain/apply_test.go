@@ -156,7 +156,7 @@ func TestAFailedTransactionCostsNonceAndFeeAndNothingElse(t *testing.T) {
 	if got := w.state.Totals().Discharged; got != 7 {
 		t.Errorf("discharged %d, want 7", got)
 	}
-	if _, ok, _ := w.state.Platform(w.keys[1].id); ok || w.state.Census() != (Census{}) {
+	if _, ok, _ := w.state.Platform(w.keys[1].id); ok || w.state.Census() != (Census{Validators: 1}) {
 		t.Error("a registration outlived its transaction")
 	}
 	if _, ok, _ := w.state.NextDue(); ok {
@@ -267,7 +267,7 @@ func TestRegistration(t *testing.T) {
 		if got := w.available(tt.by); got != tt.available*atp.ATP {
 			t.Errorf("%s: has %s ATP, want %d", tt.what, got, tt.available)
 		}
-		if got, want := w.state.Census(), (Census{Platforms: tt.census, Societies: tt.census}); got != want {
+		if got, want := w.state.Census(), (Census{Platforms: tt.census, Societies: tt.census, Validators: 1}); got != want {
 			t.Errorf("%s: census %v, want %v", tt.what, got, want)
 		}
 	}
@@ -321,7 +321,7 @@ func TestUnderVoteOnlyFoundersAreOfASociety(t *testing.T) {
 	if r := register(2, "thor", ""); !r.OK() {
 		t.Errorf("a newcomer of no society: %s", r.Detail)
 	}
-	if got, want := w.state.Census(), (Census{Platforms: 2, Societies: 1}); got != want {
+	if got, want := w.state.Census(), (Census{Platforms: 2, Societies: 1, Validators: 1}); got != want {
 		t.Errorf("census %v, want %v", got, want)
 	}
 	if got := w.available(2); got >= atp.ATP {

@@ -2254,6 +2254,272 @@ func (t *ValidatorLeave) UnmarshalCBOR(r io.Reader) (err error) {
 	return nil
 }
 
+var lengthBufValidatorVote = []byte{132}
+
+func (t *ValidatorVote) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufValidatorVote); err != nil {
+		return err
+	}
+
+	// t.Platform (atp.ID) (struct)
+	if err := t.Platform.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Against (bool) (bool)
+	if err := cbg.WriteBool(w, t.Against); err != nil {
+		return err
+	}
+
+	// t.Grant (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Grant)); err != nil {
+		return err
+	}
+
+	// t.Society (string) (string)
+	if len(t.Society) > 64 {
+		return xerrors.Errorf("Value in field t.Society was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajTextString, uint64(len(t.Society))); err != nil {
+		return err
+	}
+	if _, err := cw.WriteString(string(t.Society)); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (t *ValidatorVote) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = ValidatorVote{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 4 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Platform (atp.ID) (struct)
+
+	{
+
+		if err := t.Platform.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.Platform: %w", err)
+		}
+
+	}
+	// t.Against (bool) (bool)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	if maj != cbg.MajOther {
+		return fmt.Errorf("booleans must be major type 7")
+	}
+	switch extra {
+	case 20:
+		t.Against = false
+	case 21:
+		t.Against = true
+	default:
+		return fmt.Errorf("booleans are either major type 7, value 20 or 21 (got %d)", extra)
+	}
+	// t.Grant (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Grant = atp.Amount(extra)
+
+	}
+	// t.Society (string) (string)
+
+	{
+		sval, err := cbg.ReadStringWithMax(cr, 8192)
+		if err != nil {
+			return err
+		}
+
+		t.Society = string(sval)
+	}
+	return nil
+}
+
+var lengthBufEvidence = []byte{129}
+
+func (t *Evidence) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufEvidence); err != nil {
+		return err
+	}
+
+	// t.Pair (bft.Evidence) (struct)
+	if err := t.Pair.MarshalCBOR(cw); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (t *Evidence) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = Evidence{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 1 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Pair (bft.Evidence) (struct)
+
+	{
+
+		if err := t.Pair.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.Pair: %w", err)
+		}
+
+	}
+	return nil
+}
+
+var lengthBufKeyRotate = []byte{130}
+
+func (t *KeyRotate) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufKeyRotate); err != nil {
+		return err
+	}
+
+	// t.To (atp.ID) (struct)
+	if err := t.To.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Signature (chain.FounderSignature) (array)
+	if len(t.Signature) > 2097152 {
+		return xerrors.Errorf("Byte array in field t.Signature was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajByteString, uint64(len(t.Signature))); err != nil {
+		return err
+	}
+
+	if _, err := cw.Write(t.Signature[:]); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (t *KeyRotate) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = KeyRotate{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 2 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.To (atp.ID) (struct)
+
+	{
+
+		if err := t.To.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.To: %w", err)
+		}
+
+	}
+	// t.Signature (chain.FounderSignature) (array)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+
+	if extra > 2097152 {
+		return fmt.Errorf("t.Signature: byte array too large (%d)", extra)
+	}
+	if maj != cbg.MajByteString {
+		return fmt.Errorf("expected byte array")
+	}
+	if extra != 64 {
+		return fmt.Errorf("expected array to have 64 elements")
+	}
+
+	t.Signature = [64]uint8{}
+	if _, err := io.ReadFull(cr, t.Signature[:]); err != nil {
+		return err
+	}
+	return nil
+}
+
 var lengthBufHeader = []byte{139}
 
 func (t *Header) MarshalCBOR(w io.Writer) error {
@@ -3955,7 +4221,7 @@ func (t *ValidatorJoined) UnmarshalCBOR(r io.Reader) (err error) {
 	return nil
 }
 
-var lengthBufValidatorLeft = []byte{131}
+var lengthBufValidatorLeft = []byte{132}
 
 func (t *ValidatorLeft) MarshalCBOR(w io.Writer) error {
 	if t == nil {
@@ -3986,11 +4252,429 @@ func (t *ValidatorLeft) MarshalCBOR(w io.Writer) error {
 		return err
 	}
 
+	// t.Until (atp.Millis) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Until)); err != nil {
+		return err
+	}
+
 	return nil
 }
 
 func (t *ValidatorLeft) UnmarshalCBOR(r io.Reader) (err error) {
 	*t = ValidatorLeft{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 4 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.ID (atp.ID) (struct)
+
+	{
+
+		if err := t.ID.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.ID: %w", err)
+		}
+
+	}
+	// t.From (bft.Height) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.From = bft.Height(extra)
+
+	}
+	// t.Bond (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Bond = atp.Amount(extra)
+
+	}
+	// t.Until (atp.Millis) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Until = atp.Millis(extra)
+
+	}
+	return nil
+}
+
+var lengthBufVoteCast = []byte{134}
+
+func (t *VoteCast) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufVoteCast); err != nil {
+		return err
+	}
+
+	// t.Voter (atp.ID) (struct)
+	if err := t.Voter.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Platform (atp.ID) (struct)
+	if err := t.Platform.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Grant (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Grant)); err != nil {
+		return err
+	}
+
+	// t.Society (string) (string)
+	if len(t.Society) > 64 {
+		return xerrors.Errorf("Value in field t.Society was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajTextString, uint64(len(t.Society))); err != nil {
+		return err
+	}
+	if _, err := cw.WriteString(string(t.Society)); err != nil {
+		return err
+	}
+
+	// t.Votes (uint64) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Votes)); err != nil {
+		return err
+	}
+
+	// t.Needed (uint64) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Needed)); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *VoteCast) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = VoteCast{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 6 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Voter (atp.ID) (struct)
+
+	{
+
+		if err := t.Voter.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.Voter: %w", err)
+		}
+
+	}
+	// t.Platform (atp.ID) (struct)
+
+	{
+
+		if err := t.Platform.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.Platform: %w", err)
+		}
+
+	}
+	// t.Grant (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Grant = atp.Amount(extra)
+
+	}
+	// t.Society (string) (string)
+
+	{
+		sval, err := cbg.ReadStringWithMax(cr, 8192)
+		if err != nil {
+			return err
+		}
+
+		t.Society = string(sval)
+	}
+	// t.Votes (uint64) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Votes = uint64(extra)
+
+	}
+	// t.Needed (uint64) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Needed = uint64(extra)
+
+	}
+	return nil
+}
+
+var lengthBufVoteWithdrawn = []byte{130}
+
+func (t *VoteWithdrawn) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufVoteWithdrawn); err != nil {
+		return err
+	}
+
+	// t.Voter (atp.ID) (struct)
+	if err := t.Voter.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Platform (atp.ID) (struct)
+	if err := t.Platform.MarshalCBOR(cw); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (t *VoteWithdrawn) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = VoteWithdrawn{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 2 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Voter (atp.ID) (struct)
+
+	{
+
+		if err := t.Voter.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.Voter: %w", err)
+		}
+
+	}
+	// t.Platform (atp.ID) (struct)
+
+	{
+
+		if err := t.Platform.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.Platform: %w", err)
+		}
+
+	}
+	return nil
+}
+
+var lengthBufPlatformAdmitted = []byte{130}
+
+func (t *PlatformAdmitted) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufPlatformAdmitted); err != nil {
+		return err
+	}
+
+	// t.ID (atp.ID) (struct)
+	if err := t.ID.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Society (string) (string)
+	if len(t.Society) > 64 {
+		return xerrors.Errorf("Value in field t.Society was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajTextString, uint64(len(t.Society))); err != nil {
+		return err
+	}
+	if _, err := cw.WriteString(string(t.Society)); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (t *PlatformAdmitted) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = PlatformAdmitted{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 2 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.ID (atp.ID) (struct)
+
+	{
+
+		if err := t.ID.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.ID: %w", err)
+		}
+
+	}
+	// t.Society (string) (string)
+
+	{
+		sval, err := cbg.ReadStringWithMax(cr, 8192)
+		if err != nil {
+			return err
+		}
+
+		t.Society = string(sval)
+	}
+	return nil
+}
+
+var lengthBufValidatorAbsent = []byte{131}
+
+func (t *ValidatorAbsent) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufValidatorAbsent); err != nil {
+		return err
+	}
+
+	// t.ID (atp.ID) (struct)
+	if err := t.ID.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.From (bft.Height) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.From)); err != nil {
+		return err
+	}
+
+	// t.Bond (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Bond)); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *ValidatorAbsent) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = ValidatorAbsent{}
 
 	cr := cbg.NewCborReader(r)
 
@@ -4047,6 +4731,298 @@ func (t *ValidatorLeft) UnmarshalCBOR(r io.Reader) (err error) {
 			return fmt.Errorf("wrong type for uint64 field")
 		}
 		t.Bond = atp.Amount(extra)
+
+	}
+	return nil
+}
+
+var lengthBufValidatorSlashed = []byte{133}
+
+func (t *ValidatorSlashed) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufValidatorSlashed); err != nil {
+		return err
+	}
+
+	// t.ID (atp.ID) (struct)
+	if err := t.ID.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Key (atp.ID) (struct)
+	if err := t.Key.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Height (bft.Height) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Height)); err != nil {
+		return err
+	}
+
+	// t.Bond (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Bond)); err != nil {
+		return err
+	}
+
+	// t.By (atp.ID) (struct)
+	if err := t.By.MarshalCBOR(cw); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (t *ValidatorSlashed) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = ValidatorSlashed{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 5 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.ID (atp.ID) (struct)
+
+	{
+
+		if err := t.ID.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.ID: %w", err)
+		}
+
+	}
+	// t.Key (atp.ID) (struct)
+
+	{
+
+		if err := t.Key.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.Key: %w", err)
+		}
+
+	}
+	// t.Height (bft.Height) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Height = bft.Height(extra)
+
+	}
+	// t.Bond (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Bond = atp.Amount(extra)
+
+	}
+	// t.By (atp.ID) (struct)
+
+	{
+
+		if err := t.By.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.By: %w", err)
+		}
+
+	}
+	return nil
+}
+
+var lengthBufBondReturned = []byte{130}
+
+func (t *BondReturned) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufBondReturned); err != nil {
+		return err
+	}
+
+	// t.ID (atp.ID) (struct)
+	if err := t.ID.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Bond (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Bond)); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *BondReturned) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = BondReturned{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 2 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.ID (atp.ID) (struct)
+
+	{
+
+		if err := t.ID.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.ID: %w", err)
+		}
+
+	}
+	// t.Bond (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Bond = atp.Amount(extra)
+
+	}
+	return nil
+}
+
+var lengthBufKeyRotated = []byte{131}
+
+func (t *KeyRotated) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufKeyRotated); err != nil {
+		return err
+	}
+
+	// t.Old (atp.ID) (struct)
+	if err := t.Old.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.New (atp.ID) (struct)
+	if err := t.New.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Available (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Available)); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *KeyRotated) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = KeyRotated{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 3 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Old (atp.ID) (struct)
+
+	{
+
+		if err := t.Old.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.Old: %w", err)
+		}
+
+	}
+	// t.New (atp.ID) (struct)
+
+	{
+
+		if err := t.New.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.New: %w", err)
+		}
+
+	}
+	// t.Available (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Available = atp.Amount(extra)
 
 	}
 	return nil
@@ -4504,7 +5480,7 @@ func (t *Allocation) UnmarshalCBOR(r io.Reader) (err error) {
 	return nil
 }
 
-var lengthBufParams = []byte{137}
+var lengthBufParams = []byte{138}
 
 func (t *Params) MarshalCBOR(w io.Writer) error {
 	if t == nil {
@@ -4571,6 +5547,11 @@ func (t *Params) MarshalCBOR(w io.Writer) error {
 		return err
 	}
 
+	// t.Membership (chain.Membership) (struct)
+	if err := t.Membership.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
 	// t.Economy (task.Economy) (struct)
 	if err := t.Economy.MarshalCBOR(cw); err != nil {
 		return err
@@ -4597,7 +5578,7 @@ func (t *Params) UnmarshalCBOR(r io.Reader) (err error) {
 		return fmt.Errorf("cbor input should be of type array")
 	}
 
-	if extra != 9 {
+	if extra != 10 {
 		return fmt.Errorf("cbor input had wrong number of fields")
 	}
 
@@ -4701,6 +5682,15 @@ func (t *Params) UnmarshalCBOR(r io.Reader) (err error) {
 
 		if err := t.Limits.UnmarshalCBOR(cr); err != nil {
 			return xerrors.Errorf("unmarshaling t.Limits: %w", err)
+		}
+
+	}
+	// t.Membership (chain.Membership) (struct)
+
+	{
+
+		if err := t.Membership.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.Membership: %w", err)
 		}
 
 	}
@@ -4859,7 +5849,150 @@ func (t *Limits) UnmarshalCBOR(r io.Reader) (err error) {
 	return nil
 }
 
-var lengthBufstateRoot = []byte{143}
+var lengthBufMembership = []byte{133}
+
+func (t *Membership) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufMembership); err != nil {
+		return err
+	}
+
+	// t.AbsentBlocks (uint64) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.AbsentBlocks)); err != nil {
+		return err
+	}
+
+	// t.AbsentTime (atp.Span) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.AbsentTime)); err != nil {
+		return err
+	}
+
+	// t.EvidenceSpan (uint64) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.EvidenceSpan)); err != nil {
+		return err
+	}
+
+	// t.BondHold (atp.Span) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.BondHold)); err != nil {
+		return err
+	}
+
+	// t.AdmissionSpan (atp.Span) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.AdmissionSpan)); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *Membership) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = Membership{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 5 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.AbsentBlocks (uint64) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.AbsentBlocks = uint64(extra)
+
+	}
+	// t.AbsentTime (atp.Span) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.AbsentTime = atp.Span(extra)
+
+	}
+	// t.EvidenceSpan (uint64) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.EvidenceSpan = uint64(extra)
+
+	}
+	// t.BondHold (atp.Span) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.BondHold = atp.Span(extra)
+
+	}
+	// t.AdmissionSpan (atp.Span) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.AdmissionSpan = atp.Span(extra)
+
+	}
+	return nil
+}
+
+var lengthBufstateRoot = []byte{148}
 
 func (t *stateRoot) MarshalCBOR(w io.Writer) error {
 	if t == nil {
@@ -4933,6 +6066,36 @@ func (t *stateRoot) MarshalCBOR(w io.Writer) error {
 		return xerrors.Errorf("failed to write cid field t.Candidates: %w", err)
 	}
 
+	// t.Absences (cid.Cid) (struct)
+
+	if err := cbg.WriteCid(cw, t.Absences); err != nil {
+		return xerrors.Errorf("failed to write cid field t.Absences: %w", err)
+	}
+
+	// t.Held (cid.Cid) (struct)
+
+	if err := cbg.WriteCid(cw, t.Held); err != nil {
+		return xerrors.Errorf("failed to write cid field t.Held: %w", err)
+	}
+
+	// t.Ballots (cid.Cid) (struct)
+
+	if err := cbg.WriteCid(cw, t.Ballots); err != nil {
+		return xerrors.Errorf("failed to write cid field t.Ballots: %w", err)
+	}
+
+	// t.Keys (cid.Cid) (struct)
+
+	if err := cbg.WriteCid(cw, t.Keys); err != nil {
+		return xerrors.Errorf("failed to write cid field t.Keys: %w", err)
+	}
+
+	// t.Decided (cid.Cid) (struct)
+
+	if err := cbg.WriteCid(cw, t.Decided); err != nil {
+		return xerrors.Errorf("failed to write cid field t.Decided: %w", err)
+	}
+
 	// t.Params (cid.Cid) (struct)
 
 	if err := cbg.WriteCid(cw, t.Params); err != nil {
@@ -4990,7 +6153,7 @@ func (t *stateRoot) UnmarshalCBOR(r io.Reader) (err error) {
 		return fmt.Errorf("cbor input should be of type array")
 	}
 
-	if extra != 15 {
+	if extra != 20 {
 		return fmt.Errorf("cbor input had wrong number of fields")
 	}
 
@@ -5112,6 +6275,66 @@ func (t *stateRoot) UnmarshalCBOR(r io.Reader) (err error) {
 		}
 
 		t.Candidates = c
+
+	}
+	// t.Absences (cid.Cid) (struct)
+
+	{
+
+		c, err := cbg.ReadCid(cr)
+		if err != nil {
+			return xerrors.Errorf("failed to read cid field t.Absences: %w", err)
+		}
+
+		t.Absences = c
+
+	}
+	// t.Held (cid.Cid) (struct)
+
+	{
+
+		c, err := cbg.ReadCid(cr)
+		if err != nil {
+			return xerrors.Errorf("failed to read cid field t.Held: %w", err)
+		}
+
+		t.Held = c
+
+	}
+	// t.Ballots (cid.Cid) (struct)
+
+	{
+
+		c, err := cbg.ReadCid(cr)
+		if err != nil {
+			return xerrors.Errorf("failed to read cid field t.Ballots: %w", err)
+		}
+
+		t.Ballots = c
+
+	}
+	// t.Keys (cid.Cid) (struct)
+
+	{
+
+		c, err := cbg.ReadCid(cr)
+		if err != nil {
+			return xerrors.Errorf("failed to read cid field t.Keys: %w", err)
+		}
+
+		t.Keys = c
+
+	}
+	// t.Decided (cid.Cid) (struct)
+
+	{
+
+		c, err := cbg.ReadCid(cr)
+		if err != nil {
+			return xerrors.Errorf("failed to read cid field t.Decided: %w", err)
+		}
+
+		t.Decided = c
 
 	}
 	// t.Params (cid.Cid) (struct)
@@ -5270,7 +6493,7 @@ func (t *constants) UnmarshalCBOR(r io.Reader) (err error) {
 	return nil
 }
 
-var lengthBufCensus = []byte{132}
+var lengthBufCensus = []byte{135}
 
 func (t *Census) MarshalCBOR(w io.Writer) error {
 	if t == nil {
@@ -5296,6 +6519,12 @@ func (t *Census) MarshalCBOR(w io.Writer) error {
 		return err
 	}
 
+	// t.Validators (uint64) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Validators)); err != nil {
+		return err
+	}
+
 	// t.Candidates (uint64) (uint64)
 
 	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Candidates)); err != nil {
@@ -5305,6 +6534,18 @@ func (t *Census) MarshalCBOR(w io.Writer) error {
 	// t.Leaving (uint64) (uint64)
 
 	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Leaving)); err != nil {
+		return err
+	}
+
+	// t.Absent (uint64) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Absent)); err != nil {
+		return err
+	}
+
+	// t.Keys (uint64) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Keys)); err != nil {
 		return err
 	}
 
@@ -5330,7 +6571,7 @@ func (t *Census) UnmarshalCBOR(r io.Reader) (err error) {
 		return fmt.Errorf("cbor input should be of type array")
 	}
 
-	if extra != 4 {
+	if extra != 7 {
 		return fmt.Errorf("cbor input had wrong number of fields")
 	}
 
@@ -5362,6 +6603,20 @@ func (t *Census) UnmarshalCBOR(r io.Reader) (err error) {
 		t.Societies = uint64(extra)
 
 	}
+	// t.Validators (uint64) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Validators = uint64(extra)
+
+	}
 	// t.Candidates (uint64) (uint64)
 
 	{
@@ -5390,10 +6645,38 @@ func (t *Census) UnmarshalCBOR(r io.Reader) (err error) {
 		t.Leaving = uint64(extra)
 
 	}
+	// t.Absent (uint64) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Absent = uint64(extra)
+
+	}
+	// t.Keys (uint64) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Keys = uint64(extra)
+
+	}
 	return nil
 }
 
-var lengthBufplatform = []byte{131}
+var lengthBufplatform = []byte{133}
 
 func (t *platform) MarshalCBOR(w io.Writer) error {
 	if t == nil {
@@ -5428,6 +6711,23 @@ func (t *platform) MarshalCBOR(w io.Writer) error {
 	if err := t.Record.MarshalCBOR(cw); err != nil {
 		return err
 	}
+
+	// t.Admitted (bool) (bool)
+	if err := cbg.WriteBool(w, t.Admitted); err != nil {
+		return err
+	}
+
+	// t.Society (task.Society) (string)
+	if len(t.Society) > 8192 {
+		return xerrors.Errorf("Value in field t.Society was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajTextString, uint64(len(t.Society))); err != nil {
+		return err
+	}
+	if _, err := cw.WriteString(string(t.Society)); err != nil {
+		return err
+	}
 	return nil
 }
 
@@ -5450,7 +6750,7 @@ func (t *platform) UnmarshalCBOR(r io.Reader) (err error) {
 		return fmt.Errorf("cbor input should be of type array")
 	}
 
-	if extra != 3 {
+	if extra != 5 {
 		return fmt.Errorf("cbor input had wrong number of fields")
 	}
 
@@ -5499,6 +6799,33 @@ func (t *platform) UnmarshalCBOR(r io.Reader) (err error) {
 			}
 		}
 
+	}
+	// t.Admitted (bool) (bool)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	if maj != cbg.MajOther {
+		return fmt.Errorf("booleans must be major type 7")
+	}
+	switch extra {
+	case 20:
+		t.Admitted = false
+	case 21:
+		t.Admitted = true
+	default:
+		return fmt.Errorf("booleans are either major type 7, value 20 or 21 (got %d)", extra)
+	}
+	// t.Society (task.Society) (string)
+
+	{
+		sval, err := cbg.ReadStringWithMax(cr, 8192)
+		if err != nil {
+			return err
+		}
+
+		t.Society = task.Society(sval)
 	}
 	return nil
 }
@@ -5566,7 +6893,7 @@ func (t *society) UnmarshalCBOR(r io.Reader) (err error) {
 	return nil
 }
 
-var lengthBufValidator = []byte{131}
+var lengthBufValidator = []byte{132}
 
 func (t *Validator) MarshalCBOR(w io.Writer) error {
 	if t == nil {
@@ -5589,6 +6916,12 @@ func (t *Validator) MarshalCBOR(w io.Writer) error {
 	// t.Bond (atp.Amount) (uint64)
 
 	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Bond)); err != nil {
+		return err
+	}
+
+	// t.Since (bft.Height) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Since)); err != nil {
 		return err
 	}
 
@@ -5620,7 +6953,7 @@ func (t *Validator) UnmarshalCBOR(r io.Reader) (err error) {
 		return fmt.Errorf("cbor input should be of type array")
 	}
 
-	if extra != 3 {
+	if extra != 4 {
 		return fmt.Errorf("cbor input had wrong number of fields")
 	}
 
@@ -5652,6 +6985,20 @@ func (t *Validator) UnmarshalCBOR(r io.Reader) (err error) {
 		t.Bond = atp.Amount(extra)
 
 	}
+	// t.Since (bft.Height) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Since = bft.Height(extra)
+
+	}
 	// t.Leaving (bft.Height) (uint64)
 
 	{
@@ -5669,7 +7016,7 @@ func (t *Validator) UnmarshalCBOR(r io.Reader) (err error) {
 	return nil
 }
 
-var lengthBufCandidate = []byte{130}
+var lengthBufCandidate = []byte{132}
 
 func (t *Candidate) MarshalCBOR(w io.Writer) error {
 	if t == nil {
@@ -5695,6 +7042,16 @@ func (t *Candidate) MarshalCBOR(w io.Writer) error {
 		return err
 	}
 
+	// t.Since (bft.Height) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Since)); err != nil {
+		return err
+	}
+
+	// t.Voted (bool) (bool)
+	if err := cbg.WriteBool(w, t.Voted); err != nil {
+		return err
+	}
 	return nil
 }
 
@@ -5717,7 +7074,7 @@ func (t *Candidate) UnmarshalCBOR(r io.Reader) (err error) {
 		return fmt.Errorf("cbor input should be of type array")
 	}
 
-	if extra != 2 {
+	if extra != 4 {
 		return fmt.Errorf("cbor input had wrong number of fields")
 	}
 
@@ -5747,6 +7104,521 @@ func (t *Candidate) UnmarshalCBOR(r io.Reader) (err error) {
 			return fmt.Errorf("wrong type for uint64 field")
 		}
 		t.Bond = atp.Amount(extra)
+
+	}
+	// t.Since (bft.Height) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Since = bft.Height(extra)
+
+	}
+	// t.Voted (bool) (bool)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	if maj != cbg.MajOther {
+		return fmt.Errorf("booleans must be major type 7")
+	}
+	switch extra {
+	case 20:
+		t.Voted = false
+	case 21:
+		t.Voted = true
+	default:
+		return fmt.Errorf("booleans are either major type 7, value 20 or 21 (got %d)", extra)
+	}
+	return nil
+}
+
+var lengthBufAbsence = []byte{130}
+
+func (t *Absence) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufAbsence); err != nil {
+		return err
+	}
+
+	// t.Since (bft.Height) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Since)); err != nil {
+		return err
+	}
+
+	// t.Time (atp.Millis) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Time)); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *Absence) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = Absence{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 2 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Since (bft.Height) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Since = bft.Height(extra)
+
+	}
+	// t.Time (atp.Millis) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Time = atp.Millis(extra)
+
+	}
+	return nil
+}
+
+var lengthBufHeld = []byte{132}
+
+func (t *Held) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufHeld); err != nil {
+		return err
+	}
+
+	// t.ID (atp.ID) (struct)
+	if err := t.ID.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Bond (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Bond)); err != nil {
+		return err
+	}
+
+	// t.Since (bft.Height) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Since)); err != nil {
+		return err
+	}
+
+	// t.Until (atp.Millis) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Until)); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *Held) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = Held{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 4 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.ID (atp.ID) (struct)
+
+	{
+
+		if err := t.ID.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.ID: %w", err)
+		}
+
+	}
+	// t.Bond (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Bond = atp.Amount(extra)
+
+	}
+	// t.Since (bft.Height) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Since = bft.Height(extra)
+
+	}
+	// t.Until (atp.Millis) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Until = atp.Millis(extra)
+
+	}
+	return nil
+}
+
+var lengthBufBallot = []byte{129}
+
+func (t *Ballot) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufBallot); err != nil {
+		return err
+	}
+
+	// t.Votes ([]chain.Vote) (slice)
+	if len(t.Votes) > 8 {
+		return xerrors.Errorf("Slice value in field t.Votes was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajArray, uint64(len(t.Votes))); err != nil {
+		return err
+	}
+	for _, v := range t.Votes {
+		if err := v.MarshalCBOR(cw); err != nil {
+			return err
+		}
+
+	}
+	return nil
+}
+
+func (t *Ballot) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = Ballot{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 1 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Votes ([]chain.Vote) (slice)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+
+	if extra > 8 {
+		return fmt.Errorf("t.Votes: array too large (%d)", extra)
+	}
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("expected cbor array")
+	}
+
+	if extra > 0 {
+		t.Votes = make([]Vote, extra)
+	}
+
+	for i := 0; i < int(extra); i++ {
+		{
+			var maj byte
+			var extra uint64
+			var err error
+			_ = maj
+			_ = extra
+			_ = err
+
+			{
+
+				if err := t.Votes[i].UnmarshalCBOR(cr); err != nil {
+					return xerrors.Errorf("unmarshaling t.Votes[i]: %w", err)
+				}
+
+			}
+
+		}
+	}
+	return nil
+}
+
+var lengthBufVote = []byte{132}
+
+func (t *Vote) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufVote); err != nil {
+		return err
+	}
+
+	// t.Platform (atp.ID) (struct)
+	if err := t.Platform.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Grant (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Grant)); err != nil {
+		return err
+	}
+
+	// t.Society (string) (string)
+	if len(t.Society) > 64 {
+		return xerrors.Errorf("Value in field t.Society was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajTextString, uint64(len(t.Society))); err != nil {
+		return err
+	}
+	if _, err := cw.WriteString(string(t.Society)); err != nil {
+		return err
+	}
+
+	// t.Until (atp.Millis) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Until)); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *Vote) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = Vote{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 4 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Platform (atp.ID) (struct)
+
+	{
+
+		if err := t.Platform.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.Platform: %w", err)
+		}
+
+	}
+	// t.Grant (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Grant = atp.Amount(extra)
+
+	}
+	// t.Society (string) (string)
+
+	{
+		sval, err := cbg.ReadStringWithMax(cr, 8192)
+		if err != nil {
+			return err
+		}
+
+		t.Society = string(sval)
+	}
+	// t.Until (atp.Millis) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Until = atp.Millis(extra)
+
+	}
+	return nil
+}
+
+var lengthBufkeyRecord = []byte{130}
+
+func (t *keyRecord) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufkeyRecord); err != nil {
+		return err
+	}
+
+	// t.First (atp.ID) (struct)
+	if err := t.First.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Newest (atp.OptionalID) (struct)
+	if err := t.Newest.MarshalCBOR(cw); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (t *keyRecord) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = keyRecord{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 2 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.First (atp.ID) (struct)
+
+	{
+
+		if err := t.First.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.First: %w", err)
+		}
+
+	}
+	// t.Newest (atp.OptionalID) (struct)
+
+	{
+
+		if err := t.Newest.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.Newest: %w", err)
+		}
 
 	}
 	return nil

@@ -23,8 +23,9 @@
 //	C3  the operations of a transaction take effect together or not at all; its
 //	    nonce and fee are spent either way.
 //	C4  the validators of a height are in the state of the block below. They
-//	    change at the end of a block and nowhere else; no set is empty, and no
-//	    admission and no leaving makes one of two.
+//	    change at the end of a block and nowhere else, but for votes that are
+//	    taken away or get another key at once; no set is empty, and no
+//	    admission, no leaving and no absence makes one of two.
 //
 // A transaction is named by the CID of what is signed ([Transaction.ID]); a
 // block commits to the signed forms ([VerifiedTx.Address]). The parent of the
@@ -33,8 +34,9 @@
 // Other than the design has it: as many deadlines fire in a block as it has
 // operations, or they could be made faster than they fire; a lock has a least
 // amount; the grant to those who join is at most a 500th of the pool; only
-// registered platforms become candidates; and of those who want to leave, as many
-// do as may, who asked first first.
+// registered platforms become candidates; of those who want to leave, as many
+// do as may, who asked first first; and the bond of one that has left answers for
+// it an hour longer, or who lies would leave first.
 package chain
 
 //go:generate go run -tags cborgen ./gen/gen.go

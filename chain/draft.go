@@ -26,6 +26,10 @@ type draft struct {
 	tasks      *table[task.Task, *task.Task]
 	validators *table[Validator, *Validator]
 	candidates *table[Candidate, *Candidate]
+	absences   *table[Absence, *Absence]
+	held       *table[Held, *Held]
+	ballots    *table[Ballot, *Ballot]
+	keys       *table[keyRecord, *keyRecord]
 	due        *schedule
 }
 
@@ -43,6 +47,10 @@ func newDraft(o *overlay, root stateRoot, c constants) *draft {
 		tasks:      newTable[task.Task](o, root.Tasks),
 		validators: newTable[Validator](o, root.Validators),
 		candidates: newTable[Candidate](o, root.Candidates),
+		absences:   newTable[Absence](o, root.Absences),
+		held:       newTable[Held](o, root.Held),
+		ballots:    newTable[Ballot](o, root.Ballots),
+		keys:       newTable[keyRecord](o, root.Keys),
 		due:        newSchedule(o, root.Due),
 	}
 }
@@ -50,6 +58,8 @@ func newDraft(o *overlay, root stateRoot, c constants) *draft {
 // savepoint is how far a draft had come.
 type savepoint struct {
 	accounts, names, platforms, societies, evidence, locks, tasks, validators, candidates, due int
+
+	absences, held, ballots, keys int
 
 	totals atp.Totals
 	census Census
@@ -59,6 +69,7 @@ func (d *draft) save() savepoint {
 	return savepoint{
 		len(d.accounts.undo), len(d.names.undo), len(d.platforms.undo), len(d.societies.undo), len(d.evidence.undo),
 		len(d.locks.undo), len(d.tasks.undo), len(d.validators.undo), len(d.candidates.undo), len(d.due.undo),
+		len(d.absences.undo), len(d.held.undo), len(d.ballots.undo), len(d.keys.undo),
 		d.root.Totals, d.root.Census,
 	}
 }
@@ -74,6 +85,10 @@ func (d *draft) rollback(s savepoint) {
 	d.tasks.rollback(s.tasks)
 	d.validators.rollback(s.validators)
 	d.candidates.rollback(s.candidates)
+	d.absences.rollback(s.absences)
+	d.held.rollback(s.held)
+	d.ballots.rollback(s.ballots)
+	d.keys.rollback(s.keys)
 	d.due.rollback(s.due)
 	d.root.Totals, d.root.Census = s.totals, s.census
 }
@@ -94,6 +109,10 @@ func (d *draft) flush() (cid.Cid, stateRoot, error) {
 		{&root.Tasks, d.tasks.flush},
 		{&root.Validators, d.validators.flush},
 		{&root.Candidates, d.candidates.flush},
+		{&root.Absences, d.absences.flush},
+		{&root.Held, d.held.flush},
+		{&root.Ballots, d.ballots.flush},
+		{&root.Keys, d.keys.flush},
 		{&root.Due, d.due.flush},
 	} {
 		var err error
@@ -151,13 +170,30 @@ func (d *draft) SetTask(t task.Task) error { return d.tasks.set(t.ID.KeyString()
 func (d *draft) DeleteTask(id cid.Cid) error { return d.tasks.remove(id.KeyString()) }
 
 // Evidence implements [task.State].
-func (d *draft) Evidence(k task.Key) (task.Evidence, bool, error) { return d.evidence.get(k.String()) }
+func (d *draft) Evidence(k task.Key) (task.Evidence, bool, error) {
+	who, err := d.first(k.Who)
+	if err != nil {
+		return task.Evidence{}, false, err
+	}
+	k.Who = who
+	return d.evidence.get(k.String())
+}
 
 // SetEvidence implements [task.State].
-func (d *draft) SetEvidence(k task.Key, e task.Evidence) error { return d.evidence.set(k.String(), e) }
+func (d *draft) SetEvidence(k task.Key, e task.Evidence) (err error) {
+	if k.Who, err = d.first(k.Who); err != nil {
+		return err
+	}
+	return d.evidence.set(k.String(), e)
+}
 
 // DeleteEvidence implements [task.State].
-func (d *draft) DeleteEvidence(k task.Key) error { return d.evidence.remove(k.String()) }
+func (d *draft) DeleteEvidence(k task.Key) (err error) {
+	if k.Who, err = d.first(k.Who); err != nil {
+		return err
+	}
+	return d.evidence.remove(k.String())
+}
 
 // Economy implements [task.State].
 func (d *draft) Economy() task.Economy { return d.constants.Params.Economy }
@@ -172,8 +208,13 @@ func (d *draft) Member(id atp.ID) (task.Member, error) {
 		return task.Member{}, err
 	}
 	// Whoever is of no admitted society is one of its own.
-	m := task.Member{Society: task.Society(id.String()), Admitted: d.constants.Params.Admission == AdmitAuto}
-	if own, ok := d.foundedBy(p); ok {
+	// It stays so whatever key it has.
+	first, err := d.first(id)
+	if err != nil {
+		return task.Member{}, err
+	}
+	m := task.Member{Society: task.Society(first.String()), Admitted: d.constants.Params.Admission == AdmitAuto}
+	if own, ok := d.societyOf(p); ok {
 		m.Society, m.Admitted = own, true
 	}
 	if p.Record != nil {
@@ -182,22 +223,29 @@ func (d *draft) Member(id atp.ID) (task.Member, error) {
 	return m, nil
 }
 
-// foundedBy returns the society that a founder brought into a federation where
-// societies are admitted by vote.
-func (d *draft) foundedBy(p platform) (task.Society, bool) {
-	return task.Society(p.Name), p.Founder && d.constants.Params.Admission == AdmitVote
+// societyOf returns the admitted society of a platform, where societies are
+// admitted by vote: a founder's own, or that which it was admitted with.
+func (d *draft) societyOf(p platform) (task.Society, bool) {
+	switch {
+	case d.constants.Params.Admission != AdmitVote:
+		return "", false
+	case p.Society != "":
+		return p.Society, true
+	}
+	return task.Society(p.Name), p.Founder
 }
 
 // register writes a platform's record, and returns what a newcomer is granted.
 func (d *draft) register(id atp.ID, record task.Platform) (atp.Amount, error) {
-	old, known, err := d.platforms.get(accountKey(id))
+	old, known, err := d.platforms.get(accountKey(id)) // it may be admitted, and nameless
 	if err != nil {
 		return 0, err
 	}
+	known = old.Name != ""
 	if known && old.Name != record.Name {
 		return 0, fmt.Errorf("%w: have %q, want %q: a platform keeps its first name, so that a payment to it reaches nobody else", ErrName, record.Name, old.Name)
 	}
-	own, founded := d.foundedBy(old)
+	own, of := d.societyOf(old)
 	if d.constants.Params.Admission == AdmitVote && record.Society != "" && record.Society != own {
 		return 0, fmt.Errorf("%w: %q", ErrSociety, record.Society)
 	}
@@ -205,11 +253,12 @@ func (d *draft) register(id atp.ID, record task.Platform) (atp.Amount, error) {
 		return 0, err
 	}
 	if old.Record == nil {
-		if err := d.count(own, founded); err != nil {
+		if err := d.count(own, of); err != nil {
 			return 0, err
 		}
 	}
-	now := platform{Name: record.Name, Founder: old.Founder, Record: &record}
+	now := old
+	now.Name, now.Record = record.Name, &record
 	if err := d.platforms.set(accountKey(id), now); err != nil || known {
 		return 0, err
 	}
@@ -235,15 +284,20 @@ func (d *draft) claimName(id atp.ID, name task.Name, known bool) error {
 }
 
 // count adds a platform that has just registered to the census.
-func (d *draft) count(own task.Society, founded bool) error {
+func (d *draft) count(own task.Society, of bool) error {
 	d.root.Census.Platforms++
 	if d.constants.Params.Admission == AdmitAuto {
 		d.root.Census.Societies++ // its own
 		return nil
 	}
-	if !founded {
+	if !of {
 		return nil
 	}
+	return d.settle(own)
+}
+
+// settle counts one registered platform more of an admitted society.
+func (d *draft) settle(own task.Society) error {
 	s, _, err := d.societies.get(string(own))
 	if err != nil {
 		return err

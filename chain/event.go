@@ -93,6 +93,13 @@ const (
 	eventValidatorLeaving
 	eventValidatorJoined
 	eventValidatorLeft
+	eventVoteCast
+	eventVoteWithdrawn
+	eventPlatformAdmitted
+	eventValidatorAbsent
+	eventValidatorSlashed
+	eventBondReturned
+	eventKeyRotated
 )
 
 // number returns the event's number, or 0 for what is no event.
@@ -135,7 +142,7 @@ func (e Event) number() uint64 {
 	case *ValidatorLeft:
 		return eventValidatorLeft
 	}
-	return 0
+	return memberNumber(e.Fact)
 }
 
 func newFact(number uint64) (Fact, error) {
@@ -176,6 +183,9 @@ func newFact(number uint64) (Fact, error) {
 		return new(ValidatorJoined), nil
 	case eventValidatorLeft:
 		return new(ValidatorLeft), nil
+	}
+	if f := newMemberFact(number); f != nil {
+		return f, nil
 	}
 	return nil, fmt.Errorf("%w: event %d", ErrMalformed, number)
 }
@@ -218,7 +228,7 @@ func (e Event) Name() string {
 	case *ValidatorLeft:
 		return "VALIDATOR_LEFT"
 	}
-	return ""
+	return memberName(e.Fact)
 }
 
 // MarshalCBOR writes the event as [number, fact].

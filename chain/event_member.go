@@ -21,6 +21,20 @@ func (e Event) Member() (id atp.ID, ok bool) {
 		return f.ID, true
 	case *ValidatorLeft:
 		return f.ID, true
+	case *VoteCast:
+		return f.Platform, true
+	case *VoteWithdrawn:
+		return f.Platform, true
+	case *PlatformAdmitted:
+		return f.ID, true
+	case *ValidatorAbsent:
+		return f.ID, true
+	case *ValidatorSlashed:
+		return f.ID, true
+	case *BondReturned:
+		return f.ID, true
+	case *KeyRotated:
+		return f.New, true
 	}
 	return atp.ID{}, false
 }
@@ -57,10 +71,11 @@ type ValidatorJoined struct {
 	From bft.Height `json:"from_height"`
 }
 
-// ValidatorLeft tells of a validator that has no vote from a height on: it has
-// its bond again.
+// ValidatorLeft tells of a validator that has no vote from a height on. Its bond
+// answers for it for a while yet ([Membership]).
 type ValidatorLeft struct {
-	ID   atp.ID     `json:"id"`
-	From bft.Height `json:"from_height"`
-	Bond atp.Amount `json:"bond_uatp"`
+	ID    atp.ID     `json:"id"`
+	From  bft.Height `json:"from_height"`
+	Bond  atp.Amount `json:"bond_uatp"`
+	Until atp.Millis `json:"until_ms"` // when the bond returns
 }

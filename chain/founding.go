@@ -2,6 +2,7 @@ package chain
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/ipfs/go-cid"
 
@@ -53,6 +54,7 @@ func emptyRoot(o *overlay, c constants) (stateRoot, error) {
 	for _, m := range []*cid.Cid{
 		&root.Accounts, &root.Agents, &root.Names, &root.Platforms, &root.Societies, &root.Reputation,
 		&root.Locks, &root.Tasks, &root.Validators, &root.Candidates,
+		&root.Absences, &root.Held, &root.Ballots, &root.Keys, &root.Decided,
 	} {
 		*m = empty
 	}
@@ -72,7 +74,7 @@ func (d *draft) found(g Genesis) error {
 		}
 	}
 	for _, f := range g.Founders {
-		if err := d.foundPlatform(f); err != nil {
+		if err := d.foundPlatform(f, slices.Contains(g.Validators, f.ID)); err != nil {
 			return err
 		}
 	}
@@ -85,16 +87,19 @@ func (d *draft) found(g Genesis) error {
 		if err := d.validators.set(accountKey(id), Validator{Bond: g.Params.ValidatorBond}); err != nil {
 			return err
 		}
+		d.root.Census.Validators++
 	}
 	return nil
 }
 
-func (d *draft) foundPlatform(f Founder) error {
-	p := platform{Name: task.Name(f.Name), Founder: true}
+// foundPlatform names a founder. Who validates from the beginning needs no vote to
+// come back.
+func (d *draft) foundPlatform(f Founder, validates bool) error {
+	p := platform{Name: task.Name(f.Name), Founder: true, Admitted: validates}
 	if err := d.names.set(f.Name, f.ID); err != nil {
 		return err
 	}
-	if own, ok := d.foundedBy(p); ok {
+	if own, ok := d.societyOf(p); ok {
 		if err := d.societies.set(string(own), society{}); err != nil {
 			return err
 		}

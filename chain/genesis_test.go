@@ -114,6 +114,7 @@ func TestEveryFieldIsPartOfTheIdentity(t *testing.T) {
 		"max lock":    func(g *Genesis) { g.Params.MaxLock++ },
 		"heartbeat":   func(g *Genesis) { g.Params.Heartbeat++ },
 		"limits":      func(g *Genesis) { g.Params.Limits.Due++ },
+		"membership":  func(g *Genesis) { g.Params.Membership.BondHold++ },
 		"economy":     func(g *Genesis) { g.Params.Economy.Silence++ },
 	} {
 		changed, _ := signedGenesis(t, 2)

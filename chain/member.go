@@ -2,6 +2,7 @@ package chain
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -14,8 +15,11 @@ import (
 // the end of a block, for the next height, and only here (C4):
 //
 //   - no set is empty, or larger than [bft.MaxValidators];
-//   - no admission and no leaving makes a set of two, which is weaker than one:
-//     both must be there, and either stops the other.
+//   - no admission, no leaving and no absence makes a set of two, which is weaker
+//     than one: both must be there, and either stops the other. Evidence may.
+//
+// An operation that takes a vote away at once (EVIDENCE), or gives it another key
+// (KEY_ROTATE), writes the next set itself.
 
 // MaxCandidacy is how far after the time of its block a VALIDATOR_JOIN may
 // expire: only who is there joins.
@@ -23,8 +27,9 @@ const MaxCandidacy = 60 * atp.Second
 
 // Validator is what the state knows of a platform with a vote.
 type Validator struct {
-	Joined  bft.Height // the first with its vote; 0: of the genesis
+	Joined  bft.Height // the first with its vote, and under its key; 0: of the genesis
 	Bond    atp.Amount
+	Since   bft.Height // the first that the bond answers for
 	Leaving bft.Height // of the block with its VALIDATOR_LEAVE, which waits; 0: it stays
 }
 
@@ -32,6 +37,8 @@ type Validator struct {
 type Candidate struct {
 	Until atp.Millis // it is one in blocks up to this time
 	Bond  atp.Amount // of what it has bonded
+	Since bft.Height // the first that the bond answers for
+	Voted bool       // the bond answers for a vote that it had
 }
 
 // Refusals of those who would join or leave.
@@ -44,9 +51,6 @@ var (
 
 // join makes the sender a candidate, or one for longer. A validator stays one.
 func (e *execution) join(tx Transaction) ([]Event, error) {
-	if how := e.constants.Params.Admission; how != AdmitAuto {
-		return nil, fmt.Errorf("%w: this federation admits by %s, and this version counts no votes", ErrAdmission, how)
-	}
 	if latest := e.header.Time.Add(MaxCandidacy); tx.Expires == 0 || tx.Expires > latest {
 		return nil, fmt.Errorf("%w: expires: have %d, want at most %d, a minute after the block", ErrAdmission, tx.Expires, latest)
 	}
@@ -56,7 +60,7 @@ func (e *execution) join(tx Transaction) ([]Event, error) {
 		return nil, err
 	}
 	if member {
-		return told(e.stay(key, v), &ValidatorStays{tx.From})
+		return told(errors.Join(e.stay(key, v), e.present(key)), &ValidatorStays{tx.From})
 	}
 	c, again, err := e.candidates.get(key)
 	switch {
@@ -82,44 +86,47 @@ func (e *execution) stay(key string, v Validator) error {
 // candidate bonds a new candidate. There are never so many that the next set
 // would be too large.
 func (e *execution) candidate(tx Transaction) ([]Event, error) {
-	if waiting := e.parent.validators.Len() + int(e.root.Census.Candidates); waiting >= bft.MaxValidators {
+	if waiting := e.root.Census.Validators + e.root.Census.Candidates; waiting >= bft.MaxValidators {
 		return nil, fmt.Errorf("%w: there are %d validators and candidates, and room for no more", ErrAdmission, waiting)
 	}
 	p, _, err := e.platforms.get(accountKey(tx.From))
 	if err != nil {
 		return nil, err
 	}
-	if p.Record == nil {
+	switch {
+	case p.Record == nil:
 		return nil, fmt.Errorf("%w: %s has not registered as a platform", ErrAdmission, tx.From)
+	case e.constants.Params.Admission == AdmitVote && !p.Admitted:
+		return nil, fmt.Errorf("%w: it takes the votes of %d of the %d validators: each votes by itself", ErrAdmission, e.parent.validators.Quorum(), e.parent.validators.Len())
 	}
-	c := Candidate{Until: tx.Expires, Bond: e.constants.Params.ValidatorBond}
-	if c.Bond > 0 {
-		if err := e.ledger().Bond(tx.From, c.Bond); err != nil {
-			return nil, err
-		}
+	c, bonded, err := e.pledge(tx.From)
+	if err != nil {
+		return nil, err
 	}
+	c.Until = tx.Expires
 	e.root.Census.Candidates++
-	return told(e.candidates.set(accountKey(tx.From), c), &ValidatorCandidate{tx.From, c.Until, c.Bond})
+	return told(e.candidates.set(accountKey(tx.From), c), &ValidatorCandidate{tx.From, c.Until, bonded})
 }
 
 // leave ends a candidacy at once, or has a validator leave as soon as it may.
 func (e *execution) leave(from atp.ID) ([]Event, error) {
 	key := accountKey(from)
 	if c, waits, err := e.candidates.get(key); err != nil || waits {
-		if err == nil {
-			err = e.dismiss(from, c)
+		if err != nil {
+			return nil, err
 		}
-		return told(err, &CandidateLeft{from, c.Bond})
+		left, err := e.dismiss(from, c, e.bondEnds())
+		return []Event{left}, err
 	}
 	v, member, err := e.validators.get(key)
 	switch {
 	case err != nil:
 		return nil, err
 	case !member:
-		return nil, fmt.Errorf("%w: %s is neither a validator nor a candidate", ErrMember, from)
+		return e.reclaim(from)
 	case v.Leaving != 0:
 		return told(nil, &ValidatorLeaving{from})
-	case e.parent.validators.Len() <= int(e.root.Census.Leaving)+1:
+	case e.root.Census.Validators <= e.root.Census.Leaving+1:
 		return nil, fmt.Errorf("%w: %s is the last validator that stays: nothing would become final without it", ErrMember, from)
 	}
 	v.Leaving = e.header.Height
@@ -127,37 +134,43 @@ func (e *execution) leave(from atp.ID) ([]Event, error) {
 	return told(e.validators.set(key, v), &ValidatorLeaving{from})
 }
 
-// dismiss gives a candidate its bond back.
-func (e *execution) dismiss(id atp.ID, c Candidate) error {
-	if err := e.unbond(id, c.Bond); err != nil {
-		return err
+// dismiss ends a candidacy. A bond that answers for a vote of before is held until
+// a time, 0 for as long as its owner likes; any other returns.
+func (e *execution) dismiss(id atp.ID, c Candidate, until atp.Millis) (Event, error) {
+	back := c.Bond
+	err := error(nil)
+	if c.Voted {
+		back, err = 0, e.hold(Held{ID: id, Bond: c.Bond, Since: c.Since, Until: until})
+	} else {
+		err = e.unbond(id, c.Bond)
+	}
+	if err != nil {
+		return Event{}, err
 	}
 	e.root.Census.Candidates--
-	return e.candidates.remove(accountKey(id))
-}
-
-func (e *execution) unbond(id atp.ID, bond atp.Amount) error {
-	if bond == 0 {
-		return nil
-	}
-	return e.ledger().Unbond(id, bond)
+	return Event{&CandidateLeft{id, back}}, e.candidates.remove(accountKey(id))
 }
 
 // renew changes the validators for the next height, and tells of it in one
 // receipt of the block itself. Nobody pays for it, so nothing can refuse it.
 func (e *execution) renew() error {
-	if e.root.Census.Candidates == 0 && e.root.Census.Leaving == 0 {
-		return nil
+	if err := e.attend(); err != nil {
+		return internal(err)
 	}
-	events, candidates, err := e.expireCandidates()
+	events, err := e.excuse()
 	if err != nil {
 		return internal(err)
 	}
+	expired, candidates, err := e.expireCandidates()
+	if err != nil {
+		return internal(err)
+	}
+	events = append(events, expired...)
 	leaving, err := e.leaving()
 	if err != nil {
 		return internal(err)
 	}
-	if n, ok := departures(e.parent.validators.Len(), len(leaving), len(candidates)); ok {
+	if n, ok := departures(int(e.root.Census.Validators), len(leaving), len(candidates)); ok {
 		changed, err := e.change(leaving[:n], candidates)
 		if err != nil {
 			return internal(err)
@@ -185,6 +198,9 @@ func departures(n, leaving, candidates int) (leave int, move bool) {
 // expireCandidates dismisses the candidates whose time is over by that of the
 // block, and returns the others in the order of their IDs.
 func (e *execution) expireCandidates() (events []Event, live []atp.ID, err error) {
+	if e.root.Census.Candidates == 0 {
+		return nil, nil, nil
+	}
 	keys, err := e.candidates.keys()
 	if err != nil {
 		return nil, nil, err
@@ -202,10 +218,11 @@ func (e *execution) expireCandidates() (events []Event, live []atp.ID, err error
 			live = append(live, id)
 			continue
 		}
-		if err := e.dismiss(id, c); err != nil {
+		left, err := e.dismiss(id, c, 0)
+		if err != nil {
 			return nil, nil, err
 		}
-		events = append(events, Event{&CandidateLeft{id, c.Bond}})
+		events = append(events, left)
 	}
 	return events, live, nil
 }
@@ -239,14 +256,14 @@ func (e *execution) leaving() ([]leaver, error) {
 func (e *execution) change(leave []leaver, enter []atp.ID) (events []Event, err error) {
 	next := e.header.Height + 1
 	for _, l := range leave {
-		if err := e.unbond(l.id, l.Bond); err != nil {
+		until := e.bondEnds()
+		if err := e.unseat(l.id, l.Validator); err != nil {
 			return nil, err
 		}
-		if err := e.validators.remove(accountKey(l.id)); err != nil {
+		if err := e.hold(Held{ID: l.id, Bond: l.Bond, Since: l.Since, Until: until}); err != nil {
 			return nil, err
 		}
-		e.root.Census.Leaving--
-		events = append(events, Event{&ValidatorLeft{l.id, next, l.Bond}})
+		events = append(events, Event{&ValidatorLeft{l.id, next, l.Bond, until}})
 	}
 	for _, id := range enter {
 		c, _, err := e.candidates.get(accountKey(id))
@@ -256,21 +273,47 @@ func (e *execution) change(leave []leaver, enter []atp.ID) (events []Event, err 
 		if err := e.candidates.remove(accountKey(id)); err != nil {
 			return nil, err
 		}
-		if err := e.validators.set(accountKey(id), Validator{Joined: next, Bond: c.Bond}); err != nil {
+		if err := e.validators.set(accountKey(id), Validator{Joined: next, Bond: c.Bond, Since: c.Since}); err != nil {
 			return nil, err
 		}
 		e.root.Census.Candidates--
+		e.root.Census.Validators++
 		events = append(events, Event{&ValidatorJoined{id, next}})
 	}
 	return events, nil
 }
 
+// unseat takes a vote away from the next height on, with all that hangs on it but
+// the bond.
+func (e *execution) unseat(id atp.ID, v Validator) error {
+	key := accountKey(id)
+	if v.Leaving != 0 {
+		e.root.Census.Leaving--
+	}
+	e.root.Census.Validators--
+	return errors.Join(e.validators.remove(key), e.present(key), e.ballots.remove(key))
+}
+
 // checkMembers compares the census with the tables, and their bonds with what
 // is bonded in all.
 func (s State) checkMembers() error {
-	var have Census
+	have := Census{Validators: uint64(s.validators.Len())}
 	bonds := atp.Amount(0)
-	err := s.EachCandidate(func(_ atp.ID, c Candidate) error {
+	err := s.eachHeld(func(h Held) error { return addTo(&bonds, h.Bond) })
+	if err != nil {
+		return err
+	}
+	err = s.eachAbsence(func(id atp.ID, _ Absence) error {
+		have.Absent++
+		if !s.validators.Contains(bft.ID(id)) {
+			return fmt.Errorf("%w: height %d: %s is absent, and has no vote", ErrBroken, s.tip.Height, id)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = s.EachCandidate(func(_ atp.ID, c Candidate) error {
 		have.Candidates++
 		return addTo(&bonds, c.Bond)
 	})
@@ -290,9 +333,10 @@ func (s State) checkMembers() error {
 		}
 	}
 	want := s.root.Census
-	if have.Candidates != want.Candidates || have.Leaving != want.Leaving || bonds > s.root.Totals.Bonded {
-		return fmt.Errorf("%w: height %d: have %d candidates, %d leaving, bonds of %s ATP, want %d, %d and at most %s ATP",
-			ErrBroken, s.tip.Height, have.Candidates, have.Leaving, bonds, want.Candidates, want.Leaving, s.root.Totals.Bonded)
+	want.Platforms, want.Societies, want.Keys = 0, 0, 0
+	if have != want || bonds > s.root.Totals.Bonded {
+		return fmt.Errorf("%w: height %d: have members %+v, with bonds of %s ATP, want %+v and at most %s ATP",
+			ErrBroken, s.tip.Height, have, bonds, want, s.root.Totals.Bonded)
 	}
 	return nil
 }

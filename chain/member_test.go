@@ -78,7 +78,7 @@ func TestASetGrowsFromOneToThreeToFour(t *testing.T) {
 	w.wantVotes(0, 1, 2)
 	for i := 1; i < 3; i++ {
 		v, ok, err := w.state.Validator(w.keys[i].id)
-		if err != nil || !ok || v != (Validator{Joined: before + 2, Bond: bond}) {
+		if err != nil || !ok || v != (Validator{Joined: before + 2, Bond: bond, Since: w.state.Tip().Height - bft.Height(2-i) + 1}) {
 			t.Errorf("validator %d is %+v, %v, %v", i, v, ok, err)
 		}
 	}
@@ -195,8 +195,12 @@ func TestALeaveThatWouldLeaveTwoWaits(t *testing.T) {
 		w := three()
 		w.block(w.join(3, 60_000))
 		w.wantVotes(1, 2, 3)
-		if got := w.bonded(0); got != 0 {
-			t.Errorf("it has left, and %s ATP are bonded", got)
+		if got := w.bonded(0); got != bond {
+			t.Errorf("it has left, and may have lied: %s ATP are bonded", got)
+		}
+		w.blockAfter(3_600*atp.Second + 1)
+		if r := w.blockAfter(1); len(r.Receipts) != 1 || r.Receipts[0].Events[0].Name() != "BOND_RETURNED" || w.bonded(0) != 0 {
+			t.Errorf("an hour later %s ATP are bonded: %+v", w.bonded(0), r.Receipts)
 		}
 	})
 	t.Run("for a second one that leaves", func(t *testing.T) {
@@ -256,14 +260,17 @@ func TestACandidateTakesItsBondBack(t *testing.T) {
 }
 
 func TestAJoinIsRefusedWithItsReason(t *testing.T) {
-	byVote := func(g *Genesis) { g.Params = DefaultParams(AdmitVote); g.Params.MinFee = 0 }
+	byVote := func(g *Genesis) {
+		g.Params = DefaultParams(AdmitVote)
+		g.Params.MinFee = 0
+	}
 	for name, tt := range map[string]struct {
 		change func(*Genesis)
 		tx     func(*world) VerifiedTx
 		code   Code
 		says   string
 	}{
-		"under admission by vote":  {byVote, func(w *world) VerifiedTx { return w.join(1, 60_000) }, CodeAdmission, "this federation admits by vote"},
+		"under admission by vote":  {byVote, func(w *world) VerifiedTx { return w.join(1, 60_000) }, CodeAdmission, "the votes of 1 of the 1 validators"},
 		"without an end":           {nil, func(w *world) VerifiedTx { return w.tx(1, &ValidatorJoin{}) }, CodeAdmission, "expires: have 0"},
 		"that would last longer":   {nil, func(w *world) VerifiedTx { return w.join(1, 61_001) }, CodeAdmission, "a minute after the block"},
 		"of no platform":           {nil, func(w *world) VerifiedTx { return w.join(2, 60_000) }, CodeAdmission, "has not registered"},

@@ -122,6 +122,12 @@ func newAction(k OpKind) (Action, error) {
 		return new(ValidatorJoin), nil
 	case OpValidatorLeave:
 		return new(ValidatorLeave), nil
+	case OpValidatorVote:
+		return new(ValidatorVote), nil
+	case OpEvidence:
+		return new(Evidence), nil
+	case OpKeyRotate:
+		return new(KeyRotate), nil
 	}
 	return nil, fmt.Errorf("%w: %s", ErrUnknownOperation, k)
 }

@@ -36,6 +36,9 @@ func (e *execution) run(tx Transaction, receipt *Receipt) error {
 func (e *execution) operate(tx Transaction, index int, action Action) ([]Event, error) {
 	switch a := action.(type) {
 	case *Transfer:
+		if err := e.payable(a.To); err != nil {
+			return nil, err
+		}
 		return told(e.ledger().Transfer(tx.From, a.To, a.Amount), &Transferred{tx.From, a.To, a.Amount})
 	case *TransferLock:
 		return e.openLock(tx, index, a)
@@ -73,6 +76,12 @@ func (e *execution) operate(tx Transaction, index int, action Action) ([]Event, 
 		return e.join(tx)
 	case *ValidatorLeave:
 		return e.leave(tx.From)
+	case *ValidatorVote:
+		return e.vote(tx.From, a)
+	case *Evidence:
+		return e.accuse(tx.From, a)
+	case *KeyRotate:
+		return e.rotate(tx.From, a)
 	}
 	return nil, fmt.Errorf("%w: %T is not executed", ErrBroken, action)
 }
@@ -81,6 +90,9 @@ func (e *execution) ledger() atp.Ledger { return atp.Ledger{State: e.draft} }
 func (e *execution) book() task.Book    { return task.Book{State: e.draft} }
 
 func (e *execution) openLock(tx Transaction, index int, a *TransferLock) ([]Event, error) {
+	if err := e.payable(a.Payee); err != nil {
+		return nil, err
+	}
 	if least := e.constants.Params.MinLock; a.Amount < least {
 		return nil, fmt.Errorf("%w: of a lock: have %s ATP, want at least %s ATP", atp.ErrAmount, a.Amount, least)
 	}
@@ -95,16 +107,28 @@ func (e *execution) openLock(tx Transaction, index int, a *TransferLock) ([]Even
 	return told(e.ledger().Lock(lock, e.clock), &LockOpened{id, tx.From, a.Payee, a.Amount, a.Deadline})
 }
 
-// lockOf returns the lock that an operation or a deadline is about to end.
+// lockOf returns the lock that an operation or a deadline is about to end. One
+// whose payee has another key by now is made over to that first.
 func (e *execution) lockOf(id cid.Cid) (atp.Lock, error) {
 	lock, ok, err := e.Lock(id)
-	if err == nil && !ok {
+	switch {
+	case err != nil:
+		return lock, err
+	case !ok:
 		return atp.Lock{}, fmt.Errorf("%w: %s", atp.ErrNoLock, id)
+	case lock.Task || lock.Payee.IsZero():
+		return lock, nil
 	}
-	return lock, err
+	now, err := e.newest(lock.Payee.ID)
+	if err != nil || now == lock.Payee.ID {
+		return lock, err
+	}
+	lock.Payee.ID = now
+	return lock, e.SetLock(lock)
 }
 
-// expire ends the task, or the lock outside tasks, with this ID.
+// expire ends the task, the lock outside tasks, or the holding of a bond, with
+// this ID.
 func (e *execution) expire(id cid.Cid) ([]Event, error) {
 	_, isTask, err := e.Task(id)
 	if err != nil {
@@ -112,6 +136,13 @@ func (e *execution) expire(id cid.Cid) ([]Event, error) {
 	}
 	if isTask {
 		return wrap(e.book().Expire(id, e.clock))
+	}
+	h, isBond, err := e.held.get(id.KeyString())
+	if err != nil {
+		return nil, err
+	}
+	if isBond {
+		return e.giveBack(h)
 	}
 	lock, err := e.lockOf(id)
 	if err != nil {

@@ -35,7 +35,18 @@ type Params struct {
 	MaxLock       atp.Span     `json:"max_lock_ms"`         // how far ahead a lock's deadline may be
 	Heartbeat     atp.Span     `json:"heartbeat_ms"`        // a block at least this often; 0 is off
 	Limits        Limits       `json:"limits"`
+	Membership    Membership   `json:"membership"`
 	Economy       task.Economy `json:"economy"`
+}
+
+// Membership says how long validators are waited for, and how long they, their
+// bonds and their votes on others answer.
+type Membership struct {
+	AbsentBlocks  uint64   `json:"absent_blocks"` // who is missing from so many certificates in a row,
+	AbsentTime    atp.Span `json:"absent_ms"`     // and for so long, has no vote any more
+	EvidenceSpan  uint64   `json:"evidence_heights"`
+	BondHold      atp.Span `json:"bond_hold_ms"` // how long the bond of one that left still answers for it
+	AdmissionSpan atp.Span `json:"admission_ms"` // how long a VALIDATOR_VOTE counts
 }
 
 // Limits bounds one block. Deadlines that many blocks made for one moment take
@@ -58,6 +69,7 @@ func DefaultParams(admission Admission) Params {
 		MinLock:       1_000,
 		MaxLock:       366 * atp.Day,
 		Limits:        Limits{BodyBytes: 1 << 20, TxBytes: 64 << 10, Txs: 2_000, Ops: 4_000, Due: 4_000},
+		Membership:    Membership{AbsentBlocks: 200, AbsentTime: 600 * atp.Second, EvidenceSpan: 1_000, BondHold: 3_600 * atp.Second, AdmissionSpan: 7 * atp.Day},
 		Economy:       task.DefaultEconomy(),
 	}
 	if admission == AdmitVote {
@@ -65,6 +77,12 @@ func DefaultParams(admission Admission) Params {
 	}
 	return p
 }
+
+// Bounds of [Membership].
+const (
+	maxMembershipHeights          = 1 << 20
+	maxMembershipSpan    atp.Span = 366 * atp.Day
+)
 
 // poolPart is the part of the pool that one grant may be: a 500th.
 const poolPart = 500
@@ -88,10 +106,29 @@ func (p Params) Validate() error {
 		errs = append(errs, errors.New("max lock: have 0, want a span of time"))
 	}
 	errs = append(errs, p.Limits.validate()...)
+	errs = append(errs, p.Membership.validate()...)
 	if err := p.Economy.Validate(); err != nil {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+func (m Membership) validate() (errs []error) {
+	for _, bound := range []struct {
+		name      string
+		have, max uint64
+	}{
+		{"absent blocks", m.AbsentBlocks, maxMembershipHeights},
+		{"absent time", uint64(m.AbsentTime), uint64(maxMembershipSpan)},
+		{"evidence heights", m.EvidenceSpan, maxMembershipHeights},
+		{"bond hold", uint64(m.BondHold), uint64(maxMembershipSpan)},
+		{"admission time", uint64(m.AdmissionSpan), uint64(maxMembershipSpan)},
+	} {
+		if bound.have == 0 || bound.have > bound.max {
+			errs = append(errs, fmt.Errorf("membership: %s: have %d, want 1 to %d", bound.name, bound.have, bound.max))
+		}
+	}
+	return errs
 }
 
 func (l Limits) validate() (errs []error) {

@@ -157,7 +157,7 @@ func checkRefused(t *testing.T, p *player, before State, b Block, r Result) {
 			continue // it needs, or fails by, what came before it; or something was due
 		}
 		d := newDraft(newOverlay(before.nodes), before.root, before.constants)
-		d.root.Beacon = result.State.Beacon()
+		d.root.Beacon, d.root.Decided = result.State.Beacon(), before.root.Validators
 		must(t, atp.Ledger{State: d}.Fee(tx.Tx().From, tx.Tx().Fee))
 		a, err := d.Account(tx.Tx().From)
 		must(t, err)

@@ -42,6 +42,9 @@ const (
 	CodeSociety
 	CodeAdmission
 	CodeMember
+	CodeVote
+	CodeEvidence
+	CodeKey
 )
 
 // Refusals of this package. Like all that wrap [atp.ErrRefused], they fail a
@@ -89,6 +92,9 @@ func reasons() []reason {
 		{CodeSociety, "society", ErrSociety},
 		{CodeAdmission, "admission", ErrAdmission},
 		{CodeMember, "member", ErrMember},
+		{CodeVote, "vote", ErrVote},
+		{CodeEvidence, "evidence", ErrEvidence},
+		{CodeKey, "key", ErrKey},
 		{CodeRefused, "refused", atp.ErrRefused},
 	}
 }

@@ -97,7 +97,14 @@ func everyEvent() []Event {
 		{&ValidatorStays{id}},
 		{&ValidatorLeaving{id}},
 		{&ValidatorJoined{id, 10}},
-		{&ValidatorLeft{id, 11, 12}},
+		{&ValidatorLeft{id, 11, 12, 13}},
+		{&VoteCast{id, id, 1, "society", 2, 3}},
+		{&VoteWithdrawn{id, id}},
+		{&PlatformAdmitted{id, "society"}},
+		{&ValidatorAbsent{id, 14, 15}},
+		{&ValidatorSlashed{id, id, 16, 17, id}},
+		{&BondReturned{id, 18}},
+		{&KeyRotated{id, id, 19}},
 	}
 }
 

@@ -25,6 +25,11 @@ type stateRoot struct {
 	Tasks      cid.Cid // task ID → task.Task
 	Validators cid.Cid // peer ID → Validator
 	Candidates cid.Cid // peer ID → Candidate
+	Absences   cid.Cid // peer ID → Absence
+	Held       cid.Cid // heldID → Held
+	Ballots    cid.Cid // peer ID of a validator → Ballot
+	Keys       cid.Cid // peer ID → keyRecord
+	Decided    cid.Cid // Validators as it was for this block
 	Params     cid.Cid // constants
 	Totals     atp.Totals
 	Census     Census
@@ -43,16 +48,25 @@ type Census struct {
 	Platforms uint64 // registered
 	Societies uint64 // admitted, with a registered platform
 
+	Validators uint64 // of the next height
+
 	// Of those whose part in the next sets is open.
 	Candidates uint64
 	Leaving    uint64 // validators
+	Absent     uint64 // validators
+
+	Keys uint64 // that were replaced, or have replaced one
 }
 
 // platform is what the state knows of an account as a platform.
 type platform struct {
-	Name    task.Name
+	Name    task.Name      // empty until it has one
 	Founder bool           // of the genesis: its name is also that of its society
 	Record  *task.Platform // nil until it registers
+
+	// Under admission by vote.
+	Admitted bool         // it may join the validators
+	Society  task.Society // that it was admitted with; empty: none
 }
 
 // society is an admitted society.
@@ -71,6 +85,7 @@ type State struct {
 	root       stateRoot
 	constants  constants
 	validators bft.ValidatorSet
+	decided    bft.ValidatorSet // of the block at tip; the zero set if it is not read yet
 	tip        Tip
 	beacons    bft.BeaconScheme // nil: ECVRF
 }
@@ -183,8 +198,8 @@ func (s State) Named(name task.Name) (atp.ID, bool, error) {
 // NameOf returns the name of an account, if it has one: that of a registered
 // platform, or of a founder.
 func (s State) NameOf(id atp.ID) (task.Name, bool, error) {
-	p, ok, err := lookup[platform](s.nodes, s.root.Platforms, accountKey(id))
-	return p.Name, ok, err
+	p, _, err := lookup[platform](s.nodes, s.root.Platforms, accountKey(id))
+	return p.Name, p.Name != "", err
 }
 
 // Validator returns what the state knows of a platform with a vote.
@@ -215,6 +230,11 @@ func (s State) EachCandidate(f func(atp.ID, Candidate) error) error {
 // Evidence returns what speaks for and against a platform, as it was when it
 // was last touched: [task.Evidence.At] brings it up to date.
 func (s State) Evidence(key task.Key) (task.Evidence, bool, error) {
+	who, err := s.firstKey(key.Who)
+	if err != nil {
+		return task.Evidence{}, false, err
+	}
+	key.Who = who
 	return lookup[task.Evidence](s.nodes, s.root.Reputation, key.String())
 }
 
@@ -266,6 +286,9 @@ func (s State) EachEvidence(f func(task.Key, task.Evidence) error) error {
 		k, err := task.ParseKey(key)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrStorage, err)
+		}
+		if k.Who, err = s.Newest(k.Who); err != nil {
+			return err
 		}
 		return f(k, e)
 	})

@@ -10,11 +10,13 @@ func Tuples() []any {
 		Transaction{}, unsigned{},
 		Transfer{}, TransferLock{}, TransferCommit{}, TransferRollback{}, lockPlace{},
 		PlatformRegister{}, FederationTask{}, TaskAccept{}, FederationProof{}, TaskAcknowledge{}, TaskCancel{},
-		ValidatorJoin{}, ValidatorLeave{},
+		ValidatorJoin{}, ValidatorLeave{}, ValidatorVote{}, Evidence{}, KeyRotate{},
 		Header{}, Body{}, Outline{},
 		FeePaid{}, Transferred{}, LockOpened{}, LockCommitted{}, LockRolledBack{}, PlatformRegistered{}, Granted{}, Receipt{},
 		ValidatorCandidate{}, CandidateLeft{}, ValidatorStays{}, ValidatorLeaving{}, ValidatorJoined{}, ValidatorLeft{},
-		genesisForm{}, founderForm{}, Allocation{}, Params{}, Limits{},
+		VoteCast{}, VoteWithdrawn{}, PlatformAdmitted{}, ValidatorAbsent{}, ValidatorSlashed{}, BondReturned{}, KeyRotated{},
+		genesisForm{}, founderForm{}, Allocation{}, Params{}, Limits{}, Membership{},
 		stateRoot{}, constants{}, Census{}, platform{}, society{}, Validator{}, Candidate{},
+		Absence{}, Held{}, Ballot{}, Vote{}, keyRecord{},
 	}
 }

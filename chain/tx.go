@@ -61,6 +61,8 @@ func (t Transaction) check() error {
 	switch {
 	case t.Version != TxVersion:
 		return fmt.Errorf("%w: transaction version: have %d, want %d", ErrInvalid, t.Version, TxVersion)
+	case t.Nonce == spentNonce:
+		return fmt.Errorf("%w: nonce %d, which no account comes to", ErrInvalid, t.Nonce)
 	case t.From.IsZero():
 		return fmt.Errorf("%w: transaction without sender", ErrInvalid)
 	case len(t.Ops) == 0:
@@ -69,6 +71,9 @@ func (t Transaction) check() error {
 		return fmt.Errorf("%w: operations of a transaction: have %d, want at most %d", ErrLimit, len(t.Ops), MaxTxOps)
 	}
 	for i, op := range t.Ops {
+		if _, rotates := op.Action.(*KeyRotate); rotates && len(t.Ops) > 1 {
+			return fmt.Errorf("%w: KEY_ROTATE with other operations: nothing is the sender's after it", ErrInvalid)
+		}
 		if op.Action == nil {
 			return fmt.Errorf("%w: operation %d has no action", ErrInvalid, i)
 		}
@@ -159,12 +164,14 @@ func VerifyTxs(scheme bft.Scheme, entropy io.Reader, genesis GenesisHash, txs []
 	claimed := make([]int, 0, len(txs)) // whose signature each claim is
 	for i, t := range txs {
 		if out[i], errs[i] = prepare(genesis, t); errs[i] == nil {
-			claims = append(claims, out[i].claim())
-			claimed = append(claimed, i)
+			for _, c := range out[i].claims() {
+				claims = append(claims, c)
+				claimed = append(claimed, i)
+			}
 		}
 	}
 	for k, good := range scheme.VerifyBatch(entropy, claims) {
-		if i := claimed[k]; !good {
+		if i := claimed[k]; !good && errs[i] == nil {
 			errs[i] = fmt.Errorf("%w: transaction %s of %s", ErrSignature, out[i].id, txs[i].From)
 			out[i] = VerifiedTx{}
 		}
@@ -172,9 +179,15 @@ func VerifyTxs(scheme bft.Scheme, entropy io.Reader, genesis GenesisHash, txs []
 	return out, errs
 }
 
-// claim is what the signature says.
-func (v VerifiedTx) claim() bft.Claim {
-	return bft.Claim{Signer: bft.ID(v.tx.From), Message: SigningBytes(v.genesis, v.id), Signature: v.tx.Signature}
+// claims is what the signatures say: the transaction's, and those in it.
+func (v VerifiedTx) claims() []bft.Claim {
+	list := []bft.Claim{{Signer: bft.ID(v.tx.From), Message: SigningBytes(v.genesis, v.id), Signature: v.tx.Signature}}
+	for _, op := range v.tx.Ops {
+		if a, ok := op.Action.(attested); ok {
+			list = append(list, a.claims(v.genesis, v.tx.From)...)
+		}
+	}
+	return list
 }
 
 // SignTx completes t with a signature for the chain of genesis. sign is given
@@ -194,8 +207,10 @@ func SignTx(scheme bft.Scheme, genesis GenesisHash, t Transaction, sign func(mes
 	if err != nil {
 		return VerifiedTx{}, err
 	}
-	if !scheme.Verify(v.claim()) {
-		return VerifiedTx{}, fmt.Errorf("%w: transaction %s is signed, but not by %s", ErrSignature, id, t.From)
+	for _, c := range v.claims() {
+		if !scheme.Verify(c) {
+			return VerifiedTx{}, fmt.Errorf("%w: transaction %s is signed, but not by %s", ErrSignature, id, c.Signer)
+		}
 	}
 	return v, nil
 }

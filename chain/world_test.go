@@ -165,7 +165,13 @@ func (w *world) block(txs ...VerifiedTx) Result {
 
 func (w *world) blockAfter(after atp.Span, txs ...VerifiedTx) Result {
 	w.t.Helper()
-	b, assembled, err := Assemble(w.state, w.header(after), txs)
+	return w.blockOf(w.header(after), txs...)
+}
+
+// blockOf is block for a header.
+func (w *world) blockOf(h Header, txs ...VerifiedTx) Result {
+	w.t.Helper()
+	b, assembled, err := Assemble(w.state, h, txs)
 	if err != nil {
 		w.t.Fatal(err)
 	}

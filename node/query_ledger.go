@@ -115,8 +115,10 @@ func movement(who atp.ID, h store.Happening) (view.Movement, bool) {
 		m.OutUATP = view.Amount(f.Bond)
 	case *chain.CandidateLeft:
 		m.InUATP = view.Amount(f.Bond)
-	case *chain.ValidatorLeft:
+	case *chain.BondReturned:
 		m.InUATP = view.Amount(f.Bond)
+	case *chain.KeyRotated:
+		between(f.Old, f.New, f.Available)
 	case *chain.LockOpened:
 		m.Subject, m.Counterparty = viewCID(f.Lock), f.Payee.ID
 		if f.Payer == who {

@@ -174,6 +174,14 @@ func accountsOf(e chain.Event) []atp.ID {
 		return []atp.ID{f.ID}
 	case *chain.ValidatorLeft:
 		return []atp.ID{f.ID}
+	case *chain.ValidatorAbsent:
+		return []atp.ID{f.ID}
+	case *chain.ValidatorSlashed:
+		return []atp.ID{f.ID}
+	case *chain.BondReturned:
+		return []atp.ID{f.ID}
+	case *chain.KeyRotated:
+		return []atp.ID{f.Old, f.New}
 	case *chain.LockOpened:
 		return []atp.ID{f.Payer, f.Payee}
 	case *chain.LockCommitted:

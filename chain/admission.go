@@ -55,6 +55,12 @@ func (s State) Admitted(id atp.ID) (may bool, of task.Society, err error) {
 	return s.constants.Params.Admission == AdmitAuto || p.Admitted, of, err
 }
 
+// SocietyExists reports whether a society was admitted, by the genesis or a vote.
+func (s State) SocietyExists(of task.Society) (bool, error) {
+	_, there, err := lookup[society](s.nodes, s.root.Societies, string(of))
+	return there, err
+}
+
 // vote is VALIDATOR_VOTE.
 func (e *execution) vote(from atp.ID, a *ValidatorVote) ([]Event, error) {
 	if err := e.mayVote(from, a.Platform); err != nil {

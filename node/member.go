@@ -27,10 +27,11 @@ const (
 	memberPause = 5 * time.Second
 )
 
-// member sees to it that this platform gets a vote where every platform does
-// (admission auto): it sends a VALIDATOR_JOIN, and once its candidacy is over it
+// member sees to it that this platform gets a vote where it may: under admission
+// auto, or once it was voted for. It sends a VALIDATOR_JOIN, and once its candidacy is over it
 // sends another only when a block shows another candidate, so that two machines,
-// of which one validates and the other waits, fall silent.
+// of which one validates and the other waits, fall silent. As a validator it sends
+// one when the others miss it: that counts as alive.
 type member struct {
 	n *Node
 	r *running
@@ -106,6 +107,7 @@ func (n *Node) joinEnds(s chain.State) atp.Millis {
 type standing struct {
 	wants   bool // as the genesis and the operator have it
 	votes   bool
+	missed  bool // it has a vote, and half as many certificates lack it as cost that
 	able    bool // registered, and with its bond
 	waits   bool // a JOIN is on its way
 	asked   bool // one was final, in this run
@@ -116,7 +118,9 @@ type standing struct {
 // joins reports whether a JOIN is to be sent now.
 func (s standing) joins(now atp.Millis) bool {
 	switch {
-	case !s.wants || s.votes || !s.able || s.waits || s.until >= now:
+	case s.votes:
+		return s.missed && !s.waits
+	case !s.wants || !s.able || s.waits || s.until >= now:
 		return false
 	case !s.asked:
 		return true
@@ -128,12 +132,21 @@ func (s standing) joins(now atp.Millis) bool {
 func (m *member) standing() (s standing, err error) {
 	state := m.r.state()
 	s.votes = state.Validators().Contains(bft.ID(m.n.id()))
-	s.wants = state.Params().Admission == chain.AdmitAuto && !m.n.cfg.Observer && !m.n.resigned.Load() && m.n.signer.Silenced() == ""
-	if s.votes || !s.wants {
-		m.asked, m.tx = false, cid.Undef // should it lose its vote, it asks again
+	if s.wants, _, err = state.Admitted(m.n.id()); err != nil {
+		return s, err
+	}
+	s.wants = s.wants && !m.n.cfg.Observer && !m.n.resigned.Load() && m.n.signer.Silenced() == ""
+	if !s.wants {
+		m.asked, m.tx = false, cid.Undef
 		return s, nil
 	}
 	if s.waits, err = m.underWay(); err != nil {
+		return s, err
+	}
+	if s.votes {
+		m.asked = false // should it lose its vote, it asks again
+		missing, err := absences(state, m.n.id())
+		s.missed = missing >= state.Params().Membership.AbsentBlocks/2
 		return s, err
 	}
 	s.asked = m.asked
@@ -174,6 +187,15 @@ func (m *member) underWay() (bool, error) {
 	return true, nil
 }
 
+// absences returns how many certificates in a row lack a validator.
+func absences(state chain.State, id atp.ID) (uint64, error) {
+	a, missing, err := state.Absence(id)
+	if err != nil || !missing {
+		return 0, err
+	}
+	return a.Blocks(state.Tip().Height), nil
+}
+
 // able reports whether a JOIN would be admitted: the platform is registered and
 // can set its bond aside.
 func (m *member) able(state chain.State) (bool, error) {
@@ -182,12 +204,26 @@ func (m *member) able(state chain.State) (bool, error) {
 		return false, err
 	}
 	_, registered, err := state.Platform(m.n.id())
-	bond, candidate := state.Params().ValidatorBond, false
+	bond, bonded := state.Params().ValidatorBond, false
 	if err == nil {
-		_, candidate, err = state.Candidate(m.n.id())
+		bonded, err = hasBond(state, m.n.id())
+	}
+	if bonded {
+		bond = 0
 	}
 	need, tooMuch := bond.Add(state.Params().MinFee)
-	return registered && tooMuch == nil && (candidate || account.Available >= need), err
+	return registered && tooMuch == nil && account.Available >= need, err
+}
+
+// hasBond reports whether a platform without a vote has its bond set aside: as a
+// candidate, or since it had one.
+func hasBond(state chain.State, id atp.ID) (bool, error) {
+	_, candidate, err := state.Candidate(id)
+	if err != nil || candidate {
+		return candidate, err
+	}
+	_, held, err := state.Held(id)
+	return held, err
 }
 
 // resign notes on the disk whether the operator gave the vote back.
@@ -233,20 +269,27 @@ func (n *Node) mayJoin(r *running, state chain.State) error {
 	if err != nil {
 		return err
 	}
-	_, candidate, err := state.Candidate(n.id())
-	switch how := state.Params().Admission; {
+	bonded, err := hasBond(state, n.id())
+	if err != nil {
+		return err
+	}
+	waits, err := n.awaits(state)
+	switch {
 	case err != nil:
 		return err
 	case n.cfg.Observer:
 		return no("start it without --observer", "this platform was started as an observer")
 	case votes && v.Leaving == 0:
 		return no("see who else has: sage-p2p validators", "this platform has a vote already")
-	case votes || candidate:
+	case votes:
 		return nil
-	case how != chain.AdmitAuto:
-		return no("the vote stays with those who have it", "this federation admits by %s, and this version counts no votes", how)
+	case waits != "":
+		return no("see how the votes stand: sage-p2p validators", "%s", waits)
 	case !registered:
 		return no("register it: sage-p2p platform register", "only registered platforms get a vote")
+	}
+	if bonded {
+		return n.afford(r)
 	}
 	return n.afford(r, state.Params().ValidatorBond)
 }
@@ -282,9 +325,15 @@ func (n *Node) mayLeave(state chain.State) error {
 		return err
 	}
 	_, candidate, err := state.Candidate(n.id())
-	switch {
-	case err != nil || candidate:
+	if err != nil || candidate {
 		return err
+	}
+	held, has, err := state.Held(n.id())
+	switch {
+	case err != nil || has && held.Until == 0:
+		return err
+	case has:
+		return no("see it in sage-p2p history", "this platform has left already; its bond returns when it has answered for its vote")
 	case !votes:
 		return no("to keep it from asking for one, start it with --observer", "this platform has no vote, and waits for none")
 	case v.Leaving != 0:

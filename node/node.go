@@ -103,6 +103,7 @@ type Federation struct {
 	Genesis bft.GenesisHash
 	Founder string // the name of the first founder, and how many others there are
 	Origin  Origin
+	Awaits  string // what keeps the platform from a vote, in words; empty if nothing does
 }
 
 // Origin is how a platform has come by its federation.
@@ -346,7 +347,11 @@ func (n *Node) live(ctx context.Context, apiURL string) error {
 			return err
 		}
 		n.proclaim(genesis)
-		n.founded(federation(r, genesis, n.origin(genesis, stored)))
+		f := federation(r, genesis, n.origin(genesis, stored))
+		if f.Awaits, err = n.awaits(r.state()); err != nil {
+			return err
+		}
+		n.founded(f)
 		return r.run(n)
 	})
 	return g.Wait()

@@ -30,6 +30,9 @@ func (w *worker) register(ctx context.Context) error {
 	if done {
 		return w.registerModels(ctx, p)
 	}
+	if err := w.affordable(ctx); err != nil || ctx.Err() != nil {
+		return err
+	}
 	p = w.n.defaultPlatform()
 	err = w.registerAs(ctx, p)
 	if err != nil && ctx.Err() == nil { // two machines of one name are common: "platform", "jetson"
@@ -84,6 +87,23 @@ func (n *Node) withModels(p task.Platform) task.Platform {
 		p.Offers[i] = offer
 	}
 	return p
+}
+
+// affordable waits until the platform can pay what registering costs: where
+// platforms are voted in, until it was.
+func (w *worker) affordable(ctx context.Context) error {
+	for {
+		changed := w.n.hub.Changed()
+		account, err := w.r.state().Account(w.n.id())
+		if err != nil || account.Available >= w.r.state().Params().MinFee {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 func (w *worker) registerAs(ctx context.Context, p task.Platform) error {

@@ -29,7 +29,8 @@ func (n *Node) Validators(context.Context) (view.Validators, error) {
 	}
 	v := view.Validators{
 		Height: view.Height(state.Tip().Height + 1), Quorum: set.Quorum(), Faults: set.F(),
-		Members: []view.Validator{}, Candidates: []view.Candidate{},
+		Members: []view.Validator{}, Candidates: []view.Candidate{}, Admissions: []view.Admission{},
+		Admission: string(state.Params().Admission),
 	}
 	for _, id := range set.IDs() {
 		name, _, err := state.NameOf(atp.ID(id))
@@ -40,12 +41,19 @@ func (n *Node) Validators(context.Context) (view.Validators, error) {
 		if err != nil {
 			return v, err
 		}
+		missing, err := absences(state, atp.ID(id))
+		if err != nil {
+			return v, err
+		}
 		v.Members = append(v.Members, view.Validator{
 			PeerID: id.ID, Name: string(name), Connected: up[id.ID], LastSigned: view.Height(signed[id]), BondedUATP: view.Amount(known.Bond),
-			Leaving: known.Leaving != 0,
+			Leaving: known.Leaving != 0, Missing: missing,
 		})
 	}
-	v.Candidates, err = viewCandidates(state, up)
+	if v.Candidates, err = viewCandidates(state, up); err != nil {
+		return v, err
+	}
+	v.Admissions, err = n.viewAdmissions(state)
 	return v, err
 }
 

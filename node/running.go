@@ -26,13 +26,14 @@ type running struct {
 	genesisJSON []byte
 	founders    []chain.Founder
 
-	loop   *loop
-	wires  *wires
-	wallet *wallet
-	worker *worker
-	router *router
-	work   *errgroup.Group // ends before run returns
-	ctx    context.Context // of work
+	loop    *loop
+	wires   *wires
+	wallet  *wallet
+	worker  *worker
+	accuser *accuser
+	router  *router
+	work    *errgroup.Group // ends before run returns
+	ctx     context.Context // of work
 
 	newest   atomic.Pointer[head]
 	progress atomic.Pointer[replica.Progress]
@@ -92,6 +93,7 @@ func (n *Node) start(ctx context.Context, g chain.Genesis) (*running, error) {
 		n.log.Error("this platform does not vote", "why", n.silenced(why))
 		n.hub.alarm(n.silenced(why))
 	}
+	r.accuser = &accuser{n: n, r: r, found: newQueue[bft.Evidence]()}
 	r.worker, err = newWorker(n, r)
 	return r, err
 }
@@ -191,6 +193,7 @@ func (r *running) run(n *Node) error {
 	r.work.Go(func() error { return r.resend(n) })
 	r.work.Go(func() error { return r.compare(n) })
 	r.work.Go(func() error { return (&member{n: n, r: r}).run(r.ctx) })
+	r.work.Go(func() error { return r.accuser.run(r.ctx) })
 	r.work.Go(func() error { return r.worker.run(r.ctx) })
 	r.work.Go(func() error { return r.meet(n) })
 	return r.work.Wait()
@@ -255,6 +258,7 @@ func (n *Node) publish(r *running, p replica.Publish) {
 	for _, e := range p.Evidence {
 		n.log.Warn("a validator contradicted itself", "evidence", fmt.Sprintf("%+v", e))
 	}
+	r.accuser.hear(p.Evidence)
 	r.wallet.verdicts(p.Verdicts)
 	progress := r.loop.replica.Progress()
 	n.metrics.progressed(*r.progress.Load(), progress)

@@ -245,10 +245,11 @@ type joined struct {
 	Genesis string `json:"genesis"`
 	Founder string `json:"founder"`
 	Origin  string `json:"origin"` // home, found or founded
+	Awaits  string `json:"awaits,omitempty"`
 }
 
 func newJoined(f node.Federation) joined {
-	return joined{f.Network, f.Genesis.String(), f.Founder, f.Origin.String()}
+	return joined{f.Network, f.Genesis.String(), f.Founder, f.Origin.String(), f.Awaits}
 }
 
 // alarmed is what `up --json` prints when there is something that its operator must
@@ -271,4 +272,7 @@ func printJoined(w io.Writer, f node.Federation) {
 		[2]string{"genesis", f.Genesis.String()},
 		[2]string{"founded by", clean(f.Founder)},
 	)
+	if f.Awaits != "" {
+		fmt.Fprintln(w, strings.Join(wrap(clean(f.Awaits), helpWidth), "\n"))
+	}
 }

@@ -98,6 +98,10 @@ type Wallet interface {
 	JoinValidators(context.Context) (view.Submission, error)
 	LeaveValidators(context.Context) (view.Submission, error)
 
+	// VoteOnValidator votes for a platform to join, or takes that back.
+	// v.Platform is not read.
+	VoteOnValidator(ctx context.Context, platform peer.ID, v view.NewVote) (view.Submission, error)
+
 	// PostTask posts a task whose program and input are blobs of the node.
 	// The executor is empty for view.ToOpen and, with t.To == view.ToAuto, for
 	// the router to pick.

@@ -53,6 +53,7 @@ func (s *Server) routes() map[string]http.HandlerFunc {
 		"POST /api/v1/platforms":                s.submits(s.postPlatform),
 		"POST /api/v1/validators/join":          s.submits(s.joinValidators),
 		"POST /api/v1/validators/leave":         s.submits(s.leaveValidators),
+		"POST /api/v1/validators/vote":          s.submits(s.voteOnValidator),
 		"POST /api/v1/tasks":                    s.submits(s.postTask),
 		"POST /api/v1/tasks/{task}/acknowledge": s.submits(s.acknowledge),
 		"POST /api/v1/tasks/{task}/cancel":      s.submits(s.cancelTask),

@@ -31,6 +31,7 @@ type Node struct {
 	StatusNow view.Status // what Status returns, except for what the ledger knows
 
 	Candidates []view.Candidate // who waits for a vote
+	Admissions []view.Admission // what some have voted for
 	Hold       bool             // transactions stay pending until Release
 	Fail       error            // what every read returns, if not nil
 	Findings   []view.Finding   // of the doctor and of why-idle

@@ -70,6 +70,7 @@ func (n *Node) Validators(context.Context) (view.Validators, error) {
 		v.Members = append(v.Members, view.Validator{PeerID: ID(name), Name: name, Connected: name != "delta", LastSigned: v.Height - 1})
 	}
 	v.Candidates = append([]view.Candidate{}, n.Candidates...)
+	v.Admission, v.Admissions = "auto", append([]view.Admission{}, n.Admissions...)
 	return v, n.Fail
 }
 

@@ -117,6 +117,13 @@ func (n *Node) LeaveValidators(context.Context) (view.Submission, error) {
 	return view.Submission{TxID: n.submit("VALIDATOR_LEAVE", func() error { return nil })}, nil
 }
 
+// VoteOnValidator implements api.Wallet.
+func (n *Node) VoteOnValidator(context.Context, peer.ID, view.NewVote) (view.Submission, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return view.Submission{TxID: n.submit("VALIDATOR_VOTE", func() error { return nil })}, nil
+}
+
 // PostTask implements api.Wallet. The router always picks beta.
 func (n *Node) PostTask(_ context.Context, t view.NewTask, executor peer.ID) (view.Submission, error) {
 	n.mu.Lock()

@@ -52,6 +52,11 @@ func (c *Client) LeaveValidators(ctx context.Context) (view.Submission, error) {
 	return post[view.Submission](ctx, c, path("validators", "leave"), struct{}{})
 }
 
+// VoteOnValidator votes for a platform to join, or takes that back.
+func (c *Client) VoteOnValidator(ctx context.Context, v view.NewVote) (view.Submission, error) {
+	return post[view.Submission](ctx, c, path("validators", "vote"), v)
+}
+
 // Stop tells the node to end. It returns before the node has ended.
 func (c *Client) Stop(ctx context.Context) (view.Stopping, error) {
 	return post[view.Stopping](ctx, c, path("stop"), struct{}{})

@@ -17,6 +17,14 @@ type NewLock struct {
 	New        bool   `json:"new,omitempty"` // as of a Transfer
 }
 
+// NewVote asks for this platform's vote on another.
+type NewVote struct {
+	Platform  string  `json:"platform"`             // as Transfer.To, or the name or a part of the ID of a connected one
+	Against   bool    `json:"against,omitempty"`    // take an earlier vote back
+	GrantUATP *Amount `json:"grant_uatp,omitempty"` // left out: as others have voted, or 1,000 ATP
+	Society   *string `json:"society,omitempty"`    // left out: as others have voted, or its name
+}
+
 // Registration asks to register, or to register anew, the node's platform.
 // What is left out stays as it is, or takes the node's default.
 type Registration struct {

@@ -173,6 +173,19 @@ type Validators struct {
 	Members List[Validator] `json:"validators"`
 
 	Candidates List[Candidate] `json:"candidates"` // who waits for a vote
+	Admission  string          `json:"admission"`  // auto: everybody may wait for one; vote: who was voted for
+	Admissions List[Admission] `json:"admissions"` // whom validators have voted for, while they are too few
+}
+
+// Admission is what some validators have voted for.
+type Admission struct {
+	PeerID    peer.ID       `json:"peer_id"`
+	Name      string        `json:"name,omitempty"`
+	Society   string        `json:"society,omitempty"`
+	GrantUATP Amount        `json:"grant_uatp"` // that it gets from the pool
+	Needed    int           `json:"needed"`     // votes
+	Voters    List[peer.ID] `json:"voters"`     // validators whose votes count
+	UntilMS   Millis        `json:"until_ms"`   // the first of the votes counts no longer
 }
 
 // Validator is a platform with a vote.
@@ -181,6 +194,7 @@ type Validator struct {
 	Name       string  `json:"name,omitempty"`
 	Connected  bool    `json:"connected"`   // true for the node itself
 	LastSigned Height  `json:"last_signed"` // newest block whose certificate it signed, as far as seen
+	Missing    uint64  `json:"missing"`     // certificates in a row without it
 	BondedUATP Amount  `json:"bonded_uatp"`
 	Leaving    bool    `json:"leaving"` // with the next that joins, or when another leaves too
 }

@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -140,6 +141,19 @@ func (e *execution) fresh(id atp.ID) (atp.Account, error) {
 		return account, fmt.Errorf("%w: %s is in use here, or was: make a new one", ErrKey, id)
 	}
 	return account, nil
+}
+
+// Burden returns what keeps a platform from taking another key, or nil.
+func (s State) Burden(id atp.ID) (why, err error) {
+	account, err := s.Account(id)
+	if err != nil {
+		return nil, err
+	}
+	e := &execution{draft: newDraft(newOverlay(s.nodes), s.root, s.constants), parent: s}
+	if why = e.unburdened(id, account); errors.Is(why, ErrKey) {
+		return why, nil
+	}
+	return nil, why
 }
 
 // unburdened refuses who has something open that names its key.

@@ -194,6 +194,7 @@ func (r *running) run(n *Node) error {
 	r.work.Go(func() error { return r.compare(n) })
 	r.work.Go(func() error { return (&member{n: n, r: r}).run(r.ctx) })
 	r.work.Go(func() error { return r.accuser.run(r.ctx) })
+	r.work.Go(func() error { return r.watchKey(n) })
 	r.work.Go(func() error { return r.worker.run(r.ctx) })
 	r.work.Go(func() error { return r.meet(n) })
 	return r.work.Wait()

@@ -19,6 +19,7 @@ func writes() map[string]string {
 		"/api/v1/transfers":               `{"to":"beta","amount_uatp":1}`,
 		"/api/v1/validators/join":         `{}`,
 		"/api/v1/validators/leave":        `{}`,
+		"/api/v1/key/rotate":              `{}`,
 		"/api/v1/validators/vote":         `{"platform":"beta"}`,
 		"/api/v1/locks":                   `{"to":"beta","amount_uatp":1,"deadline_ms":1800000000000}`,
 		"/api/v1/locks/bafyx/commit":      `{}`,

@@ -102,6 +102,10 @@ type Wallet interface {
 	// v.Platform is not read.
 	VoteOnValidator(ctx context.Context, platform peer.ID, v view.NewVote) (view.Submission, error)
 
+	// RotateKey replaces the platform's key. Once it is final the node begins
+	// anew, as another peer.
+	RotateKey(context.Context) (view.Submission, error)
+
 	// PostTask posts a task whose program and input are blobs of the node.
 	// The executor is empty for view.ToOpen and, with t.To == view.ToAuto, for
 	// the router to pick.

@@ -165,6 +165,7 @@ func writeOperations() map[string]operation {
 			does: "Give a lock back to its payer.", query: []query{waitAnyQ, timeoutParam}, answer: view.Submission{}, try: "/api/v1/locks/{LOCK2}/rollback",
 		},
 		"POST /api/v1/validators/join":  {does: "Ask for a vote.", query: []query{waitAnyQ, timeoutParam}, answer: view.Submission{}},
+		"POST /api/v1/key/rotate":       {does: "Replace the platform's key.", query: []query{waitAnyQ, timeoutParam}, answer: view.Submission{}},
 		"POST /api/v1/validators/vote":  submitsOp("Vote for a platform to join, or take that back.", view.NewVote{}, `{"platform":"beta"}`),
 		"POST /api/v1/validators/leave": {does: "Give the vote back.", query: []query{waitAnyQ, timeoutParam}, answer: view.Submission{}},
 		"POST /api/v1/platforms":        submitsOp("Register this platform, or register it anew: what is left out stays as it is.", view.Registration{}, `{"name":"alpha"}`),

@@ -45,15 +45,18 @@ func (s *Server) routes() map[string]http.HandlerFunc {
 
 		"POST /api/v1/ask": s.postAsk,
 
-		"POST /api/v1/txs":                      s.submits(s.postTx),
-		"POST /api/v1/transfers":                s.submits(s.postTransfer),
-		"POST /api/v1/locks":                    s.submits(s.postLock),
-		"POST /api/v1/locks/{lock}/commit":      s.submits(s.commitLock),
-		"POST /api/v1/locks/{lock}/rollback":    s.submits(s.rollbackLock),
-		"POST /api/v1/platforms":                s.submits(s.postPlatform),
-		"POST /api/v1/validators/join":          s.submits(s.joinValidators),
-		"POST /api/v1/validators/leave":         s.submits(s.leaveValidators),
-		"POST /api/v1/validators/vote":          s.submits(s.voteOnValidator),
+		"POST /api/v1/txs":                   s.submits(s.postTx),
+		"POST /api/v1/transfers":             s.submits(s.postTransfer),
+		"POST /api/v1/locks":                 s.submits(s.postLock),
+		"POST /api/v1/locks/{lock}/commit":   s.submits(s.commitLock),
+		"POST /api/v1/locks/{lock}/rollback": s.submits(s.rollbackLock),
+		"POST /api/v1/platforms":             s.submits(s.postPlatform),
+		"POST /api/v1/validators/join":       s.submits(s.joinValidators),
+		"POST /api/v1/validators/leave":      s.submits(s.leaveValidators),
+		"POST /api/v1/validators/vote":       s.submits(s.voteOnValidator),
+		"POST /api/v1/key/rotate": s.submits(func(_ http.ResponseWriter, r *http.Request) (view.Submission, error) {
+			return s.node.RotateKey(r.Context())
+		}),
 		"POST /api/v1/tasks":                    s.submits(s.postTask),
 		"POST /api/v1/tasks/{task}/acknowledge": s.submits(s.acknowledge),
 		"POST /api/v1/tasks/{task}/cancel":      s.submits(s.cancelTask),

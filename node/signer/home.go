@@ -49,6 +49,9 @@ func open(home string, create bool) (_ *Signer, err error) {
 	if err := h.lock(home, os.O_RDONLY); err != nil {
 		return nil, err
 	}
+	if err := h.goOver(); err != nil {
+		return nil, err
+	}
 	key, err := h.key()
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && create:
@@ -203,7 +206,7 @@ func (h *files) create() (*Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := writeKey(h.home, key); err != nil {
+	if err := writeKey(h.home, KeyFile, key); err != nil {
 		return nil, fmt.Errorf("signer: %w", err)
 	}
 	if err := h.lock(h.path(KeyFile), os.O_RDONLY); err != nil {
@@ -249,7 +252,7 @@ func (h *files) preallocate(f *os.File) error {
 	return nil
 }
 
-func writeKey(home string, key ed25519.PrivateKey) error {
+func writeKey(home, name string, key ed25519.PrivateKey) error {
 	k, err := crypto.UnmarshalEd25519PrivateKey(key)
 	if err != nil {
 		return err
@@ -258,7 +261,7 @@ func writeKey(home string, key ed25519.PrivateKey) error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(home, KeyFile)
+	path := filepath.Join(home, name)
 	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err

@@ -124,6 +124,13 @@ func (n *Node) VoteOnValidator(context.Context, peer.ID, view.NewVote) (view.Sub
 	return view.Submission{TxID: n.submit("VALIDATOR_VOTE", func() error { return nil })}, nil
 }
 
+// RotateKey implements api.Wallet.
+func (n *Node) RotateKey(context.Context) (view.Submission, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return view.Submission{TxID: n.submit("KEY_ROTATE", func() error { return nil }), NewID: ID("omega")}, nil
+}
+
 // PostTask implements api.Wallet. The router always picks beta.
 func (n *Node) PostTask(_ context.Context, t view.NewTask, executor peer.ID) (view.Submission, error) {
 	n.mu.Lock()

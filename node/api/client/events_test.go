@@ -219,8 +219,8 @@ func TestTheClientHasEveryRoute(t *testing.T) {
 		"postLocksRollback": "RollbackLock", "postPlatforms": "Register", "postTasks": "PostTask",
 		"postTasksAcknowledge": "Acknowledge", "postTasksCancel": "CancelTask",
 		"postValidatorsJoin": "JoinValidators", "postValidatorsLeave": "LeaveValidators",
-		"postValidatorsVote": "VoteOnValidator",
-		"postStop":           "Stop",
+		"postKeyRotate": "RotateKey", "postValidatorsVote": "VoteOnValidator",
+		"postStop": "Stop",
 	}
 	for path, item := range doc.Paths {
 		for method, op := range item {

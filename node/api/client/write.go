@@ -57,6 +57,12 @@ func (c *Client) VoteOnValidator(ctx context.Context, v view.NewVote) (view.Subm
 	return post[view.Submission](ctx, c, path("validators", "vote"), v)
 }
 
+// RotateKey replaces the key of the node's platform, which begins anew once that
+// is final.
+func (c *Client) RotateKey(ctx context.Context) (view.Submission, error) {
+	return post[view.Submission](ctx, c, path("key", "rotate"), struct{}{})
+}
+
 // Stop tells the node to end. It returns before the node has ended.
 func (c *Client) Stop(ctx context.Context) (view.Stopping, error) {
 	return post[view.Stopping](ctx, c, path("stop"), struct{}{})

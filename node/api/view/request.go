@@ -83,6 +83,7 @@ type Submission struct {
 	LockID   CID     `json:"lock_id,omitzero"`
 	Executor peer.ID `json:"executor,omitempty"` // whom the router picked
 	Routing  string  `json:"routing,omitempty"`  // why, in one line
+	NewID    peer.ID `json:"new_id,omitempty"`   // whom the platform is, once its key is replaced
 	Tx       *Tx     `json:"tx,omitempty"`
 	Task     *Task   `json:"task,omitempty"`
 }

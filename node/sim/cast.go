@@ -58,8 +58,9 @@ func (k Key) ProveBeacon(below bft.Beacon, h bft.Height) bft.BeaconProof {
 const epoch atp.Millis = 1_700_000_000_000
 
 // NewCast returns platforms of which so many validate, and the others, in the
-// order of their IDs, observe. With real, signatures are Ed25519.
-func NewCast(validators, observers int, real bool) (*Cast, error) {
+// order of their IDs, observe. With real, signatures are Ed25519; with vote, who
+// joins is voted in.
+func NewCast(validators, observers int, real, vote bool) (*Cast, error) {
 	c := &Cast{Scheme: bft.InsecureSimulation{}, beacons: newBeacons()}
 	if real {
 		c.Scheme, c.beacons.real = bft.ZIP215{}, true
@@ -80,6 +81,11 @@ func NewCast(validators, observers int, real bool) (*Cast, error) {
 		founders = append(founders, chain.Founder{ID: atp.ID(k.id), Name: fmt.Sprintf("platform-%d", i)})
 	}
 	params := chain.DefaultParams(chain.AdmitAuto)
+	if vote {
+		params = chain.DefaultParams(chain.AdmitVote)
+		params.MinFee = 0
+	}
+	params.Membership = brisk()
 	economy := &params.Economy // in which nobody waits long
 	economy.MinWindow, economy.OfferWindow, economy.ExecutionWindow, economy.Silence = atp.Second, 3*atp.Second, 4*atp.Second, 5*atp.Second
 	g := chain.NewGenesis("sim", epoch, params, founders...)

@@ -26,6 +26,9 @@ type client struct {
 
 	steps []step // what comes before anything else
 	joins int    // JOINs made
+
+	accusations []bft.Evidence
+	rotates     bool // a KEY_ROTATE of its own is on its way: whatever came after it would be lost
 }
 
 func newClient(s *Sim, m *machine, seed uint64) *client {
@@ -41,6 +44,10 @@ func (c *client) schedule() {
 
 // submit hands a transaction to the machine, again if it was not taken in.
 func (c *client) submit() {
+	if c.rotates && c.pending == nil {
+		c.sim.World.After(300, c.submit)
+		return
+	}
 	if c.pending == nil && c.machine.up {
 		tx, err := c.next()
 		if err != nil {
@@ -67,6 +74,9 @@ func (c *client) submit() {
 
 // next signs what the client does next.
 func (c *client) next() (chain.VerifiedTx, error) {
+	if a := c.accusation(); a != nil {
+		return c.sign(a, 0)
+	}
 	if len(c.steps) > 0 {
 		return c.sign(c.takeStep())
 	}
@@ -93,6 +103,10 @@ func (c *client) verdict(v replica.Verdict) {
 	c.left--
 	if tx.Tx().Expires != 0 {
 		c.await(tx)
+		return
+	}
+	if _, rotates := tx.Tx().Ops[0].Action.(*chain.KeyRotate); rotates {
+		c.awaitKey(tx)
 		return
 	}
 	c.sim.judge.accept(c.machine, v.ID)

@@ -37,7 +37,7 @@ type statements []bft.Unsigned
 func newJudge(s *Sim) *judge {
 	j := &judge{
 		sim: s, supply: s.cast.state.Totals().Supply,
-		roll:      roll{votes: []int{s.plan.Validators}, until: make(map[atp.ID]atp.Millis)},
+		roll:      newRoll(s),
 		published: make([]bft.Height, s.plan.Machines()),
 		locks:     make(map[cid.Cid]bool), accepted: make(map[cid.Cid]bool), included: make(map[cid.Cid]bool),
 		seen: make(map[string]int),
@@ -280,8 +280,8 @@ func (j *judge) mustSettle() {
 			if err := state.Check(); err != nil {
 				j.fail("A2: machine %d: %w", m.index, err)
 			}
-			if bonds, err := held(state); err != nil || bonds != state.Totals().Bonded {
-				j.fail("A3: machine %d: %s ATP are bonded, %s ATP by validators and candidates: %v", m.index, state.Totals().Bonded, bonds, err)
+			if bonds, err := j.held(state); err != nil || bonds != state.Totals().Bonded {
+				j.fail("A3: machine %d: %s ATP are bonded, %s ATP as bonds of seats: %v", m.index, state.Totals().Bonded, bonds, err)
 			}
 		}
 	}

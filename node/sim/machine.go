@@ -24,6 +24,7 @@ type machine struct {
 	slow  atp.Span // what a step takes, and a check
 
 	behaviour Behaviour // nil: correct
+	former    []Key     // that it had before
 
 	up      bool
 	boot    int
@@ -58,6 +59,7 @@ func (m *machine) clock() atp.Millis { return atp.Millis(int64(m.sim.World.Now()
 
 // start boots the machine from its disk.
 func (m *machine) start() {
+	m.goOver()
 	m.boot++
 	m.up, m.inbox, m.busy = true, nil, false
 	m.timers, m.asked = make(map[replica.TimerKind]uint64), make(map[uint64]func(replica.Answer))
@@ -322,6 +324,7 @@ func (m *machine) publish(p replica.Publish) {
 	if len(p.Evidence) > 0 {
 		m.sim.judge.seen["evidence"]++
 	}
+	m.attend(p)
 	for _, a := range p.Alarms {
 		m.sim.judge.alarm(m, a)
 	}

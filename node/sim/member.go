@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"fmt"
 	"math/rand/v2"
 
 	"github.com/sage-p2p/sage-p2p/atp"
@@ -15,6 +14,7 @@ import (
 func (p *Plan) grow(r *rand.Rand) {
 	p.Tasks = false
 	p.Faults += 4_000
+	p.Votes, p.Rotations = r.IntN(3) == 0, r.IntN(2)*r.IntN(4)
 	if p.Adversaries != nil {
 		p.Observers = 1 + r.IntN(3)
 		p.Joins = true
@@ -23,6 +23,20 @@ func (p *Plan) grow(r *rand.Rand) {
 	sizes := []int{1, 1, 1, 1, 3, 4}
 	p.Validators, p.Observers = sizes[r.IntN(len(sizes))], 2+r.IntN(3)
 	p.Joins, p.Leaves = true, r.IntN(3)
+	switch r.IntN(4) {
+	case 0: // as many come as seven are, and go again
+		p.Validators, p.Observers, p.Leaves = 1, 4+r.IntN(3), 4+r.IntN(4)
+		p.Faults += 6_000
+	case 1: // one is off, and the others can spare it
+		p.Validators, p.Away, p.Leaves = 5+r.IntN(2), true, 0
+		p.Submissions += 16
+		p.Faults += 6_000
+	}
+}
+
+// brisk is a [chain.Membership] in which nobody waits long.
+func brisk() chain.Membership {
+	return chain.Membership{AbsentBlocks: 6, AbsentTime: 2 * atp.Second, EvidenceSpan: 1_000, BondHold: 20 * atp.Second, AdmissionSpan: 600 * atp.Second}
 }
 
 // step is what a client does about the vote of its machine.
@@ -32,6 +46,8 @@ const (
 	stepRegister step = iota
 	stepJoin
 	stepLeave
+	stepRotate
+	stepVote // and above: for the machine stepVote stands for, and so on
 )
 
 // maxJoins bounds how often a client has its machine join: a candidacy may end
@@ -46,10 +62,41 @@ func (s *Sim) enroll() {
 	for _, c := range s.clients[s.plan.Validators:] {
 		c.steps, c.left = append(c.steps, stepRegister, stepJoin), c.left+2
 	}
-	for range s.plan.Leaves {
-		c := s.clients[s.World.Rand.IntN(len(s.clients))]
-		c.steps, c.left = append(c.steps, stepLeave), c.left+1
+	if s.plan.Votes {
+		for _, c := range s.clients {
+			for i := s.plan.Validators; i < len(s.machines); i++ {
+				c.plan(stepVote + step(i)) // whoever has no vote then is refused
+			}
+		}
 	}
+	for range s.plan.Leaves {
+		s.clients[s.World.Rand.IntN(len(s.clients))].plan(stepLeave)
+	}
+	for range s.plan.Rotations {
+		s.clients[s.World.Rand.IntN(len(s.clients))].plan(stepRotate)
+	}
+	if s.plan.Away {
+		s.sendAway(s.machines[s.World.Rand.IntN(s.plan.Validators)])
+	}
+}
+
+// plan adds a step.
+func (c *client) plan(s step) { c.steps, c.left = append(c.steps, s), c.left+1 }
+
+// sendAway switches a validator off until the faults are over, and has it join
+// again then.
+func (s *Sim) sendAway(m *machine) {
+	c := s.clients[m.index]
+	s.World.After(s.World.Between(500, 2_000), func() {
+		if m.up {
+			m.crash()
+		}
+	})
+	s.World.After(s.plan.Faults+atp.Second, func() {
+		c.plan(stepRegister)
+		c.plan(stepJoin)
+		c.schedule()
+	})
 }
 
 // takeStep returns the action of the client's next step, and when the
@@ -57,7 +104,12 @@ func (s *Sim) enroll() {
 func (c *client) takeStep() (chain.Action, atp.Millis) {
 	next := c.steps[0]
 	c.steps = c.steps[1:]
+	if next >= stepVote {
+		return &chain.ValidatorVote{Platform: atp.ID(c.sim.machines[next-stepVote].id()), Grant: 7}, 0
+	}
 	switch next {
+	case stepRotate:
+		return c.rotation(), 0
 	case stepRegister:
 		return &chain.PlatformRegister{Platform: c.platform()}, 0
 	case stepLeave:
@@ -87,7 +139,7 @@ func (c *client) await(tx chain.VerifiedTx) {
 		return
 	}
 	switch {
-	case account.Nonce > t.Nonce:
+	case account.Nonce > t.Nonce, bft.ID(t.From) != c.machine.id(): // it may have another key by now
 	case state.Tip().Time > t.Expires:
 		c.nonce = t.Nonce
 	case c.now() > t.Expires.Add(2*atp.Second) && c.sim.net.calm:
@@ -106,65 +158,4 @@ func (c *client) await(tx chain.VerifiedTx) {
 		c.steps, c.left = append([]step{stepJoin}, c.steps...), c.left+1
 	}
 	c.schedule()
-}
-
-// roll is what the judge knows of the members, from the events alone.
-type roll struct {
-	votes []int // how many decided each height
-	until map[atp.ID]atp.Millis
-}
-
-// members judges how the set changes, and that a certificate has its quorum.
-func (j *judge) members(f chain.Block, cert bft.CommitCert, after chain.State, receipts []chain.Receipt) {
-	n, next := j.roll.votes[len(j.roll.votes)-1], after.Validators().Len()
-	j.roll.votes = append(j.roll.votes, next)
-	if n != next {
-		j.seen[fmt.Sprintf("%d → %d", n, next)]++
-	}
-	if q := quorumOf(n); cert.Signers.Count() < q || len(cert.Signatures) < q {
-		j.fail("A1: height %d: %d of %d validators signed, want %d", cert.Height, cert.Signers.Count(), n, q)
-	}
-	if next == 0 || next == 2 && n != 2 {
-		j.fail("height %d: of %d validators %d are left", cert.Height, n, next)
-	}
-	for _, r := range receipts {
-		for _, e := range r.Events {
-			switch e := e.Fact.(type) {
-			case *chain.ValidatorCandidate:
-				j.roll.until[e.ID] = e.Until
-			case *chain.ValidatorJoined:
-				if until := j.roll.until[e.ID]; until < f.Header.Time {
-					j.fail("height %d: a candidate until %d enters at %d", cert.Height, until, f.Header.Time)
-				}
-			}
-		}
-	}
-}
-
-// quorumOf is ⌈(n+f+1)/2⌉, counted up.
-func quorumOf(n int) (q int) {
-	f := 0
-	for 3*(f+1)+1 <= n {
-		f++
-	}
-	for 2*q < n+f+1 {
-		q++
-	}
-	return q
-}
-
-// held returns the bonds of all who have a vote, or wait for one.
-func held(s chain.State) (sum atp.Amount, err error) {
-	err = s.EachCandidate(func(_ atp.ID, c chain.Candidate) error {
-		sum += c.Bond
-		return nil
-	})
-	for _, id := range s.Validators().IDs() {
-		v, _, e := s.Validator(atp.ID(id))
-		if e != nil {
-			return 0, e
-		}
-		sum += v.Bond
-	}
-	return sum, err
 }

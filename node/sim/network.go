@@ -101,6 +101,7 @@ func (n *network) send(from *machine, to bft.ID, m bft.Message) {
 }
 
 func (n *network) pass(from, to *machine, m bft.Message) {
+	sender := from.id() // it may have another key when this arrives
 	n.transmit(from, to, func() {
 		if !n.links[to.index][from.index] || n.pick != nil && !n.pick(from, to, m) {
 			return
@@ -116,7 +117,7 @@ func (n *network) pass(from, to *machine, m bft.Message) {
 		if to.behaviour != nil {
 			to.behaviour.Hear(to, m)
 		}
-		to.feed(replica.Received{From: from.id(), Message: m})
+		to.feed(replica.Received{From: sender, Message: m})
 	})
 }
 
@@ -124,13 +125,13 @@ func (n *network) pass(from, to *machine, m bft.Message) {
 func (n *network) gossip(from *machine, g replica.Gossip) {
 	to := g.To
 	if len(to) == 0 {
-		for _, k := range n.sim.cast.Keys {
-			to = append(to, k.id)
+		for _, m := range n.sim.machines {
+			to = append(to, m.id())
 		}
 	}
 	for _, id := range to {
 		target := n.sim.machine(id)
-		if target == from {
+		if target == nil || target == from { // nobody has that key yet
 			continue
 		}
 		n.transmit(from, target, func() {
@@ -155,6 +156,9 @@ func (n *network) fetch(from *machine, f replica.Fetch) {
 	}
 	from.later(fetchDeadline, func() { finish(replica.Fetched{}) })
 	boot, target := from.boot, n.sim.machine(f.Peer)
+	if target == nil {
+		return
+	}
 	n.transmit(from, target, func() {
 		target.serve(from.id(), f.Want, func(in replica.Fetched) {
 			if target.behaviour != nil {

@@ -28,6 +28,9 @@ type Plan struct {
 	Tasks       bool                     `json:",omitempty"` // submissions are about tasks, else transfers and locks
 	Joins       bool                     `json:",omitempty"` // every observer wants a vote
 	Leaves      int                      `json:",omitempty"` // LEAVEs of all clients together
+	Votes       bool                     `json:",omitempty"` // who joins is voted in
+	Rotations   int                      `json:",omitempty"` // KEY_ROTATEs of all clients together
+	Away        bool                     `json:",omitempty"` // one validator is off while the faults go on
 	Adversaries map[int]func() Behaviour `json:"-"`
 }
 

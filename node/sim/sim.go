@@ -65,10 +65,11 @@ func New(seed uint64, p Plan, cast *Cast) (*Sim, error) {
 	return s, nil
 }
 
-// machine returns the machine of a platform.
+// machine returns the machine of a platform, by the key that it has or one that it
+// had.
 func (s *Sim) machine(id bft.ID) *machine {
 	for _, m := range s.machines {
-		if m.id() == id {
+		if m.id() == id || m.had(id) {
 			return m
 		}
 	}
@@ -168,7 +169,7 @@ type Theatre struct {
 
 type casting struct {
 	validators, observers int
-	real                  bool
+	real, vote            bool
 }
 
 // Schedule runs one seed.
@@ -201,9 +202,9 @@ func (t *Theatre) Play(seed uint64, p Plan) Result {
 }
 
 func (t *Theatre) stage(seed uint64, p Plan) (*Sim, error) {
-	c := casting{p.Validators, p.Observers, p.Real}
+	c := casting{p.Validators, p.Observers, p.Real, p.Votes}
 	if t.casts[c] == nil {
-		cast, err := NewCast(p.Validators, p.Observers, p.Real)
+		cast, err := NewCast(p.Validators, p.Observers, p.Real, p.Votes)
 		if err != nil {
 			return nil, err
 		}

@@ -1,0 +1,157 @@
+package sim
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+
+	"github.com/oasisprotocol/curve25519-voi/primitives/ed25519"
+
+	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/bft"
+	"github.com/sage-p2p/sage-p2p/chain"
+	"github.com/sage-p2p/sage-p2p/node/replica"
+	"github.com/sage-p2p/sage-p2p/node/signer"
+)
+
+// nextKey is the key that a machine takes next: always the same.
+func (m *machine) nextKey() Key {
+	seed := sha256.Sum256(fmt.Appendf(nil, "sim %d, key %d", m.index, len(m.former)+1))
+	private := ed25519.NewKeyFromSeed(seed[:])
+	return Key{bft.IDFromKey([32]byte(private[32:])), private, m.key.real}
+}
+
+// had reports whether a key was the machine's before.
+func (m *machine) had(id bft.ID) bool {
+	return slices.ContainsFunc(m.former, func(k Key) bool { return k.id == id })
+}
+
+// rotation is the KEY_ROTATE of the client's machine.
+func (c *client) rotation() *chain.KeyRotate {
+	old, next := atp.ID(c.machine.id()), c.machine.nextKey()
+	c.rotates = true
+	return &chain.KeyRotate{
+		To:        atp.ID(next.id),
+		Signature: chain.FounderSignature(next.Sign(chain.RotationBytes(c.sim.cast.Genesis, old, atp.ID(next.id)))),
+	}
+}
+
+// awaitKey watches a KEY_ROTATE that was taken in, until the machine has the new
+// key or is refused.
+func (c *client) awaitKey(tx chain.VerifiedTx) {
+	if bft.ID(tx.Tx().From) != c.machine.id() {
+		return // it has gone over
+	}
+	if c.machine.up {
+		account, err := c.machine.replica.State().Account(tx.Tx().From)
+		now, e := c.machine.replica.State().Newest(tx.Tx().From)
+		switch {
+		case err != nil || e != nil:
+			c.sim.judge.fail("client %d: %v, %v", c.machine.index, err, e)
+			return
+		case account.Nonce > tx.Tx().Nonce && now == tx.Tx().From:
+			c.rotates = false
+			c.sim.judge.accept(c.machine, tx.ID())
+			c.schedule()
+			return
+		}
+	}
+	c.sim.World.After(300, func() { c.awaitKey(tx) })
+}
+
+// goOver gives a machine its next key, with an empty record, if the chain on its
+// disk has that in place of the one before. The others lose the peer that it was.
+func (m *machine) goOver() {
+	state, ok := m.stored()
+	if !ok {
+		return
+	}
+	now, err := state.Newest(atp.ID(m.id()))
+	next := m.nextKey()
+	if err != nil || bft.ID(now) != next.id {
+		return
+	}
+	for _, other := range m.sim.machines {
+		if other != m && other.up && m.sim.net.links[other.index][m.index] {
+			m.sim.net.links[other.index][m.index] = false
+			other.feed(replica.Disconnected{Peer: m.id()})
+		}
+	}
+	m.former, m.key = append(m.former, m.key), next
+	m.file = newFile(signer.FileSize, &m.fuse)
+	k, err := signer.Format(m.key, m.file)
+	if err == nil {
+		err = k.Bind(m.sim.cast.Genesis)
+	}
+	if err != nil {
+		m.sim.judge.fail("machine %d: a record for its new key: %v", m.index, err)
+	}
+	m.sim.judge.seen["a new key"]++
+	c := m.sim.clients[m.index]
+	c.nonce, c.pending, c.rotates = 0, nil, false
+	c.schedule()
+}
+
+// stored returns the state after the head on the machine's disk.
+func (m *machine) stored() (chain.State, bool) {
+	h := m.store.height()
+	if h == 0 {
+		return chain.State{}, false
+	}
+	head, _ := m.store.at(h)
+	tip, err := head.Header.Tip()
+	if err != nil {
+		return chain.State{}, false
+	}
+	state, err := chain.OpenState(m.store, head.Header.StateRoot, tip)
+	return state, err == nil
+}
+
+// attend does what the node does about its own membership when something is
+// published: it goes over to its new key, tells of evidence, and says that it is
+// alive when the others miss it.
+func (m *machine) attend(p replica.Publish) {
+	c := m.sim.clients[m.index]
+	if m.correct() {
+		c.accuse(p.Evidence)
+	}
+	if p.Final == nil {
+		return
+	}
+	self, state := atp.ID(m.id()), m.replica.State()
+	if now, err := state.Newest(self); err == nil && now != self {
+		boot := m.boot
+		m.sim.World.After(1, func() {
+			if m.up && m.boot == boot {
+				m.crash()
+				m.boot1()
+			}
+		})
+		return
+	}
+	a, missing, err := state.Absence(self)
+	if err == nil && missing && a.Blocks(state.Tip().Height) == brisk().AbsentBlocks/2 && m.sim.plan.Joins {
+		c.steps, c.left = append([]step{stepJoin}, c.steps...), c.left+1
+		c.schedule()
+	}
+}
+
+// accuse plans to submit evidence.
+func (c *client) accuse(list []bft.Evidence) {
+	for _, e := range list {
+		c.accusations, c.left = append(c.accusations, e), c.left+1
+		c.schedule()
+	}
+}
+
+// accusation returns an EVIDENCE that would punish somebody, if there is one.
+func (c *client) accusation() chain.Action {
+	for len(c.accusations) > 0 {
+		e := c.accusations[0]
+		c.accusations = c.accusations[1:]
+		if punishes, err := c.machine.replica.State().Punishes(e); err == nil && punishes {
+			return &chain.Evidence{Pair: e}
+		}
+	}
+	return nil
+}

@@ -38,6 +38,6 @@ func damaged(err error) bool {
 
 // silenced says what to do about a key that signs nothing any more.
 func (n *Node) silenced(why string) string {
-	return fmt.Sprintf("%s. To vote again: stop any other process that has this key, put back the newest %s, then remove %s and start again; or begin as a new platform in another --home",
+	return fmt.Sprintf("%s. To vote again: take another key with sage-p2p key rotate, if the others decide without this platform; or stop any other process that has this key, put back the newest %s, then remove %s and start again; or begin as a new platform in another --home",
 		why, filepath.Join(n.cfg.Home, signer.RecordFile), filepath.Join(n.cfg.Home, signer.SilenceFile))
 }

@@ -24,10 +24,10 @@ func (p program) key() *cli.Command {
 			{
 				Name:  "rotate",
 				Usage: "replace the key: account, name, reputation and vote go over to a new one",
-				Description: "For a key that somebody else may have, or whose disk was restored from an old\n" +
-					"image. The running node makes the new key, and begins anew with it, under another\n" +
-					"ID, once the others have agreed. The old key can never be used again; it is\n" +
-					"kept beside the new one. Nothing may be locked, and no task may be open.",
+				Description: "For a key that somebody else may have, or whose disk was restored from an\n" +
+					"old image. The running node makes the new key, and begins anew with it, under\n" +
+					"another ID, once the others have agreed. The old key can never be used again;\n" +
+					"it is kept beside the new one. Nothing may be locked, and no task open.",
 				Flags:  []cli.Flag{waitFlag(submitPatience)},
 				Action: p.speaks(0, 0, (*session).rotateKey),
 			},

@@ -8,7 +8,8 @@ import (
 )
 
 // Real processes: one founds, two join by its address and get their votes by
-// themselves; one gives its vote back, and takes it up again.
+// themselves; one gives its vote back, and
+// takes it up again; one takes another key.
 func TestProcessesGrowAFederation(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes; leave out -short")
@@ -43,6 +44,12 @@ func TestProcessesGrowAFederation(t *testing.T) {
 		t.Errorf("after a LEAVE that waits, %d validate", len(set.Members))
 	}
 	tell(t, all[2], &sub, "validator", "join")
+	tell(t, all[1], &sub, "key", "rotate")
+	if st, err = all[1].node.Status(ctx); err != nil || st.PeerID != sub.NewID || !st.Validator {
+		t.Errorf("with its new key it is %+v, want %s with its vote: %v", st, sub.NewID, err)
+	}
+	tell(t, all[1], nil, "transfer", "node2", "1.5")
+	tell(t, all[0], nil, "transfer", "node1", "1.5") // which is the name of the new key
 	for _, a := range all {
 		a.stop()
 		tell(t, a, nil, "chain", "check")

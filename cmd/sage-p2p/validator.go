@@ -23,7 +23,7 @@ func (p program) validator() *cli.Command {
 			},
 			{
 				Name:   "leave",
-				Usage:  "give the vote, or the wish for it, back; its bond returns",
+				Usage:  "give the vote, or the wish for it, back; its bond returns an hour later",
 				Flags:  []cli.Flag{waitFlag(submitPatience)},
 				Action: p.speaks(0, 0, (*session).leaveValidators),
 			},

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"github.com/sage-p2p/sage-p2p/node/api/apitest"
 	"github.com/sage-p2p/sage-p2p/node/api/view"
 )
@@ -30,6 +32,22 @@ func TestAVoteIsAskedForAndGivenBack(t *testing.T) {
 		}
 		if tx := d.ok("block", strings.Fields(out[strings.Index(out, "block "):])[1]); !strings.Contains(tx, kind) {
 			t.Errorf("%s made %s", command, tx)
+		}
+	}
+}
+
+func TestHowTheVotesOnAPlatformStandIsShown(t *testing.T) {
+	d := sit(t)
+	d.node.Admissions = []view.Admission{{
+		PeerID: apitest.ID("epsilon"), Name: "epsilon", Society: "north", GrantUATP: 1_000_000_000, Needed: 3,
+		Voters: []peer.ID{apitest.ID("alpha"), apitest.ID("beta")}, UntilMS: apitest.Start,
+	}}
+	for _, command := range [][]string{{"validators"}, {"validator", "vote", apitest.ID("epsilon").String(), "--grant", "5", "--society", "north"}} {
+		out := d.ok(command...)
+		for _, want := range []string{"1 vote is open for admission", "epsilon", "2 of 3", "1000 ATP", "north", "sage-p2p validator vote NAME"} {
+			if !strings.Contains(out, want) {
+				t.Errorf("%v does not say %q:\n%s", command, want, out)
+			}
 		}
 	}
 }

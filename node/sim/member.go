@@ -28,7 +28,7 @@ func (p *Plan) grow(r *rand.Rand) {
 		p.Validators, p.Observers, p.Leaves = 1, 4+r.IntN(3), 4+r.IntN(4)
 		p.Faults += 6_000
 	case 1: // one is off, and the others can spare it
-		p.Validators, p.Away, p.Leaves = 5+r.IntN(2), true, 0
+		p.Validators, p.Away, p.Leaves = 4+r.IntN(3), true, 0
 		p.Submissions += 16
 		p.Faults += 6_000
 	}

@@ -44,7 +44,8 @@ func TestGrowingSets(t *testing.T) {
 	for _, what := range []string{
 		"a decision in a later view", "a restart in the middle of a height", "a range is fetched", "blame",
 		"*chain.ValidatorCandidate", "*chain.CandidateLeft", "*chain.ValidatorJoined", "*chain.ValidatorLeaving", "*chain.ValidatorLeft",
-		"1 → 3", "3 → 4", "4 → 3",
+		"*chain.ValidatorAbsent", "*chain.ValidatorSlashed", "*chain.BondReturned", "*chain.VoteCast", "*chain.PlatformAdmitted", "a new key",
+		"1 → 3", "3 → 4", "4 → 5", "5 → 6", "6 → 7", "7 → 6", "6 → 5", "5 → 4", "4 → 3", "3 → 1",
 	} {
 		if seen[what] == 0 {
 			t.Errorf("no schedule has shown: %s", what)

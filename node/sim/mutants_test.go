@@ -4,7 +4,7 @@ import "slices"
 
 // mutants is every build with one rule broken that the tests must catch.
 func mutants() []mutant {
-	return slices.Concat(consensusMutants(), ledgerMutants())
+	return slices.Concat(consensusMutants(), ledgerMutants(), memberMutants())
 }
 
 // tcOfOneView is a tcView that counts Timeouts of exactly one view.
@@ -90,7 +90,7 @@ func consensusMutants() []mutant {
 			{"chain/member.go", "if n-leave >= 1 && n-leave+candidates != 2 {", "if n-leave >= 1 {"},
 		}, want: "validators 2 are left", test: "TestGrowingSets"},
 		{name: "the last validators leave", edits: []edit{
-			{"chain/member.go", "case e.parent.validators.Len() <= int(e.root.Census.Leaving)+1:", "case e.parent.validators.Len() < int(e.root.Census.Leaving):"},
+			{"chain/member.go", "case e.root.Census.Validators <= e.root.Census.Leaving+1:", "case e.root.Census.Validators < e.root.Census.Leaving:"},
 			{"chain/member.go", "if n-leave >= 1 && n-leave+candidates != 2 {", "if n-leave+candidates != 2 {"},
 		}, want: "ended itself|0 are left", test: "TestGrowingSets"},
 		{name: "a candidate enters whose time is over", edits: []edit{

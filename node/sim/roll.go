@@ -16,7 +16,9 @@ type roll struct {
 	missing  map[atp.ID]missing
 	votes    map[atp.ID]map[atp.ID]chain.VoteCast // by platform and voter
 	admitted map[atp.ID]bool
-	spent    map[atp.ID]bool // keys that were replaced
+	spent    map[atp.ID]bool       // keys that were replaced
+	joined   map[atp.ID]bft.Height // the first height of a key that is not of the genesis
+	beacon   bft.Beacon
 }
 
 // missing is since when a validator is in no certificate.
@@ -29,6 +31,7 @@ func newRoll(s *Sim) roll {
 	r := roll{
 		sets: []bft.ValidatorSet{s.cast.state.Validators()}, until: make(map[atp.ID]atp.Millis), missing: make(map[atp.ID]missing),
 		votes: make(map[atp.ID]map[atp.ID]chain.VoteCast), admitted: make(map[atp.ID]bool), spent: make(map[atp.ID]bool),
+		joined: make(map[atp.ID]bft.Height), beacon: s.cast.state.Beacon(),
 	}
 	for _, id := range s.cast.state.Validators().IDs() {
 		r.admitted[atp.ID(id)] = true
@@ -70,9 +73,11 @@ func (j *judge) members(f chain.Block, cert bft.CommitCert, after chain.State, r
 			j.fail("height %d: a transaction of %s, whose key was replaced", cert.Height, tx.Tx().From)
 		}
 	}
+	j.drawn(f.Header, after)
 	j.alive(f.Header, facts)
 	for _, fact := range facts {
 		j.member(f.Header, fact, set)
+		j.answers(fact, after)
 	}
 	if have := n - slashed - absent; absent > 0 && (have == 2 || faultsOf(have) != faultsOf(n-slashed)) {
 		j.fail("height %d: of %d validators %d are absent: f falls, or two are left", cert.Height, n-slashed, absent)
@@ -81,6 +86,34 @@ func (j *judge) members(f chain.Block, cert bft.CommitCert, after chain.State, r
 		if !next.Contains(bft.ID(id)) {
 			delete(j.roll.missing, id)
 		}
+	}
+}
+
+// drawn judges the beacon: a key that is younger than 32 heights, and not of the
+// genesis, does not move it.
+func (j *judge) drawn(h chain.Header, after chain.State) {
+	from, joined := j.roll.joined[atp.ID(h.Proposer)]
+	want, err := bft.NextBeacon(j.roll.beacon, h.Height, h.Proposer, h.BeaconProof, joined && h.Height < from+32)
+	if err != nil || after.Beacon() != want {
+		j.fail("height %d: the beacon of a proposer since %d is not what it should be: %v", h.Height, from, err)
+	}
+	j.roll.beacon = after.Beacon()
+}
+
+// answers judges that a bond outlives the vote that it answers for.
+func (j *judge) answers(fact chain.Fact, after chain.State) {
+	var id atp.ID
+	var bond atp.Amount
+	switch e := fact.(type) {
+	case *chain.ValidatorLeft:
+		id, bond = e.ID, e.Bond
+	case *chain.ValidatorAbsent:
+		id, bond = e.ID, e.Bond
+	default:
+		return
+	}
+	if a, err := after.Account(id); err != nil || a.Bonded < bond {
+		j.fail("height %d: the bond of %s is gone with its vote: %v", after.Tip().Height, id, err)
 	}
 }
 
@@ -112,6 +145,7 @@ func (j *judge) member(h chain.Header, fact chain.Fact, set bft.ValidatorSet) {
 	case *chain.ValidatorCandidate:
 		r.until[e.ID] = e.Until
 	case *chain.ValidatorJoined:
+		r.joined[e.ID] = e.From
 		if until := r.until[e.ID]; until < h.Time {
 			j.fail("height %d: a candidate until %d enters at %d", h.Height, until, h.Time)
 		}
@@ -148,6 +182,7 @@ func (j *judge) member(h chain.Header, fact chain.Fact, set bft.ValidatorSet) {
 				votes[e.New] = v
 			}
 		}
+		r.joined[e.New] = h.Height + 1
 		r.admitted[e.New], r.until[e.New] = r.admitted[e.Old], r.until[e.Old]
 	}
 }

@@ -88,8 +88,27 @@ func (m *machine) goOver() {
 	}
 	m.sim.judge.seen["a new key"]++
 	c := m.sim.clients[m.index]
+	c.haunt(m.former[len(m.former)-1])
 	c.nonce, c.pending, c.rotates = 0, nil, false
 	c.schedule()
+}
+
+// haunt has somebody who has an old key of the client's spend with it, as soon as
+// the machine is up.
+func (c *client) haunt(old Key) {
+	tx, err := chain.SignTx(c.sim.cast.Scheme, c.sim.cast.Genesis, chain.Transaction{
+		Version: chain.TxVersion, From: atp.ID(old.id), Nonce: c.nonce,
+		Ops: []chain.Op{{Action: &chain.ValidatorLeave{}}},
+	}, func(message []byte) (bft.Signature, error) { return old.Sign(message), nil })
+	if err != nil {
+		c.sim.judge.fail("client %d: %v", c.machine.index, err)
+		return
+	}
+	c.machine.sim.World.After(100, func() {
+		if c.machine.up {
+			c.machine.feed(replica.Transactions{From: c.machine.id(), Txs: []chain.VerifiedTx{tx}})
+		}
+	})
 }
 
 // stored returns the state after the head on the machine's disk.

@@ -7,6 +7,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/chain"
 	"github.com/sage-p2p/sage-p2p/node/api/view"
 	"github.com/sage-p2p/sage-p2p/node/wire"
@@ -38,6 +39,10 @@ func (n *Node) Terms() (task.Terms, error) {
 func (n *Node) Fetch(ctx context.Context, from peer.ID, of, blob cid.Cid) error {
 	return n.fetchBlob(ctx, n.blobs.from(atp.ID{ID: from}), atp.ID{ID: from}, wire.BlobRequest{Task: of, Blob: blob}, MaxBlob)
 }
+
+// Accuse has the node see two statements of one validator, as its loop publishes
+// them.
+func (n *Node) Accuse(e bft.Evidence) { n.chain.Load().accuser.hear([]bft.Evidence{e}) }
 
 // WithCandidacy has JOINs last so long.
 func WithCandidacy(d atp.Span) Option { return func(n *Node) { n.candidacy = d } }

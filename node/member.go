@@ -38,6 +38,7 @@ type member struct {
 
 	tx    cid.Cid // a JOIN on its way, or undefined
 	asked bool    // a JOIN of this run is final
+	voted bool    // it had a vote when it was last looked
 }
 
 // run asks for a vote until ctx ends, once the chain here is a new one: of an
@@ -132,6 +133,12 @@ func (s standing) joins(now atp.Millis) bool {
 func (m *member) standing() (s standing, err error) {
 	state := m.r.state()
 	s.votes = state.Validators().Contains(bft.ID(m.n.id()))
+	if m.voted && !s.votes {
+		if err := m.lostVote(state); err != nil {
+			return s, err
+		}
+	}
+	m.voted = s.votes
 	if s.wants, _, err = state.Admitted(m.n.id()); err != nil {
 		return s, err
 	}
@@ -185,6 +192,19 @@ func (m *member) underWay() (bool, error) {
 		return false, nil
 	}
 	return true, nil
+}
+
+// lostVote keeps a platform that was punished from joining again by itself: as long
+// as nobody knows why its key contradicted itself, it would lose bond after bond.
+func (m *member) lostVote(state chain.State) error {
+	bonded, err := hasBond(state, m.n.id())
+	now, e := state.Newest(m.n.id())
+	if err != nil || e != nil || bonded || now != m.n.id() || state.Params().ValidatorBond == 0 {
+		return errors.Join(err, e)
+	}
+	m.n.hub.alarm("this platform has lost its vote and its bond: others have shown two statements of its key that contradict each other. " +
+		"The key is in use elsewhere, or its disk was restored: see sage-p2p key rotate; then sage-p2p validator join, with a new bond")
+	return m.n.resign(true)
 }
 
 // absences returns how many certificates in a row lack a validator.

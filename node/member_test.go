@@ -197,10 +197,10 @@ func TestWhoGivesItsVoteBackStaysOut(t *testing.T) {
 	}
 	leaver.final(t, sub)
 	decides(t, 3, all...)
-	if s, err := leaver.Status(t.Context()); err != nil || s.Validator || s.BondedUATP != 0 {
-		t.Errorf("it has left, and is %+v, %v", s, err)
+	if s, err := leaver.Status(t.Context()); err != nil || s.Validator || s.BondedUATP != 100_000_000 {
+		t.Errorf("it has left, with a bond that answers for it still, and is %+v, %v", s, err)
 	}
-	if _, err := leaver.LeaveValidators(t.Context()); !strings.Contains(refused(t, err), "has no vote") {
+	if _, err := leaver.LeaveValidators(t.Context()); !strings.Contains(refused(t, err), "has left already") {
 		t.Error(err)
 	}
 	leaver.pays(t, all[0].id(t), 1) // it observes, and pays

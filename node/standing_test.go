@@ -19,6 +19,8 @@ func TestWhenAPlatformAsksForAVote(t *testing.T) {
 		"it has just come":                               {able, true},
 		"an observer by choice":                          {with(func(s *standing) { s.wants = false }), false},
 		"it has a vote":                                  {with(func(s *standing) { s.votes = true }), false},
+		"it has a vote, and the others miss it":          {with(func(s *standing) { s.votes, s.missed = true, true }), true},
+		"they do, and its JOIN is on the way":            {with(func(s *standing) { s.votes, s.missed, s.waits = true, true, true }), false},
 		"it is not registered, or has too little":        {with(func(s *standing) { s.able = false }), false},
 		"its JOIN is on the way":                         {with(func(s *standing) { s.waits = true }), false},
 		"it is a candidate":                              {with(func(s *standing) { s.until = now + 1 }), false},

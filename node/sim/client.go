@@ -28,7 +28,7 @@ type client struct {
 	joins int    // JOINs made
 
 	accusations []bft.Evidence
-	rotates     bool // a KEY_ROTATE of its own is on its way: whatever came after it would be lost
+	holds       bool // a JOIN or KEY_ROTATE of its own is on its way, which may leave no nonce for what comes after it
 }
 
 func newClient(s *Sim, m *machine, seed uint64) *client {
@@ -44,7 +44,7 @@ func (c *client) schedule() {
 
 // submit hands a transaction to the machine, again if it was not taken in.
 func (c *client) submit() {
-	if c.rotates && c.pending == nil {
+	if c.holds && c.pending == nil {
 		c.sim.World.After(300, c.submit)
 		return
 	}

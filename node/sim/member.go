@@ -115,7 +115,7 @@ func (c *client) takeStep() (chain.Action, atp.Millis) {
 	case stepLeave:
 		return &chain.ValidatorLeave{}, 0
 	}
-	c.joins++
+	c.joins, c.holds = c.joins+1, true
 	return &chain.ValidatorJoin{}, c.now().Add(c.sim.World.Between(1_500, 50_000))
 }
 
@@ -143,12 +143,13 @@ func (c *client) await(tx chain.VerifiedTx) {
 	case state.Tip().Time > t.Expires:
 		c.nonce = t.Nonce
 	case c.now() > t.Expires.Add(2*atp.Second) && c.sim.net.calm:
-		c.left = 0 // nobody makes a block any more, and none needs be made
+		c.left, c.holds = 0, false // nobody makes a block any more, and none needs be made
 		return
 	default:
 		again()
 		return
 	}
+	c.holds = false
 	_, waits, err := state.Candidate(self)
 	if err != nil {
 		c.sim.judge.fail("client %d: %v", c.machine.index, err)

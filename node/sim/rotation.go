@@ -29,7 +29,7 @@ func (m *machine) had(id bft.ID) bool {
 // rotation is the KEY_ROTATE of the client's machine.
 func (c *client) rotation() *chain.KeyRotate {
 	old, next := atp.ID(c.machine.id()), c.machine.nextKey()
-	c.rotates = true
+	c.holds = true
 	return &chain.KeyRotate{
 		To:        atp.ID(next.id),
 		Signature: chain.FounderSignature(next.Sign(chain.RotationBytes(c.sim.cast.Genesis, old, atp.ID(next.id)))),
@@ -50,7 +50,7 @@ func (c *client) awaitKey(tx chain.VerifiedTx) {
 			c.sim.judge.fail("client %d: %v, %v", c.machine.index, err, e)
 			return
 		case account.Nonce > tx.Tx().Nonce && now == tx.Tx().From:
-			c.rotates = false
+			c.holds = false
 			c.sim.judge.accept(c.machine, tx.ID())
 			c.schedule()
 			return
@@ -89,7 +89,7 @@ func (m *machine) goOver() {
 	m.sim.judge.seen["a new key"]++
 	c := m.sim.clients[m.index]
 	c.haunt(m.former[len(m.former)-1])
-	c.nonce, c.pending, c.rotates = 0, nil, false
+	c.nonce, c.pending, c.holds = 0, nil, false
 	c.schedule()
 }
 

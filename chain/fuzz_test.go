@@ -41,7 +41,7 @@ func seeds(f *testing.F) (Block, Result) {
 
 func FuzzTransaction(f *testing.F) {
 	b, _ := seeds(f)
-	for _, tx := range b.Txs {
+	for _, tx := range append(b.Txs, newWorld(f, 2).attestedTxs()...) {
 		f.Add(tx.Bytes())
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {

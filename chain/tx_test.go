@@ -31,7 +31,13 @@ func everyAction(to atp.ID) []Action {
 		&TaskCancel{Task: id},
 		&ValidatorJoin{},
 		&ValidatorLeave{},
+		&ValidatorVote{Platform: to, Grant: 3, Society: "north"},
 	}
+}
+
+// attestedTxs are transactions with signatures of others in them.
+func (w *world) attestedTxs() []VerifiedTx {
+	return []VerifiedTx{w.tx(0, w.doubleVote(w.keys[1], 2)), w.tx(0, w.hiddenCommit(w.keys[1], 2)), w.rotation(0, newKey("next"))}
 }
 
 func registration(name task.Name) task.Platform {
@@ -56,6 +62,31 @@ func TestATransactionSurvivesEncoding(t *testing.T) {
 	}
 	if id, err := got.ID(); err != nil || id != v.ID() {
 		t.Errorf("ID %v, want %v: %v", id, v.ID(), err)
+	}
+}
+
+func TestSignaturesOfOthersSurviveEncoding(t *testing.T) {
+	w := newWorld(t, 2)
+	for _, v := range w.attestedTxs() {
+		got, err := DecodeTx(v.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(v.Tx(), got, equal()); diff != "" {
+			t.Errorf("want -, got +\n%s", diff)
+		}
+		for i := range v.Bytes() { // whatever is changed, it is no transaction of the sender's any more
+			raw := bytes.Clone(v.Bytes())
+			raw[i] ^= 1
+			if tx, err := DecodeTx(raw); err == nil {
+				if _, errs := VerifyTxs(bft.ZIP215{}, nil, w.state.Genesis(), []Transaction{tx}); errs[0] == nil {
+					t.Errorf("%v with another byte %d holds", tx.Ops[0].Kind(), i)
+				}
+			}
+		}
+		if out, err := json.Marshal(v.Tx().Ops[0]); err != nil || len(out) > 700 {
+			t.Errorf("it is shown as %s: %v", out, err)
+		}
 	}
 }
 

@@ -237,11 +237,11 @@ func (d *draft) societyOf(p platform) (task.Society, bool) {
 
 // register writes a platform's record, and returns what a newcomer is granted.
 func (d *draft) register(id atp.ID, record task.Platform) (atp.Amount, error) {
-	old, known, err := d.platforms.get(accountKey(id)) // it may be admitted, and nameless
+	old, _, err := d.platforms.get(accountKey(id)) // it may be admitted, and nameless
 	if err != nil {
 		return 0, err
 	}
-	known = old.Name != ""
+	known := old.Name != ""
 	if known && old.Name != record.Name {
 		return 0, fmt.Errorf("%w: have %q, want %q: a platform keeps its first name, so that a payment to it reaches nobody else", ErrName, record.Name, old.Name)
 	}

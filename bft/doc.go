@@ -88,7 +88,7 @@
 // set of h+1, and with S12 everybody counts h+1 by that set alone; of it at most
 // f are byzantine, and the argument above is about it. Nobody says anything of
 // h+1 before h is final for it, so no view of h+1 is older than its set. Who
-// comes anew has said nothing of h+1; who was there before and comes again has
+// comes anew, or with another key, has said nothing of h+1; who was there before and comes again has
 // its record (S10), which its leaving did not touch.
 //
 // What it takes: of every set at most f are byzantine for as long as anybody

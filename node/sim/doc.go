@@ -14,9 +14,13 @@
 //	    voted for that is not on the disk
 //	A7  what was published as final is there after every restart
 //
-// and of the validators, which come and go while a schedule runs: every
-// certificate has the quorum of the set of its height, no set is empty and none
-// becomes one of two, and no candidate enters after its time,
+// and of the validators, which come and go while a schedule runs, and take other
+// keys: every certificate has the quorum of the set of its height, no set is empty
+// and none becomes one of two but by evidence; no candidate enters after its time or,
+// where it takes votes, without those of a quorum; who is taken for absent is missing
+// from as many certificates, and f stays what it is; nobody correct is slashed; a bond
+// outlives its vote; a key that was replaced sends nothing; and no young key moves the
+// beacon,
 //
 // and at the end, once the faults have stopped: everything that a correct
 // machine took in becomes final everywhere within [RecoveryBound], every lock

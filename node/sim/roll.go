@@ -58,9 +58,11 @@ func (j *judge) members(f chain.Block, cert bft.CommitCert, after chain.State, r
 	}
 	slashed, absent := 0, 0
 	for _, fact := range facts {
-		switch fact.(type) {
+		switch e := fact.(type) {
 		case *chain.ValidatorSlashed:
-			slashed++
+			if set.Contains(bft.ID(e.ID)) { // else it waited for a vote, or had one
+				slashed++
+			}
 		case *chain.ValidatorAbsent:
 			absent++
 		}

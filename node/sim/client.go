@@ -77,7 +77,7 @@ func (c *client) next() (chain.VerifiedTx, error) {
 	if a := c.accusation(); a != nil {
 		return c.sign(a, 0)
 	}
-	if len(c.steps) > 0 {
+	if len(c.steps) > 0 && !c.dawdles() {
 		return c.sign(c.takeStep())
 	}
 	if !c.sim.plan.Tasks {

@@ -36,6 +36,12 @@ func (c *client) rotation() *chain.KeyRotate {
 	}
 }
 
+// dawdles reports whether the client does something else before it takes another
+// key: it may have locks open then.
+func (c *client) dawdles() bool {
+	return c.steps[0] == stepRotate && c.left > len(c.steps) && c.sim.World.Chance(60)
+}
+
 // awaitKey watches a KEY_ROTATE that was taken in, until the machine has the new
 // key or is refused.
 func (c *client) awaitKey(tx chain.VerifiedTx) {

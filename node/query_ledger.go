@@ -47,6 +47,13 @@ func (n *Node) Account(_ context.Context, id peer.ID) (view.Account, error) {
 		AvailableUATP: view.Amount(account.Available), LockedUATP: view.Amount(account.Locked), BondedUATP: view.Amount(account.Bonded),
 		Reputation: standing[who],
 	}
+	now, err := state.Newest(who)
+	if err != nil {
+		return view.Account{}, err
+	}
+	if now != who {
+		v.Nonce, v.ReplacedBy = 0, now.ID
+	}
 	if v.Reputation == nil {
 		v.Reputation = []view.Reputation{}
 	}

@@ -42,7 +42,7 @@ func TestAPlatformTakesAnotherKey(t *testing.T) {
 	}
 	again.final(t, pay)
 	account, err := again.Account(t.Context(), before.PeerID)
-	if err != nil || account.AvailableUATP != 0 || account.BondedUATP != 0 {
+	if err != nil || account.AvailableUATP != 0 || account.BondedUATP != 0 || account.ReplacedBy != sub.NewID {
 		t.Errorf("the old key has %+v: %v", account, err)
 	}
 }

@@ -39,6 +39,9 @@ func (p program) balance() *cli.Command {
 					[2]string{"locked", coins(a.LockedUATP)},
 					[2]string{"bonded", coins(a.BondedUATP)},
 				)
+				if a.ReplacedBy != "" {
+					facts(w, [2]string{"replaced", "by " + a.ReplacedBy.String()})
+				}
 				printReputation(w, a.Reputation)
 			})
 		}),

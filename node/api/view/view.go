@@ -265,9 +265,10 @@ type Account struct {
 	AvailableUATP Amount           `json:"available_uatp"`
 	LockedUATP    Amount           `json:"locked_uatp"`
 	BondedUATP    Amount           `json:"bonded_uatp"`
-	Nonce         uint64           `json:"nonce"`
+	Nonce         uint64           `json:"nonce"` // 0 if the key was replaced: it has none any more
 	Reputation    List[Reputation] `json:"reputation"`
 	Height        Height           `json:"height"`
+	ReplacedBy    peer.ID          `json:"replaced_by,omitempty"` // who the platform is now, under another key
 }
 
 // Movement is one change of one account.

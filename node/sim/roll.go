@@ -95,7 +95,7 @@ func (j *judge) members(f chain.Block, cert bft.CommitCert, after chain.State, r
 // genesis, does not move it.
 func (j *judge) drawn(h chain.Header, after chain.State) {
 	from, joined := j.roll.joined[atp.ID(h.Proposer)]
-	want, err := bft.NextBeacon(j.roll.beacon, h.Height, h.Proposer, h.BeaconProof, joined && h.Height < from+32)
+	want, err := bft.NextBeacon(j.sim.cast.beacons, j.roll.beacon, h.Height, h.Proposer, h.BeaconProof, joined && h.Height < from+32)
 	if err != nil || after.Beacon() != want {
 		j.fail("height %d: the beacon of a proposer since %d is not what it should be: %v", h.Height, from, err)
 	}
@@ -229,7 +229,7 @@ func (j *judge) held(s chain.State) (sum atp.Amount, err error) {
 		sum += v.Bond
 	}
 	for _, m := range j.sim.machines {
-		for _, k := range append(slices.Clone(m.former), m.key) {
+		for _, k := range append(slices.Clone(m.former), m.key, m.nextKey()) {
 			h, _, e := s.Held(atp.ID(k.id))
 			if e != nil {
 				return 0, e

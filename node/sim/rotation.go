@@ -18,7 +18,7 @@ import (
 func (m *machine) nextKey() Key {
 	seed := sha256.Sum256(fmt.Appendf(nil, "sim %d, key %d", m.index, len(m.former)+1))
 	private := ed25519.NewKeyFromSeed(seed[:])
-	return Key{bft.IDFromKey([32]byte(private[32:])), private, m.key.real}
+	return Key{bft.IDFromKey([32]byte(private[32:])), private, m.key.real, m.key.beacons}
 }
 
 // had reports whether a key was the machine's before.

@@ -40,7 +40,7 @@ func consensusMutants() []mutant {
 		}, want: "A6|alarm"},
 		{name: "the record is not synced", edits: []edit{
 			{"node/signer/slots.go", "if err := s.file.Sync(); err != nil {", "if err := error(nil); err != nil {"},
-		}, want: "ended itself|alarm"},
+		}, want: "ended itself|alarm|A6"},
 		{name: "highQC is not in the record", edits: []edit{
 			{"bft/record.go", "	r.Marks = r.Marks.with(u)\n", "	r.Marks = r.Marks.with(u)\n	r.HighQC = nil\n"},
 			{"bft/record.go", " || r.Committed > viewOf(r.HighQC) {", " {"},

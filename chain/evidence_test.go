@@ -91,7 +91,7 @@ func TestEvidenceIsRefusedWithItsReason(t *testing.T) {
 		at   bft.Height
 		says string
 	}{
-		"of a height to come":          {1, w.state.Tip().Height + 2, "have height"},
+		"of a height to come":          {1, w.state.Tip().Height + 9, "have height"},
 		"of a height that is long ago": {1, w.state.Tip().Height - 21, "more than 20 later"},
 	} {
 		if r := w.block(w.tx(0, w.doubleVote(w.keys[tt.who], tt.at))).Receipts[0]; r.Code != CodeEvidence || !strings.Contains(r.Detail, tt.says) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -36,7 +37,16 @@ func New(t *testing.T) *LAN {
 	if _, err := exec.LookPath("ip"); err != nil {
 		t.Skip("SKIP: network namespaces need the ip command (package iproute2)")
 	}
-	l := &LAN{t: t, name: fmt.Sprintf("sage%d-%d", os.Getpid(), time.Now().UnixNano()%1_000_000)}
+	return bridge(t)
+}
+
+// names counts the LANs of this process.
+var names atomic.Uint32
+
+// bridge makes a LAN where one can be made.
+func bridge(t *testing.T) *LAN {
+	t.Helper()
+	l := &LAN{t: t, name: fmt.Sprintf("sage%d-%d", os.Getpid(), names.Add(1))}
 	if out, err := exec.Command("ip", "netns", "add", l.name).CombinedOutput(); err != nil {
 		t.Skipf("SKIP: no network namespaces here: %s", out)
 	}

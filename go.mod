@@ -28,6 +28,7 @@ require (
 	github.com/tetratelabs/wazero v1.12.0 // WebAssembly
 	github.com/urfave/cli/v2 v2.27.7 // the command line
 	github.com/whyrusleeping/cbor-gen v0.3.1 // DAG-CBOR encoders
+	go.uber.org/fx v1.24.0 // libp2p's own record of how others see a host
 	go.uber.org/goleak v1.3.0 // no goroutine outlives a test
 	golang.org/x/net v0.57.0 // mDNS: DNS messages and multicast sockets
 	golang.org/x/sync v0.22.0 // errgroup
@@ -129,7 +130,6 @@ require (
 	go.opentelemetry.io/otel/metric v1.44.0 // indirect
 	go.opentelemetry.io/otel/trace v1.44.0 // indirect
 	go.uber.org/dig v1.19.0 // indirect
-	go.uber.org/fx v1.24.0 // indirect
 	go.uber.org/mock v0.6.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
 	go.uber.org/zap v1.28.0 // indirect

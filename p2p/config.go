@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path"
+	"slices"
 	"unicode"
 	"unicode/utf8"
 
@@ -88,6 +89,8 @@ type Config struct {
 	Name      string                // the platform's name, for people
 	Agent     string                // the software and its version, for people
 	Bootstrap []peer.AddrInfo       // dialled at once, and again whenever lost
+	Public    bool                  // reachable from the internet: relays for its federation (relay.go)
+	Announce  []multiaddr.Multiaddr // where it is reached besides its own interfaces: a port forwarded at a router
 	MDNS      bool                  // finds peers on the LAN, and lets them find us
 	MDNSSkip  []string              // patterns, as of path.Match, of interfaces left alone; nil is DefaultMDNSSkip
 	Limits    Limits                // EdgeLimits or ServerLimits
@@ -111,6 +114,11 @@ func (c Config) Validate() error {
 	for _, a := range c.Listen {
 		if !listenable(a) {
 			bad("listen: have %s, want /ip4|ip6/ADDRESS/tcp/PORT or …/udp/PORT/quic-v1", a)
+		}
+	}
+	for _, a := range c.Announce {
+		if !dialable(a) {
+			bad("announce: have %s, want /ip4|ip6|dns/HOST/tcp/PORT or …/udp/PORT/quic-v1", a)
 		}
 	}
 	if c.Network == "" {
@@ -138,11 +146,20 @@ func (c Config) Validate() error {
 
 // listenable reports whether a is an address of one of our transports.
 func listenable(a multiaddr.Multiaddr) bool {
+	return ofTransport(a, multiaddr.P_IP4, multiaddr.P_IP6)
+}
+
+// dialable is listenable for an address that may have a name in place of numbers.
+func dialable(a multiaddr.Multiaddr) bool {
+	return ofTransport(a, multiaddr.P_IP4, multiaddr.P_IP6, multiaddr.P_DNS, multiaddr.P_DNS4, multiaddr.P_DNS6)
+}
+
+func ofTransport(a multiaddr.Multiaddr, hosts ...int) bool {
 	codes := make([]int, 0, 3)
 	for _, p := range a.Protocols() {
 		codes = append(codes, p.Code)
 	}
-	if len(codes) < 2 || (codes[0] != multiaddr.P_IP4 && codes[0] != multiaddr.P_IP6) {
+	if len(codes) < 2 || !slices.Contains(hosts, codes[0]) {
 		return false
 	}
 	switch codes[1] {

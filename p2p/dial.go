@@ -343,7 +343,7 @@ func (h *Host) dial(ctx context.Context, w *wanted) {
 	if s, ok := h.node.Network().(interface{ Backoff() *swarm.DialBackoff }); ok {
 		s.Backoff().Clear(w.id)
 	}
-	addrs = append(addrs, near...)
+	addrs = append(append(addrs, near...), h.detours(w.id)...)
 	h.node.Peerstore().AddAddrs(w.id, addrs, h.cfg.Limits.Dial)
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.Limits.Dial)
 	defer cancel()

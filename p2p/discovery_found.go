@@ -50,13 +50,7 @@ type spot struct {
 // listens implements neighbour. libp2p's list of resolved addresses is a minute
 // old at times, and would hide a new interface.
 func (h *Host) listens() []multiaddr.Multiaddr {
-	return slices.DeleteFunc(h.node.Network().ListenAddresses(), relayAddr)
-}
-
-// relayAddr finds the relay client's listener, which has no address of its own.
-func relayAddr(a multiaddr.Multiaddr) bool {
-	_, err := a.ValueForProtocol(multiaddr.P_CIRCUIT)
-	return err == nil
+	return slices.DeleteFunc(h.node.Network().ListenAddresses(), isCircuit) // the relay client's has no address of its own
 }
 
 // sight takes note of an announcement: its peer is dialled, as long as it is

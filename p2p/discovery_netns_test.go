@@ -35,6 +35,11 @@ type lanSettings struct {
 	Genesis Genesis
 	Network string
 	TCP     bool // without QUIC
+	QUIC    bool // without TCP
+
+	Public    bool // at 7422, without mDNS
+	Bootstrap []peer.AddrInfo
+	Keeps     []peer.ID
 }
 
 func (s lanSettings) key() crypto.PrivKey {
@@ -54,10 +59,16 @@ func (s lanSettings) id() peer.ID {
 }
 
 func (s lanSettings) listen() (addrs []multiaddr.Multiaddr) {
+	port := 0
+	if s.Public {
+		port = 7422
+	}
 	for _, ip := range []string{"/ip4/0.0.0.0", "/ip6/::"} {
-		addrs = append(addrs, multiaddr.StringCast(ip+"/tcp/0"))
+		if !s.QUIC {
+			addrs = append(addrs, multiaddr.StringCast(fmt.Sprintf("%s/tcp/%d", ip, port)))
+		}
 		if !s.TCP {
-			addrs = append(addrs, multiaddr.StringCast(ip+"/udp/0/quic-v1"))
+			addrs = append(addrs, multiaddr.StringCast(fmt.Sprintf("%s/udp/%d/quic-v1", ip, port)))
 		}
 	}
 	return addrs
@@ -71,6 +82,24 @@ type lanLine struct {
 	Text      string
 	Discovery *Discovery
 	Counters  *Counters
+	Direct    bool // of "up"
+	Peers     []lanPeer
+}
+
+// lanPeer is how a host in a namespace reaches another.
+type lanPeer struct {
+	ID    peer.ID
+	Path  Path
+	Why   string
+	Via   string
+	Addrs string
+}
+
+func lanPeers(h *Host) (list []lanPeer) {
+	for _, p := range h.Peers() {
+		list = append(list, lanPeer{p.ID, p.Path, p.Why, p.Via.String(), fmt.Sprint(p.Addrs)})
+	}
+	return list
 }
 
 // runLANHost is a host that tells its events, and its Discovery for each line of
@@ -91,12 +120,12 @@ func runLANHost(settings string) error {
 		}
 	}
 	h, err := New(Config{
-		Key: s.key(), Network: s.Network, Genesis: s.Genesis, Name: "m", Limits: EdgeLimits(), MDNS: true,
-		Listen: s.listen(),
-	}, WithFetch(func(_ context.Context, _ peer.ID, b []byte) ([]byte, error) { return b, nil }), WithEvents(func(e Event) {
+		Key: s.key(), Network: s.Network, Genesis: s.Genesis, Name: "m", Limits: EdgeLimits(), MDNS: len(s.Bootstrap) == 0 && !s.Public,
+		Listen: s.listen(), Public: s.Public, Bootstrap: s.Bootstrap,
+	}, WithFrames(func(peer.ID, []byte) Verdict { return Accept }), WithFetch(func(_ context.Context, _ peer.ID, b []byte) ([]byte, error) { return b, nil }), WithEvents(func(e Event) {
 		switch e := e.(type) {
 		case PeerUp:
-			say(lanLine{Kind: "up", ID: e.ID, Text: fmt.Sprint(e.Addrs)})
+			say(lanLine{Kind: "up", ID: e.ID, Text: fmt.Sprint(e.Addrs), Direct: e.Direct})
 		case PeerDown:
 			say(lanLine{Kind: "down", ID: e.ID, Text: e.Reason})
 		case Refused:
@@ -105,6 +134,9 @@ func runLANHost(settings string) error {
 	}))
 	if err != nil {
 		return err
+	}
+	for _, id := range s.Keeps {
+		h.Keep(peer.AddrInfo{ID: id})
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer cancel()
@@ -122,7 +154,7 @@ func runLANHost(settings string) error {
 				continue
 			}
 			d, c := h.Discovery(), h.Counters()
-			say(lanLine{Kind: "report", ID: h.ID(), Text: fmt.Sprint(h.Addrs()), Discovery: &d, Counters: &c})
+			say(lanLine{Kind: "report", ID: h.ID(), Text: fmt.Sprint(h.Addrs()), Discovery: &d, Counters: &c, Peers: lanPeers(h)})
 		}
 		cancel()
 	}()
@@ -199,6 +231,12 @@ func startHost(t *testing.T, p *lantest.Place, s lanSettings) *lanHost {
 
 // await returns the first line after the given moment for which ok holds.
 func (h *lanHost) await(what string, after time.Time, ok func(lanLine) bool) lanLine {
+	h.t.Helper()
+	return h.awaitFor(patience, what, after, ok)
+}
+
+// awaitFor is await for what may take longer.
+func (h *lanHost) awaitFor(patience time.Duration, what string, after time.Time, ok func(lanLine) bool) lanLine {
 	h.t.Helper()
 	deadline := time.After(patience)
 	for {

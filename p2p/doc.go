@@ -11,10 +11,15 @@
 //	/sage/task/1   framed messages both ways, for the task layer
 //	GossipSub      topics sage/<genesis>/<name>
 //
+// Hosts that cannot be dialled are reached through public ones, which relay for
+// their federation, and make direct connections from there: seat.go, relay.go and
+// punch.go. All of the above crosses a relay, and moves to a direct path.
+//
 // # What holds
 //
 //	P1  Nothing but hello is read from a connection whose hello has not ended
-//	    well: same network name, same genesis (or both without one: forming).
+//	    well: same network name, same genesis (or both without one: forming). Only
+//	    libp2p itself answers earlier: identify, ping and AutoNAT.
 //	P2  No length that a peer claims is allocated before its bytes arrive, and
 //	    each protocol has a cap. A frame, once begun, has a deadline as a whole,
 //	    so that dripping bytes does not extend it.

@@ -279,7 +279,7 @@ func (g gossipHost) SetStreamHandlerMatch(p protocol.ID, match func(protocol.ID)
 }
 
 func (h *Host) afterAgreement(handle network.StreamHandler) func(context.Context, network.Stream) {
-	return h.after(func(l *link) <-chan struct{} { return l.agreed }, func(ctx context.Context, s network.Stream) {
+	return h.onceAgreed(func(ctx context.Context, s network.Stream) {
 		gs := h.newGossipStream(ctx, s)
 		defer h.endGossipStream(gs)
 		handle(gs)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/multiformats/go-multistream"
 )
 
@@ -133,6 +134,7 @@ func (h *Host) conclude(l *link, theirs hello, said, asked time.Time) {
 		h.say(slog.LevelInfo, id, "peer up", "name", theirs.Name, "addr", l.conn.RemoteMultiaddr(), "forming", o.event.Forming)
 		o.box.ring() // a better path may have appeared
 		h.nudge(id)
+		h.betterPaths(l, theirs)
 	}
 }
 
@@ -257,4 +259,26 @@ func (h *Host) refuse(l *link, theirs hello, reason string) {
 	}
 	h.mail.note(Refused{next})
 	l.conn.CloseWithError(network.ConnGated)
+}
+
+// helloNow is what this host says about itself at this moment.
+func (h *Host) helloNow(rival bool) hello {
+	m := hello{
+		Genesis: h.Genesis(),
+		Note:    byte(h.note.Load()),
+		Rival:   rival,
+		Relays:  h.cfg.Public,
+		Clock:   uint64(time.Now().UnixMilli()),
+		Nonce:   h.nonce,
+		Network: h.cfg.Network,
+		Name:    h.cfg.Name,
+		Agent:   h.cfg.Agent,
+	}
+	for _, p := range []protocol.ID{frameProtocol, fetchProtocol, taskProtocol} {
+		if h.serves(p) {
+			m.Protocols = append(m.Protocols, p)
+		}
+	}
+	slices.Sort(m.Protocols)
+	return m
 }

@@ -18,6 +18,7 @@ import (
 type hello struct {
 	Genesis   Genesis
 	Note      byte   // of the caller's: see Host.SetNote
+	Relays    bool   // the sender relays for its federation
 	Rival     bool   // another process with the receiver's key has been seen alive
 	Clock     uint64 // Unix milliseconds
 	Nonce     uint64 // drawn at the start of the process, never 0
@@ -31,6 +32,7 @@ const (
 	flagGenesis = 1 << iota
 	flagRival
 	flagNote
+	flagRelays
 
 	maxProtocols = 16
 )
@@ -45,6 +47,9 @@ func (m hello) encode() []byte {
 	}
 	if m.Note != 0 {
 		flags |= flagNote
+	}
+	if m.Relays {
+		flags |= flagRelays
 	}
 	b := []byte{flags}
 	if flags&flagGenesis != 0 {
@@ -76,10 +81,10 @@ func decodeHello(b []byte) (hello, error) {
 	d := decoder{rest: b}
 	var m hello
 	flags := d.bytes(1)[0]
-	if flags&^(flagGenesis|flagRival|flagNote) != 0 {
+	if flags&^(flagGenesis|flagRival|flagNote|flagRelays) != 0 {
 		d.fail("unknown flags %#x", flags)
 	}
-	m.Rival = flags&flagRival != 0
+	m.Rival, m.Relays = flags&flagRival != 0, flags&flagRelays != 0
 	if flags&flagGenesis != 0 {
 		if m.Genesis = Genesis(d.bytes(len(m.Genesis))); m.Genesis.IsZero() {
 			d.fail("genesis is zero")

@@ -17,7 +17,7 @@ import (
 
 func fullHello() hello {
 	return hello{
-		Genesis: testGenesis, Note: 3, Rival: true, Clock: 1_790_000_000_000, Nonce: 42, Network: "lan",
+		Genesis: testGenesis, Note: 3, Rival: true, Relays: true, Clock: 1_790_000_000_000, Nonce: 42, Network: "lan",
 		Name: "jetson-1", Agent: "sage-p2p 0.1", Protocols: []protocol.ID{"/sage/bft/1", "/sage/fetch/1"},
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
@@ -61,7 +62,10 @@ type Host struct {
 	node    host.Host // set once, before ready is closed
 	places  *places   // set with node
 	gossip  *gossip
-	lan     *discovery    // nil without mDNS
+	lan     *discovery   // nil without mDNS
+	relay   *relay.Relay // nil unless public
+	door    *door
+	punch   puncher
 	note    atomic.Uint32 // a byte
 
 	lanDials                              *rate.Limiter // to peers that are only found
@@ -78,8 +82,12 @@ type Host struct {
 	wanted   map[peer.ID]*wanted    // guarded by mu: peers to be connected with
 	members  map[peer.ID]bool       // guarded by mu: of Favour
 	crowded  uint64                 // guarded by mu: announcements without room
+	seats    map[peer.ID]*seat      // guarded by mu: reservations at relays, at most maxSeats
 	conduct  recent[peer.ID, *conduct]
 	refusals recent[peer.ID, *Refusal]
+	punches  recent[peer.ID, *punch] // guarded by mu
+
+	relaysChanged chan struct{} // holds one token when a relay has come or gone
 }
 
 // New makes a host from a valid configuration. It starts nothing.
@@ -117,6 +125,10 @@ func New(cfg Config, opts ...Option) (*Host, error) {
 		wanted:    map[peer.ID]*wanted{},
 		conduct:   newRecent[peer.ID, *conduct](maxConduct),
 		refusals:  newRecent[peer.ID, *Refusal](maxRefusals),
+		punches:   newRecent[peer.ID, *punch](maxPunches),
+		seats:     map[peer.ID]*seat{},
+
+		relaysChanged: make(chan struct{}, 1),
 	}
 	for _, o := range opts {
 		o(h)
@@ -136,18 +148,24 @@ func (h *Host) ID() peer.ID { return h.id }
 // Ready is closed when the host listens. If Run fails first, it never is.
 func (h *Host) Ready() <-chan struct{} { return h.ready }
 
-// Addrs are the addresses at which the host listens, ports filled in, with
-// /p2p/ID at the end. It is empty before Ready. Other than libp2p's own list, it
-// knows the network interfaces of this moment, not of the last minute.
+// Addrs are the addresses at which the host is reached, with /p2p/ID at the end:
+// those of Config.Announce, those at which it listens, ports filled in, and those
+// through relays. It is empty before Ready. Other than libp2p's own list, it knows
+// the network interfaces of this moment, not of the last minute.
 func (h *Host) Addrs() []multiaddr.Multiaddr {
 	if !h.isReady() {
 		return nil
 	}
+	return withID(h.id, slices.Concat(h.cfg.Announce, h.interfaceAddrs(), h.relayAddrs()))
+}
+
+// interfaceAddrs are the addresses at which the host listens.
+func (h *Host) interfaceAddrs() []multiaddr.Multiaddr {
 	addrs, err := manet.ResolveUnspecifiedAddresses(h.listens(), nil)
 	if err != nil {
 		return nil
 	}
-	return withID(h.id, addrs)
+	return addrs
 }
 
 func (h *Host) isReady() bool {
@@ -176,6 +194,7 @@ func (h *Host) Run(ctx context.Context) error {
 	}
 	defer func() {
 		cancel() // handlers must not wait for each other's streams
+		h.endTraversal()
 		node.Close()
 	}()
 	h.node = node
@@ -190,6 +209,9 @@ func (h *Host) Run(ctx context.Context) error {
 	g.Go(func() error { return h.measure(ctx) })
 	if h.lan != nil {
 		g.Go(func() error { return h.lan.run(ctx) })
+	}
+	if !h.cfg.Public {
+		g.Go(func() error { return h.keepSeats(ctx) })
 	}
 	h.pursueAll()
 	return g.Wait()
@@ -210,7 +232,7 @@ func (h *Host) build() (host.Host, error) {
 		resources.Close()
 		return nil, fmt.Errorf("connection limits: %w", err)
 	}
-	node, err := libp2p.New(
+	node, err := libp2p.New(append(h.traversal(),
 		libp2p.Identity(h.cfg.Key),
 		libp2p.UserAgent("sage-p2p"),
 		libp2p.Transport(tcp.NewTCPTransport),
@@ -218,14 +240,14 @@ func (h *Host) build() (host.Host, error) {
 		libp2p.Security(libp2ptls.ID, libp2ptls.New), // first: cheaper than Noise for bulk
 		libp2p.Security(noise.ID, noise.New),
 		libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
-		libp2p.EnableRelay(), // dials relayed addresses; serves nothing
+		libp2p.EnableRelay(), // dials relayed addresses; startRelay serves
 		libp2p.NoListenAddrs, // serve listens, once handlers are in place
 		libp2p.ResourceManager(resources),
 		libp2p.ConnectionManager(conns),
 		libp2p.ConnectionGater(gater{h}),
 		libp2p.SwarmOpts(swarm.WithDialRanker(rankDials)),
 		libp2p.DisableMetrics(), // they would go to a global registry
-	)
+	)...)
 	if err != nil {
 		conns.Close()
 		resources.Close()
@@ -249,6 +271,9 @@ func (h *Host) serve(ctx context.Context) error {
 		if h.serves(p) {
 			h.node.SetStreamHandler(p, h.tracked(h.afterHello(handle)))
 		}
+	}
+	if err := h.startTraversal(); err != nil {
+		return err
 	}
 	if err := h.startGossip(ctx); err != nil {
 		return fmt.Errorf("p2p: gossip: %w", err)
@@ -281,11 +306,11 @@ func (h *Host) serves(p protocol.ID) bool {
 // a plain listener, opened and closed first, finds the port in use.
 func (h *Host) listen(a multiaddr.Multiaddr) error {
 	if _, err := a.ValueForProtocol(multiaddr.P_TCP); err == nil {
-		addr, err := manet.ToNetAddr(a)
+		network, addr, err := manet.DialArgs(a) // tcp4 or tcp6: either may have the port
 		if err != nil {
 			return err
 		}
-		probe, err := net.Listen("tcp", addr.String())
+		probe, err := net.Listen(network, addr)
 		if err != nil {
 			return err
 		}
@@ -361,25 +386,4 @@ func (h *Host) measure(ctx context.Context) error {
 		}
 		g.Wait()
 	}
-}
-
-// helloNow is what this host says about itself at this moment.
-func (h *Host) helloNow(rival bool) hello {
-	m := hello{
-		Genesis: h.Genesis(),
-		Note:    byte(h.note.Load()),
-		Rival:   rival,
-		Clock:   uint64(time.Now().UnixMilli()),
-		Nonce:   h.nonce,
-		Network: h.cfg.Network,
-		Name:    h.cfg.Name,
-		Agent:   h.cfg.Agent,
-	}
-	for _, p := range []protocol.ID{frameProtocol, fetchProtocol, taskProtocol} {
-		if h.serves(p) {
-			m.Protocols = append(m.Protocols, p)
-		}
-	}
-	slices.Sort(m.Protocols)
-	return m
 }

@@ -78,6 +78,7 @@ type Limits struct {
 	RedialMin    time.Duration // before the second attempt; doubled each time
 	RedialMax    time.Duration // between attempts to reach a peer that stays away
 	DialGrace    time.Duration // that the higher ID leaves to the lower to dial first
+	Linger       time.Duration // that a relayed connection stays once there is a direct one
 	Ping         time.Duration // between measurements of the round trip
 	FormingGrace time.Duration // that a peer without genesis may stay after we have one
 	OffenceDecay time.Duration // after which one offence is forgiven
@@ -114,6 +115,7 @@ func EdgeLimits() Limits {
 		RedialMin:    500 * time.Millisecond,
 		RedialMax:    30 * time.Second, // a machine switched on is found within half a minute
 		DialGrace:    time.Second,      // a dial that works takes less, mostly
+		Linger:       15 * time.Second,
 		Ping:         15 * time.Second,
 		FormingGrace: 30 * time.Second,
 		OffenceDecay: time.Minute,
@@ -173,6 +175,7 @@ func (l Limits) validate() error {
 		{"RedialMin", int64(l.RedialMin), 1},
 		{"RedialMax", int64(l.RedialMax), max(1, int64(l.RedialMin))},
 		{"DialGrace", int64(l.DialGrace), 1},
+		{"Linger", int64(l.Linger), 1},
 		{"Ping", int64(l.Ping), 1},
 		{"FormingGrace", int64(l.FormingGrace), 1},
 		{"OffenceDecay", int64(l.OffenceDecay), 1},

@@ -25,6 +25,7 @@ type link struct {
 	nonce   uint64 // of that process
 	forming bool   // one of us had no genesis then
 	settled bool   // agreed is closed
+	punched bool   // both dialled at once
 }
 
 // session is a peer with at least one link that is up.
@@ -113,6 +114,9 @@ func (h *Host) disconnected(c network.Conn) {
 	}
 	s.links = slices.DeleteFunc(s.links, func(o *link) bool { return o == l })
 	last := len(s.links) == 0
+	if s.them.Relays {
+		h.relayMoved()
+	}
 	if last {
 		delete(h.sessions, s.id)
 		s.stop()

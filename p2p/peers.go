@@ -23,12 +23,16 @@ type Peer struct {
 	ID        peer.ID
 	Name      string
 	Agent     string
-	Addrs     []multiaddr.Multiaddr // the far ends of its connections
+	Addrs     []multiaddr.Multiaddr // the far ends of its connections, the best first
 	Direction network.Direction     // who dialled the oldest connection
 	Transport string                // "quic-v1", "tcp/tls", "tcp/noise": of the best connection
 	Direct    bool                  // false: relayed
-	RTT       time.Duration         // smoothed; 0 before the first measurement
-	Offset    time.Duration         // its clock minus ours
+	Path      Path
+	Why       string        // the path is what it is, for people
+	Via       peer.ID       // the relay, of a relayed path
+	Relays    bool          // it relays for its federation
+	RTT       time.Duration // smoothed; 0 before the first measurement
+	Offset    time.Duration // its clock minus ours
 	Since     time.Time
 	Nonce     uint64
 	Forming   bool
@@ -127,7 +131,10 @@ func (h *Host) Peers() []Peer {
 			Protocols: s.them.Protocols,
 			Kept:      h.wanted[s.id] != nil && h.wanted[s.id].kept,
 			Clone:     s.rival,
+			Relays:    s.them.Relays,
 		}
+		p.Path, p.Via, p.Why = h.path(s)
+		slices.SortStableFunc(p.Addrs, func(a, b multiaddr.Multiaddr) int { return worse(a) - worse(b) })
 		if c, ok := h.conduct.peek(s.id); ok {
 			p.Offences = slices.Clone(c.offences)
 			p.Score = c.score()
@@ -187,10 +194,7 @@ func (s *session) best() *link {
 
 // relayed reports whether a connection passes through another peer. libp2p's
 // Limited says no for a relay without limits, as a federation's own are.
-func relayed(c network.Conn) bool {
-	_, err := c.RemoteMultiaddr().ValueForProtocol(multiaddr.P_CIRCUIT)
-	return err == nil
-}
+func relayed(c network.Conn) bool { return isCircuit(c.RemoteMultiaddr()) }
 
 // transportOf names a connection's transport as in "tcp/tls".
 func transportOf(s network.ConnectionState) string {

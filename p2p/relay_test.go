@@ -3,7 +3,10 @@ package p2p
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -95,5 +98,118 @@ func crossAndMove(t *testing.T, r *stranger) {
 	}
 	if !p.Direct || len(p.Addrs) != 2 {
 		t.Errorf("Peer = %+v", p)
+	}
+}
+
+// public makes a host that relays.
+func public(cfg *Config) { cfg.Public = true }
+
+// through makes a host that knows one other.
+func through(r *member) func(*Config) {
+	return func(cfg *Config) {
+		cfg.Bootstrap = []peer.AddrInfo{r.info()}
+		cfg.Limits.Linger = 50 * time.Millisecond
+	}
+}
+
+func TestMembersMeetThroughAPublicHost(t *testing.T) {
+	in := make(chan []byte, 16)
+	r := start(t, public)
+	a, b := start(t, through(r)), start(t, through(r), listener(in))
+	b.awaitUp(r.ID())
+	eventually(t, "b has a seat", func() bool { return slices.Equal(b.Seats(), []Seat{{Relay: r.ID(), Held: true}}) })
+	if at := b.Addrs(); !slices.ContainsFunc(at, isCircuit) {
+		t.Errorf("b is reached at %s, want also through the relay", at)
+	}
+	a.awaitUp(r.ID())
+	r.Keep(peer.AddrInfo{ID: b.ID()})
+	a.Keep(peer.AddrInfo{ID: b.ID()}) // nobody has told where it is
+	if up := a.awaitUp(b.ID()); up.Direct {
+		t.Fatalf("PeerUp = %+v, want relayed", up)
+	}
+	if err := a.Send(b.ID(), 1, []byte("relayed")); err != nil {
+		t.Fatal(err)
+	}
+	if got := receive(t, "frame", in); string(got) != "relayed" {
+		t.Errorf("have %q", got)
+	}
+	if p := of(a, b.ID()); p.Path != PathRelayed || p.Via != r.ID() || p.Why == "" {
+		t.Errorf("the path to b is %s through %s, %s", p.Path, p.Via, p.Why)
+	}
+	for _, c := range a.node.Network().ConnsToPeer(b.ID()) {
+		if c.Stat().Limited {
+			t.Error("the relay has limits, which starve consensus")
+		}
+	}
+	a.Keep(b.info())
+	if err := a.node.Connect(network.WithForceDirectDial(t.Context(), "test"), peer.AddrInfo{ID: b.ID(), Addrs: b.info().Addrs}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the relay is done with", func() bool {
+		p := of(a, b.ID())
+		return p.Path == PathDirect && len(p.Addrs) == 1
+	})
+}
+
+func of(m *member, id peer.ID) Peer {
+	for _, p := range m.Peers() {
+		if p.ID == id {
+			return p
+		}
+	}
+	return Peer{}
+}
+
+func TestStrangersGetNoRelayBetweenThemselves(t *testing.T) {
+	r := start(t, public)
+	a, b := start(t, through(r)), start(t, through(r))
+	a.awaitUp(r.ID())
+	b.awaitUp(r.ID())
+	eventually(t, "b has a seat", func() bool { return slices.Equal(b.Seats(), []Seat{{Relay: r.ID(), Held: true}}) })
+	a.Keep(peer.AddrInfo{ID: b.ID()})
+	eventually(t, "the relay says no", func() bool {
+		return slices.ContainsFunc(a.Wanted(), func(w Wanted) bool { return w.ID == b.ID() && strings.Contains(w.LastError, "PERMISSION_DENIED") })
+	})
+	r.Keep(peer.AddrInfo{ID: a.ID()}) // either end will do
+	a.awaitUp(b.ID())
+}
+
+func TestOthersThanMembersOfTheGenesisAreNotHeardByARelay(t *testing.T) {
+	r := start(t, public)
+	s := newStranger(t, nil)
+	if err := s.Connect(t.Context(), r.info()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if _, err := client.Reserve(ctx, s, peer.AddrInfo{ID: r.ID()}); err == nil {
+		t.Error("a relay has served one that has not said hello")
+	}
+	s.greet(r, func(m *hello) { m.Genesis = Genesis{'x'} })
+	r.awaitRefused(s.ID())
+}
+
+func TestStrangersHoldHalfOfTheReservations(t *testing.T) {
+	kept := peer.ID("kept")
+	d := &door{most: 2, guests: map[peer.ID]time.Time{}, standing: func(id peer.ID) standing {
+		if id == kept {
+			return asKept
+		}
+		return asStranger
+	}}
+	for _, tt := range []struct {
+		id   peer.ID
+		want bool
+	}{{"a", true}, {"b", true}, {"c", false}, {kept, true}, {"a", true}} { // a renews its own
+		if got := d.AllowReserve(tt.id, nil); got != tt.want {
+			t.Errorf("AllowReserve(%q) = %v, want %v", string(tt.id), got, tt.want)
+		}
+	}
+	d.guests["b"] = time.Now().Add(-time.Second)
+	if !d.AllowReserve("c", nil) {
+		t.Error("c finds no place, and b's is over")
+	}
+	if d.AllowConnect("a", nil, "b") || !d.AllowConnect("a", nil, kept) || !d.AllowConnect(kept, nil, "a") {
+		t.Error("of two ends, one has to be kept or a member")
 	}
 }

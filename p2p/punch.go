@@ -1,0 +1,151 @@
+package p2p
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	basichost "github.com/libp2p/go-libp2p/p2p/host/basic"
+	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
+	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
+	"github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+)
+
+// Two hosts behind NATs that have found each other through a relay make a direct
+// connection by dialling each other at once (DCUtR). libp2p tries when a relayed
+// connection comes up, and never again; here the side that was dialled tries again
+// as long as only a relay joins the two: mappings change, packets get lost, and
+// what a newcomer's address is from outside is known a moment after it has come.
+const (
+	punchFor      = 5 * time.Second // for one attempt to dial each other
+	punchRetryMin = 2 * time.Second // doubled each time
+	punchRetryMax = 15 * time.Minute
+	maxPunches    = 1024 // peers whose last attempt is remembered
+)
+
+// punch is how the last attempts at a hole went.
+type punch struct {
+	done   bool // the direct connection was made so
+	took   time.Duration
+	failed int // in a row
+	reason string
+}
+
+// puncher makes direct connections of relayed ones.
+type puncher struct {
+	service  *holepunch.Service
+	observed basichost.ObservedAddrsManager // set while the host is built
+	woken    atomic.Bool
+}
+
+// startPunching begins to offer, and to try, direct connections.
+func (h *Host) startPunching() (err error) {
+	ids, ok := h.node.(interface{ IDService() identify.IDService })
+	if !ok || h.punch.observed == nil {
+		return fmt.Errorf("p2p: hole punching: the host does not tell how others see it")
+	}
+	h.punch.service, err = holepunch.NewService(guarded{h.node, h}, ids.IDService(), h.outside,
+		holepunch.WithTracer(h), holepunch.DirectDialTimeout(punchFor))
+	if err != nil {
+		return fmt.Errorf("p2p: hole punching: %w", err)
+	}
+	return nil
+}
+
+// nowhere is an address at which nobody is.
+var nowhere = multiaddr.StringCast("/ip4/192.88.99.1/tcp/1")
+
+// outside returns where others see this host. The service asks when it begins, and
+// is deaf until it gets an answer, for which it looks up to five seconds apart: the
+// first answer wakes it.
+func (h *Host) outside() []multiaddr.Multiaddr {
+	if h.punch.woken.CompareAndSwap(false, true) {
+		return []multiaddr.Multiaddr{nowhere}
+	}
+	var list []multiaddr.Multiaddr
+	for _, a := range append(append(h.punch.observed.Addrs(1), h.cfg.Announce...), h.interfaceAddrs()...) {
+		if manet.IsPublicAddr(a) && !isCircuit(a) {
+			list = append(list, a)
+		}
+	}
+	return multiaddr.Unique(list)
+}
+
+// Trace implements holepunch.EventTracer.
+func (h *Host) Trace(e *holepunch.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p, ok := h.punches.get(e.Remote)
+	if !ok {
+		p = &punch{}
+		h.punches.put(e.Remote, p)
+	}
+	switch what := e.Evt.(type) {
+	case *holepunch.ProtocolErrorEvt:
+		p.failed++
+		p.reason = what.Error
+	case *holepunch.EndHolePunchEvt:
+		if !what.Success {
+			p.failed++
+			p.reason = what.Error
+			return
+		}
+		*p = punch{done: true, took: what.EllapsedTime}
+		for _, l := range h.links {
+			if l.conn.RemotePeer() == e.Remote && !relayed(l.conn) {
+				l.punched = true
+			}
+		}
+	}
+}
+
+// improve seeks a direct way to a peer for as long as a relayed connection that the
+// peer has opened is all there is.
+func (h *Host) improve(ctx context.Context, l *link) {
+	id := l.conn.RemotePeer()
+	for attempt := 1; ctx.Err() == nil; attempt++ {
+		timer := time.NewTimer(backoff(attempt, punchRetryMin, punchRetryMax))
+		select {
+		case <-timer.C:
+		case <-l.closed:
+			timer.Stop()
+			return
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+		if h.isDirect(id) {
+			return
+		}
+		if err := h.punch.service.DirectConnect(id); err != nil {
+			h.log.Debug("no direct way", "peer", id, "err", err)
+		}
+	}
+}
+
+// retire closes a relayed connection once a direct one has lasted: what still uses
+// it, gossip, moves.
+func (h *Host) retire(ctx context.Context, l *link) {
+	timer := time.NewTimer(h.cfg.Limits.Linger)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		if h.isDirect(l.conn.RemotePeer()) {
+			l.conn.CloseWithError(network.ConnSupplanted)
+		}
+	case <-l.closed:
+	case <-ctx.Done():
+	}
+}
+
+// isDirect reports whether a peer is connected without a relay.
+func (h *Host) isDirect(id peer.ID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.sessions[id]
+	return s != nil && !relayed(s.best().conn)
+}

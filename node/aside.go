@@ -98,7 +98,7 @@ func registersOnly(t chain.Transaction) bool {
 // a platform that liars have led astray stays where it is for a while, and one whose
 // record peers contradict does not know what it would leave.
 func (n *Node) wouldLeave(g chain.Genesis) (bool, error) {
-	if n.cfg.GenesisFile != "" || n.cfg.Expect > 0 || n.signer.Silenced() != "" || len(n.signer.Left()) >= signer.MaxLeft || n.life.failures() >= maxFailed {
+	if n.cfg.GenesisFile != "" || n.invite != nil || n.cfg.Expect > 0 || n.signer.Silenced() != "" || len(n.signer.Left()) >= signer.MaxLeft || n.life.failures() >= maxFailed {
 		return false, nil
 	}
 	return unused(g, n.store, n.signer.Watermark().Height)

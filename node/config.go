@@ -16,6 +16,7 @@ import (
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/chain/store"
+	"github.com/sage-p2p/sage-p2p/node/wire"
 	"github.com/sage-p2p/sage-p2p/task"
 	"github.com/sage-p2p/sage-p2p/task/exec"
 )
@@ -30,14 +31,16 @@ type Config struct {
 	Profile store.Profile `toml:"profile"`
 
 	Listen    []string `toml:"listen"`    // multiaddrs, TCP and QUIC; port 0 lets the system choose
+	Announce  []string `toml:"announce"`  // multiaddrs at which others reach it besides those: a port that a router forwards
 	Bootstrap []string `toml:"bootstrap"` // multiaddrs with /p2p/ID of platforms to connect to
 	APIAddr   string   `toml:"api_addr"`  // host:port of the HTTP API; loopback only; port 0 lets the system choose
 
-	// What a home without a genesis does. GenesisFile takes one from a file.
-	// Otherwise Expect founds a federation of that many platforms, who all
+	// What a home without a genesis does. Join takes one from the platform that
+	// made the invite, and GenesisFile one from a file. Otherwise Expect founds a federation of that many platforms, who all
 	// sign its genesis; with Expect 0 the platform joins the federation of
 	// its Bootstrap peers or, if it has none, one that it hears on the LAN, or
 	// founds one of its own.
+	Join        string `toml:"join"` // an invite, as text
 	GenesisFile string `toml:"genesis"`
 	Expect      int    `toml:"expect"`
 	ParamsFile  string `toml:"params"` // parameters of a genesis that is founded here; the same file for all founders
@@ -45,6 +48,8 @@ type Config struct {
 	NoMDNS   bool `toml:"no_mdns"`  // neither announce this platform on the LAN nor look for others there
 	Observer bool `toml:"observer"` // never vote, even if the genesis names this platform
 	NoWork   bool `toml:"no_work"`  // accept no tasks
+	Public   bool `toml:"public"`   // reachable from the internet: relay for the federation
+	Relay    bool `toml:"relay"`    // do nothing but that: as Public, Observer and NoWork together
 
 	// A server of language models, which this platform asks and offers to
 	// others. Whoever starts the node makes runtimes of it (Upstream).
@@ -70,6 +75,14 @@ func (c Config) offerLLM() (task.Offer, error) {
 		err = errors.New("nothing is no price")
 	}
 	return task.Offer{Type: offer.Type, Low: price, Medium: price, High: price, Critical: price}, err
+}
+
+// whole is c with what Relay brings with it.
+func (c Config) whole() Config {
+	if c.Relay {
+		c.Public, c.Observer, c.NoWork = true, true, true
+	}
+	return c
 }
 
 // DefaultConfig returns the configuration that `sage-p2p up` starts from.
@@ -137,6 +150,11 @@ func (c Config) Validate() error {
 			bad("listen address %q: %w; want /ip4/ADDRESS/tcp/PORT or /ip4/ADDRESS/udp/PORT/quic-v1", a, err)
 		}
 	}
+	for _, a := range c.Announce {
+		if _, err := multiaddr.NewMultiaddr(a); err != nil {
+			bad("announced address %q: %w; want /ip4/ADDRESS/tcp/PORT, /ip4/ADDRESS/udp/PORT/quic-v1, or the same with /dns/NAME", a, err)
+		}
+	}
 	for _, a := range c.Bootstrap {
 		if _, err := peer.AddrInfoFromString(a); err != nil {
 			bad("bootstrap address %q: %w; want /ip4/ADDRESS/tcp/PORT/p2p/ID, as `sage-p2p status` of the other platform shows", a, err)
@@ -170,8 +188,20 @@ func (c Config) validateFounding(bad func(format string, args ...any)) {
 	if c.GenesisFile != "" && (c.Expect > 0 || c.ParamsFile != "") {
 		bad("a genesis file and the wish to found a federation exclude each other: leave out --genesis, or --expect and --params")
 	}
-	if c.Observer && c.Expect > 0 {
-		bad("an observer founds nothing: leave out --observer or --expect")
+	if c.whole().Observer && c.Expect > 0 {
+		bad("an observer founds nothing: leave out --expect, or --observer and --relay")
+	}
+	if c.Join == "" {
+		return
+	}
+	invite, err := wire.ParseInvite(c.Join)
+	switch {
+	case err != nil:
+		bad("join: %w: copy it again, whole, or ask for another", err)
+	case c.GenesisFile != "" || c.Expect > 0 || c.ParamsFile != "":
+		bad("an invite is to a federation that there is: leave out --join, or --genesis, --expect and --params")
+	case c.Network != invite.Network:
+		bad("the invite is to a federation named %q, and this platform is to be of %q: start it with --network %s", invite.Network, c.Network, invite.Network)
 	}
 }
 
@@ -190,14 +220,22 @@ func checkLoopback(addr string) error {
 
 // bootstrap returns the parsed Bootstrap addresses, those of one peer together.
 func (c Config) bootstrap() ([]peer.AddrInfo, error) {
-	addrs := make([]multiaddr.Multiaddr, len(c.Bootstrap))
-	for i, a := range c.Bootstrap {
-		var err error
-		if addrs[i], err = multiaddr.NewMultiaddr(a); err != nil {
-			return nil, fmt.Errorf("node: bootstrap address %q: %w", a, err)
-		}
+	addrs, err := parseAll("bootstrap", c.Bootstrap)
+	if err != nil {
+		return nil, err
 	}
 	return peer.AddrInfosFromP2pAddrs(addrs...)
+}
+
+func parseAll(what string, texts []string) ([]multiaddr.Multiaddr, error) {
+	addrs := make([]multiaddr.Multiaddr, len(texts))
+	for i, a := range texts {
+		var err error
+		if addrs[i], err = multiaddr.NewMultiaddr(a); err != nil {
+			return nil, fmt.Errorf("node: %s address %q: %w", what, a, err)
+		}
+	}
+	return addrs, nil
 }
 
 // defaultPort is where a platform listens unless told otherwise.
@@ -210,13 +248,8 @@ func (c Config) listen() (addrs []multiaddr.Multiaddr, replaced bool, err error)
 	if slices.Equal(texts, defaultListen(defaultPort)) && portTaken(defaultPort) {
 		texts, replaced = defaultListen(0), true
 	}
-	addrs = make([]multiaddr.Multiaddr, len(texts))
-	for i, a := range texts {
-		if addrs[i], err = multiaddr.NewMultiaddr(a); err != nil {
-			return nil, false, fmt.Errorf("node: listen address %q: %w", a, err)
-		}
-	}
-	return addrs, replaced, nil
+	addrs, err = parseAll("listen", texts)
+	return addrs, replaced, err
 }
 
 func defaultListen(port int) []string {

@@ -178,7 +178,7 @@ func parseAddrs(texts []string) []multiaddr.Multiaddr {
 		if err != nil {
 			continue
 		}
-		if _, err := a.ValueForProtocol(multiaddr.P_P2P); err == nil {
+		if _, last := multiaddr.SplitLast(a); last == nil || last.Protocol().Code == multiaddr.P_P2P {
 			continue // it would name somebody else
 		}
 		addrs = append(addrs, a)
@@ -247,7 +247,7 @@ func tellContact(info peer.AddrInfo) wire.Contact {
 	return c
 }
 
-// ownAddrs is where this platform listens, without its ID.
+// ownAddrs is where this platform is reached, through relays last, without its ID.
 func (n *Node) ownAddrs() []multiaddr.Multiaddr {
 	var addrs []multiaddr.Multiaddr
 	for _, a := range n.host.Addrs() {
@@ -255,7 +255,8 @@ func (n *Node) ownAddrs() []multiaddr.Multiaddr {
 			addrs = append(addrs, transport)
 		}
 	}
-	return addrs
+	relays := n.host.RelayAddrs()
+	return append(addrs[:min(len(addrs), maxContactAddrs-len(relays))], relays...)
 }
 
 // exchangeContacts asks every peer where platforms listen, when it comes and

@@ -41,6 +41,10 @@ type symptoms struct {
 	missing   []view.MissingPeer
 	refused   []p2p.Refusal
 	offenders []p2p.Offender
+	announced bool // the operator says where it is reached
+	seats     []p2p.Seat
+	reached   []multiaddr.Multiaddr // from the internet, as peers have tried
+	unreached []multiaddr.Multiaddr
 	free      uint64 // bytes of the disk
 	size      uint64
 	diskErr   error
@@ -55,8 +59,10 @@ func (n *Node) symptoms(ctx context.Context) (symptoms, error) {
 	s := symptoms{
 		now: time.Now(), status: st, keyFile: filepath.Join(n.cfg.Home, "key"), noWork: n.cfg.NoWork,
 		addrs: n.host.Addrs(), moved: slices.Equal(n.cfg.Listen, defaultListen(defaultPort)), lan: n.host.Discovery(),
+		announced: len(n.cfg.Announce) > 0, seats: n.host.Seats(),
 		peers: n.host.Peers(), missing: n.missing(), refused: n.host.Refusals(), offenders: n.host.Offenders(),
 	}
+	s.reached, s.unreached = n.host.Reached()
 	for _, a := range s.addrs {
 		if port, err := a.ValueForProtocol(multiaddr.P_TCP); err == nil && port == fmt.Sprint(defaultPort) {
 			s.moved = false
@@ -76,6 +82,7 @@ func (s symptoms) findings() findings {
 	s.identity(&f)
 	s.federation(&f)
 	s.ports(&f)
+	s.reach(&f)
 	s.discovery(&f)
 	s.company(&f)
 	s.clock(&f)

@@ -51,6 +51,9 @@ func (n *Node) settle(ctx context.Context) (chain.Genesis, error) {
 	if err := n.stand(g); err != nil {
 		return chain.Genesis{}, err
 	}
+	if err := n.rememberInvite(); err != nil {
+		return chain.Genesis{}, err
+	}
 	if !stored {
 		raw, err := g.JSON()
 		if err != nil {
@@ -66,6 +69,8 @@ func (n *Node) settle(ctx context.Context) (chain.Genesis, error) {
 // newGenesis returns the genesis of a home that has none.
 func (n *Node) newGenesis(ctx context.Context) (chain.Genesis, error) {
 	switch {
+	case n.invite != nil:
+		return n.joinInvited(ctx)
 	case n.cfg.GenesisFile != "":
 		return readGenesis(n.cfg.GenesisFile)
 	case n.cfg.Expect > 0:
@@ -90,7 +95,10 @@ func (n *Node) storedGenesis() (g chain.Genesis, stored bool, err error) {
 		}
 		return g, false, nil
 	}
-	if g, err = readGenesis(path); err != nil || n.cfg.GenesisFile == "" {
+	if g, err = readGenesis(path); err != nil {
+		return g, true, err
+	}
+	if err := n.invitedHere(g); err != nil || n.cfg.GenesisFile == "" {
 		return g, true, err
 	}
 	given, err := readGenesis(n.cfg.GenesisFile)
@@ -344,7 +352,7 @@ func (n *Node) joining() bool {
 }
 
 func (n *Node) isBootstrap(id peer.ID) bool {
-	list, err := n.cfg.bootstrap()
+	list, err := n.bootstrap()
 	if err != nil {
 		return false
 	}

@@ -100,7 +100,7 @@ func (n *Node) measures() []measure {
 	}
 	paths := map[string]int{}
 	for _, p := range n.host.Peers() {
-		paths[pathOf(p)]++
+		paths[p.Path.String()]++
 	}
 	list := []measure{
 		gauge("build_info", 1, Version),
@@ -173,11 +173,3 @@ func oneIf(b bool) float64 {
 }
 
 func inATP(a view.Amount) float64 { return float64(a) / float64(atp.ATP) }
-
-// pathOf is how a peer is reached.
-func pathOf(p p2p.Peer) string {
-	if p.Direct {
-		return "direct"
-	}
-	return "relayed"
-}

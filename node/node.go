@@ -19,7 +19,9 @@
 // key and signer belong to node/signer, store/ to chain/store, api.addr and
 // api.token to node/api. genesis.json and founding.json are made when the
 // platform joins a federation; blobs/ is content by CID; journal/ is what the
-// worker has promised, and what it executed has said; store.suspect says that the store must be looked at;
+// worker has promised, and what it executed has said; invites.json, the invites that
+// this platform has made, and invite, the one by which it joined; store.suspect says
+// that the store must be looked at;
 // resigned, that the operator gave the vote back; leaving.json, that a federation
 // is being left, whose chain aside-TIME/ keeps.
 package node
@@ -46,6 +48,7 @@ import (
 	"github.com/sage-p2p/sage-p2p/node/api"
 	"github.com/sage-p2p/sage-p2p/node/api/view"
 	"github.com/sage-p2p/sage-p2p/node/signer"
+	"github.com/sage-p2p/sage-p2p/node/wire"
 	"github.com/sage-p2p/sage-p2p/p2p"
 	"github.com/sage-p2p/sage-p2p/task/exec"
 )
@@ -76,6 +79,8 @@ type Node struct {
 	contacts *contacts
 	peerNews *rate.Limiter // of events about peers
 	metrics  *metrics
+	invites  *invites
+	invite   *wire.Invite  // by which this platform joins, or has joined; nil if by none
 	heading  p2p.Genesis   // of the federation that an earlier life left its own for
 	met      chan struct{} // holds one token when another federation was met
 
@@ -152,10 +157,17 @@ func New(cfg Config, opts ...Option) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{
-		cfg: cfg, log: slog.New(slog.DiscardHandler),
+		cfg: cfg.whole(), log: slog.New(slog.DiscardHandler),
 		present: func(Presence) {}, founded: func(Federation) {}, hub: newHub(time.Now()), contacts: newContacts(),
 		candidacy: defaultCandidacy, peerNews: newPeerNews(),
 		life: newLife(), met: make(chan struct{}, 1), works: newWorks(), asks: make(chan struct{}, maxAsksHere),
+	}
+	if cfg.Join != "" {
+		invite, err := wire.ParseInvite(cfg.Join)
+		if err != nil {
+			return nil, fmt.Errorf("node: %w", err)
+		}
+		n.invite = &invite
 	}
 	for _, o := range opts {
 		o(n)
@@ -218,7 +230,10 @@ func (n *Node) open() (err error) {
 	if err := n.takeName(); err != nil {
 		return err
 	}
-	if n.host, err = n.newHost(p2p.Genesis(genesis)); err != nil {
+	if err := n.openInvites(); err != nil {
+		return err
+	}
+	if n.host, err = n.newHost(n.first(p2p.Genesis(genesis))); err != nil {
 		return err
 	}
 	n.introduce()
@@ -288,7 +303,11 @@ func (n *Node) newHost(genesis p2p.Genesis) (*p2p.Host, error) {
 	if replaced {
 		n.log.Warn("the default port is taken, by another platform perhaps: the system chooses one", "port", defaultPort)
 	}
-	bootstrap, err := n.cfg.bootstrap()
+	announce, err := parseAll("announced", n.cfg.Announce)
+	if err != nil {
+		return nil, err
+	}
+	bootstrap, err := n.bootstrap()
 	if err != nil {
 		return nil, err
 	}
@@ -299,6 +318,7 @@ func (n *Node) newHost(genesis p2p.Genesis) (*p2p.Host, error) {
 	return p2p.New(p2p.Config{
 		Key: n.signer.HostKey(), Listen: listen, Network: n.cfg.Network, Genesis: genesis,
 		Name: n.cfg.Name, Agent: "sage-p2p/" + Version, Bootstrap: bootstrap, Limits: limits, MDNS: !n.cfg.NoMDNS,
+		Public: n.cfg.Public, Announce: announce,
 	},
 		p2p.WithLogger(n.log),
 		p2p.WithEvents(n.event),

@@ -30,7 +30,7 @@ func (n *Node) Status(context.Context) (view.Status, error) {
 	s := view.Status{
 		PeerID: n.id().ID, Name: n.cfg.Name, Network: n.cfg.Network, Mode: view.ModeForming,
 		Peers: len(peers), ClockOffsetMS: medianOffset(peers), Version: Version,
-		Listen: n.addrs(), Alarms: n.hub.alarmed(), PID: os.Getpid(),
+		Listen: n.addrs(), Alarms: n.hub.alarmed(), PID: os.Getpid(), Public: n.cfg.Public, Relays: n.relays(),
 	}
 	r := n.chain.Load()
 	if r == nil {
@@ -62,6 +62,17 @@ func (n *Node) Status(context.Context) (view.Status, error) {
 		s.Waiting = "the blocks that other platforms have and this one not yet"
 	}
 	return s, nil
+}
+
+// relays are the peer IDs of those through which others reach this platform.
+func (n *Node) relays() []peer.ID {
+	var ids []peer.ID
+	for _, s := range n.host.Seats() {
+		if s.Held {
+			ids = append(ids, s.Relay)
+		}
+	}
+	return ids
 }
 
 // modeOf says what the federation's size lets it promise.
@@ -96,7 +107,7 @@ func (n *Node) Peers(context.Context) ([]view.Peer, error) {
 	list := []view.Peer{}
 	for _, p := range n.host.Peers() {
 		v := view.Peer{
-			PeerID: p.ID, Name: p.Name, Path: pathOf(p), Direction: strings.ToLower(p.Direction.String()),
+			PeerID: p.ID, Name: p.Name, Path: p.Path.String(), Why: p.Why, Via: p.Via, Relays: p.Relays, Direction: strings.ToLower(p.Direction.String()),
 			RoundTripUS: p.RTT.Microseconds(), Version: p.Agent, SinceMS: view.Millis(p.Since.UnixMilli()),
 		}
 		if len(p.Addrs) > 0 {

@@ -39,6 +39,8 @@ func (n *Node) reply(ctx context.Context, from peer.ID, q wire.Question) (wire.R
 		return wire.Reply{}, fmt.Errorf("%w: no federation yet", errNotHere)
 	case q.Genesis:
 		return wire.Reply{Data: r.genesisJSON}, nil
+	case q.Invite != nil:
+		return n.welcome(from, *q.Invite, r)
 	}
 	return r.wires.serve(ctx, from, q)
 }

@@ -149,14 +149,14 @@ func (h *Host) ID() peer.ID { return h.id }
 func (h *Host) Ready() <-chan struct{} { return h.ready }
 
 // Addrs are the addresses at which the host is reached, with /p2p/ID at the end:
-// those of Config.Announce, those at which it listens, ports filled in, and those
-// through relays. It is empty before Ready. Other than libp2p's own list, it knows
-// the network interfaces of this moment, not of the last minute.
+// those of Config.Announce and those at which it listens, ports filled in. It is
+// empty before Ready. Other than libp2p's own list, it knows the network interfaces
+// of this moment, not of the last minute.
 func (h *Host) Addrs() []multiaddr.Multiaddr {
 	if !h.isReady() {
 		return nil
 	}
-	return withID(h.id, slices.Concat(h.cfg.Announce, h.interfaceAddrs(), h.relayAddrs()))
+	return withID(h.id, slices.Concat(h.cfg.Announce, h.interfaceAddrs()))
 }
 
 // interfaceAddrs are the addresses at which the host listens.

@@ -150,8 +150,9 @@ func (h *Host) takeSeat(ctx context.Context, id peer.ID) {
 	}
 }
 
-// relayAddrs are the addresses of this host through its relays.
-func (h *Host) relayAddrs() (list []multiaddr.Multiaddr) {
+// RelayAddrs are the addresses of this host through its relays, without its ID. Only
+// who has its genesis is let through.
+func (h *Host) RelayAddrs() (list []multiaddr.Multiaddr) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, id := range h.relays() {

@@ -6,6 +6,7 @@ import (
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
 	"go.uber.org/fx"
 )
 
@@ -103,4 +104,19 @@ func (h *Host) detoursOf(id peer.ID) (list []*link) {
 // onceAgreed holds a stream back until both have one genesis.
 func (h *Host) onceAgreed(handle func(context.Context, network.Stream)) func(context.Context, network.Stream) {
 	return h.after(func(l *link) <-chan struct{} { return l.agreed }, handle)
+}
+
+// Reached returns the public addresses of this host that peers have reached when they
+// tried, and those that they have not (AutoNAT v2). It takes a while to know any, and
+// addresses that only a router has are tried once four peers have seen them.
+func (h *Host) Reached() (yes, no []multiaddr.Multiaddr) {
+	if !h.isReady() {
+		return nil, nil
+	}
+	if node, ok := h.node.(interface {
+		ConfirmedAddrs() (reachable, unreachable, unknown []multiaddr.Multiaddr)
+	}); ok {
+		yes, no, _ = node.ConfirmedAddrs()
+	}
+	return yes, no
 }

@@ -26,6 +26,7 @@ type Node interface {
 	Log
 	Explains
 	Asks
+	Invites
 	Process
 }
 
@@ -178,6 +179,12 @@ type Asks interface {
 	// to standard error: what there is or, with follow, until the work ends. With
 	// follow it first tells nothing, at once.
 	TaskLogs(ctx context.Context, task view.CID, follow bool, tell func([]byte) error) error
+}
+
+// Invites is who may join the node's federation by its word.
+type Invites interface {
+	// Invite makes an invite that one platform may use, once.
+	Invite(context.Context, view.NewInvite) (view.Invite, error)
 }
 
 // Process is the node as something that runs.

@@ -152,6 +152,10 @@ func writeOperations() map[string]operation {
 			send: `{"messages":[{"role":"user","content":"Who are you?"}],"temperature":0.5}`, as: "application/json",
 		},
 		"POST /api/v1/stop": {does: "End the node in order; the answer comes before it has ended.", answer: view.Stopping{}},
+		"POST /api/v1/invites": {
+			does: "Make an invite to the federation, which one platform may use, once.", body: view.NewInvite{}, answer: view.Invite{},
+			send: `{"for":"loki","expires_ms":3600000}`, as: "application/json",
+		},
 		"POST /api/v1/txs": {
 			does: "Submit a transaction that was signed elsewhere.", query: []query{waitAnyQ, timeoutParam}, media: "application/vnd.ipld.dag-cbor",
 			answer: view.Submission{}, as: "application/vnd.ipld.dag-cbor", send: "signed",

@@ -21,7 +21,7 @@ var _ = cid.Undef
 var _ = math.E
 var _ = sort.Sort
 
-var lengthBufQuestion = []byte{135}
+var lengthBufQuestion = []byte{136}
 
 func (t *Question) MarshalCBOR(w io.Writer) error {
 	if t == nil {
@@ -89,6 +89,11 @@ func (t *Question) MarshalCBOR(w io.Writer) error {
 	if err := cbg.WriteBool(w, t.Peers); err != nil {
 		return err
 	}
+
+	// t.Invite (wire.Redemption) (struct)
+	if err := t.Invite.MarshalCBOR(cw); err != nil {
+		return err
+	}
 	return nil
 }
 
@@ -111,7 +116,7 @@ func (t *Question) UnmarshalCBOR(r io.Reader) (err error) {
 		return fmt.Errorf("cbor input should be of type array")
 	}
 
-	if extra != 7 {
+	if extra != 8 {
 		return fmt.Errorf("cbor input had wrong number of fields")
 	}
 
@@ -256,6 +261,25 @@ func (t *Question) UnmarshalCBOR(r io.Reader) (err error) {
 		t.Peers = true
 	default:
 		return fmt.Errorf("booleans are either major type 7, value 20 or 21 (got %d)", extra)
+	}
+	// t.Invite (wire.Redemption) (struct)
+
+	{
+
+		b, err := cr.ReadByte()
+		if err != nil {
+			return err
+		}
+		if b != cbg.CborNull[0] {
+			if err := cr.UnreadByte(); err != nil {
+				return err
+			}
+			t.Invite = new(Redemption)
+			if err := t.Invite.UnmarshalCBOR(cr); err != nil {
+				return xerrors.Errorf("unmarshaling t.Invite pointer: %w", err)
+			}
+		}
+
 	}
 	return nil
 }
@@ -1126,6 +1150,407 @@ func (t *Announcement) UnmarshalCBOR(r io.Reader) (err error) {
 	t.Signature = [64]uint8{}
 	if _, err := io.ReadFull(cr, t.Signature[:]); err != nil {
 		return err
+	}
+	// t.Genesis ([]uint8) (slice)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+
+	if extra > 1048576 {
+		return fmt.Errorf("t.Genesis: byte array too large (%d)", extra)
+	}
+	if maj != cbg.MajByteString {
+		return fmt.Errorf("expected byte array")
+	}
+
+	if extra > 0 {
+		t.Genesis = make([]uint8, extra)
+	}
+
+	if _, err := io.ReadFull(cr, t.Genesis); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+var lengthBufInvite = []byte{133}
+
+func (t *Invite) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufInvite); err != nil {
+		return err
+	}
+
+	// t.Network (string) (string)
+	if len(t.Network) > 32 {
+		return xerrors.Errorf("Value in field t.Network was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajTextString, uint64(len(t.Network))); err != nil {
+		return err
+	}
+	if _, err := cw.WriteString(string(t.Network)); err != nil {
+		return err
+	}
+
+	// t.Genesis ([32]uint8) (array)
+	if len(t.Genesis) > 2097152 {
+		return xerrors.Errorf("Byte array in field t.Genesis was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajByteString, uint64(len(t.Genesis))); err != nil {
+		return err
+	}
+
+	if _, err := cw.Write(t.Genesis[:]); err != nil {
+		return err
+	}
+
+	// t.Secret ([16]uint8) (array)
+	if len(t.Secret) > 2097152 {
+		return xerrors.Errorf("Byte array in field t.Secret was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajByteString, uint64(len(t.Secret))); err != nil {
+		return err
+	}
+
+	if _, err := cw.Write(t.Secret[:]); err != nil {
+		return err
+	}
+
+	// t.Until (atp.Millis) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Until)); err != nil {
+		return err
+	}
+
+	// t.Peers ([]wire.Contact) (slice)
+	if len(t.Peers) > 4 {
+		return xerrors.Errorf("Slice value in field t.Peers was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajArray, uint64(len(t.Peers))); err != nil {
+		return err
+	}
+	for _, v := range t.Peers {
+		if err := v.MarshalCBOR(cw); err != nil {
+			return err
+		}
+
+	}
+	return nil
+}
+
+func (t *Invite) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = Invite{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 5 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Network (string) (string)
+
+	{
+		sval, err := cbg.ReadStringWithMax(cr, 8192)
+		if err != nil {
+			return err
+		}
+
+		t.Network = string(sval)
+	}
+	// t.Genesis ([32]uint8) (array)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+
+	if extra > 2097152 {
+		return fmt.Errorf("t.Genesis: byte array too large (%d)", extra)
+	}
+	if maj != cbg.MajByteString {
+		return fmt.Errorf("expected byte array")
+	}
+	if extra != 32 {
+		return fmt.Errorf("expected array to have 32 elements")
+	}
+
+	t.Genesis = [32]uint8{}
+	if _, err := io.ReadFull(cr, t.Genesis[:]); err != nil {
+		return err
+	}
+	// t.Secret ([16]uint8) (array)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+
+	if extra > 2097152 {
+		return fmt.Errorf("t.Secret: byte array too large (%d)", extra)
+	}
+	if maj != cbg.MajByteString {
+		return fmt.Errorf("expected byte array")
+	}
+	if extra != 16 {
+		return fmt.Errorf("expected array to have 16 elements")
+	}
+
+	t.Secret = [16]uint8{}
+	if _, err := io.ReadFull(cr, t.Secret[:]); err != nil {
+		return err
+	}
+	// t.Until (atp.Millis) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Until = atp.Millis(extra)
+
+	}
+	// t.Peers ([]wire.Contact) (slice)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+
+	if extra > 4 {
+		return fmt.Errorf("t.Peers: array too large (%d)", extra)
+	}
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("expected cbor array")
+	}
+
+	if extra > 0 {
+		t.Peers = make([]Contact, extra)
+	}
+
+	for i := 0; i < int(extra); i++ {
+		{
+			var maj byte
+			var extra uint64
+			var err error
+			_ = maj
+			_ = extra
+			_ = err
+
+			{
+
+				if err := t.Peers[i].UnmarshalCBOR(cr); err != nil {
+					return xerrors.Errorf("unmarshaling t.Peers[i]: %w", err)
+				}
+
+			}
+
+		}
+	}
+	return nil
+}
+
+var lengthBufRedemption = []byte{130}
+
+func (t *Redemption) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufRedemption); err != nil {
+		return err
+	}
+
+	// t.Secret ([16]uint8) (array)
+	if len(t.Secret) > 2097152 {
+		return xerrors.Errorf("Byte array in field t.Secret was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajByteString, uint64(len(t.Secret))); err != nil {
+		return err
+	}
+
+	if _, err := cw.Write(t.Secret[:]); err != nil {
+		return err
+	}
+
+	// t.Look (bool) (bool)
+	if err := cbg.WriteBool(w, t.Look); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (t *Redemption) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = Redemption{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 2 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Secret ([16]uint8) (array)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+
+	if extra > 2097152 {
+		return fmt.Errorf("t.Secret: byte array too large (%d)", extra)
+	}
+	if maj != cbg.MajByteString {
+		return fmt.Errorf("expected byte array")
+	}
+	if extra != 16 {
+		return fmt.Errorf("expected array to have 16 elements")
+	}
+
+	t.Secret = [16]uint8{}
+	if _, err := io.ReadFull(cr, t.Secret[:]); err != nil {
+		return err
+	}
+	// t.Look (bool) (bool)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	if maj != cbg.MajOther {
+		return fmt.Errorf("booleans must be major type 7")
+	}
+	switch extra {
+	case 20:
+		t.Look = false
+	case 21:
+		t.Look = true
+	default:
+		return fmt.Errorf("booleans are either major type 7, value 20 or 21 (got %d)", extra)
+	}
+	return nil
+}
+
+var lengthBufWelcome = []byte{130}
+
+func (t *Welcome) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufWelcome); err != nil {
+		return err
+	}
+
+	// t.Verdict (wire.Verdict) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Verdict)); err != nil {
+		return err
+	}
+
+	// t.Genesis ([]uint8) (slice)
+	if len(t.Genesis) > 1048576 {
+		return xerrors.Errorf("Byte array in field t.Genesis was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajByteString, uint64(len(t.Genesis))); err != nil {
+		return err
+	}
+
+	if _, err := cw.Write(t.Genesis); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *Welcome) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = Welcome{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 2 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Verdict (wire.Verdict) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Verdict = Verdict(extra)
+
 	}
 	// t.Genesis ([]uint8) (slice)
 

@@ -39,6 +39,7 @@ type Question struct {
 	Founding bool // the announcement of a platform that is founding
 	Genesis  bool // the genesis, as JSON
 	Peers    bool // where platforms listen
+	Invite   *Redemption
 }
 
 // Reply answers a Question, with as much of it as is here and fits.
@@ -46,7 +47,7 @@ type Reply struct {
 	Txs    []chain.Transaction `cborgen:"maxlen=2500"`
 	Blocks []Parcel            `cborgen:"maxlen=64"`
 	Peers  []Contact           `cborgen:"maxlen=128"`
-	Data   []byte              `cborgen:"maxlen=1052672"` // an Announcement, or a genesis
+	Data   []byte              `cborgen:"maxlen=1052672"` // an Announcement, a genesis or a Welcome
 }
 
 // Parcel is a block on its way; Cert is nil for one that is not final.
@@ -131,7 +132,7 @@ func DecodeQuestion(raw []byte) (Question, error) {
 		return Question{}, err
 	}
 	asked := 0
-	for _, is := range []bool{len(q.Txs) > 0, q.Block != nil, q.From > 0 || q.To > 0, q.Founding, q.Genesis, q.Peers} {
+	for _, is := range []bool{len(q.Txs) > 0, q.Block != nil, q.From > 0 || q.To > 0, q.Founding, q.Genesis, q.Peers, q.Invite != nil} {
 		if is {
 			asked++
 		}

@@ -48,6 +48,7 @@ func TestAQuestionAsksForOneThing(t *testing.T) {
 		{"the founding", Question{Founding: true}, true},
 		{"the genesis", Question{Genesis: true}, true},
 		{"peers", Question{Peers: true}, true},
+		{"an invite", Question{Invite: &Redemption{}}, true},
 		{"two things", Question{Peers: true, Genesis: true}, false},
 		{"a block and transactions", Question{Block: &block, Txs: []cid.Cid{tx}}, false},
 		{"a range backwards", Question{From: 5, To: 3}, false},
@@ -146,7 +147,7 @@ func FuzzDecodeQuestion(f *testing.F) {
 	for _, q := range []Question{{Block: &block}, {Txs: []cid.Cid{block, block}}, {From: 1, To: 32}, {Founding: true}, {Genesis: true}, {Peers: true}} {
 		f.Add(encoded(f, &q))
 	}
-	f.Add([]byte{0x87})
+	f.Add([]byte{0x88})
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if q, err := DecodeQuestion(raw); err == nil {
 			same(t, raw, &q)

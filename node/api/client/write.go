@@ -150,3 +150,8 @@ func writeForm(form *multipart.Writer, t view.NewTask, program, input io.Reader)
 	}
 	return form.Close()
 }
+
+// Invite makes an invite to the node's federation, which one platform may use, once.
+func (c *Client) Invite(ctx context.Context, i view.NewInvite) (view.Invite, error) {
+	return post[view.Invite](ctx, c, path("invites"), i)
+}

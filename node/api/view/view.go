@@ -91,34 +91,36 @@ func (c *CID) UnmarshalJSON(b []byte) error {
 
 // Status is a node's health in one object.
 type Status struct {
-	PeerID        peer.ID      `json:"peer_id"`
-	Name          string       `json:"name"`
-	Network       string       `json:"network"`
-	Founder       peer.ID      `json:"founder,omitempty"`
-	FounderName   string       `json:"founder_name,omitempty"`
-	Genesis       string       `json:"genesis"` // hex of the genesis hash; empty while there is none
-	Height        Height       `json:"height"`  // of the newest final block
-	Block         CID          `json:"block,omitzero"`
-	StateRoot     CID          `json:"state_root,omitzero"`
-	FinalTimeMS   Millis       `json:"final_time_ms"`
-	Mode          Mode         `json:"mode"`
-	Validator     bool         `json:"validator"`
-	Validators    int          `json:"validators"`
-	Quorum        int          `json:"quorum"`
-	OnlyValidator string       `json:"only_validator,omitempty"` // its name, while all depends on one platform of several
-	Peers         int          `json:"peers"`
-	BalanceUATP   Amount       `json:"balance_uatp"` // available
-	LockedUATP    Amount       `json:"locked_uatp"`
-	BondedUATP    Amount       `json:"bonded_uatp"`
-	Totals        Totals       `json:"totals"`
-	Mempool       int          `json:"mempool"`
-	Syncing       bool         `json:"syncing"`
-	ClockOffsetMS int64        `json:"clock_offset_ms"`
-	Version       string       `json:"version"`
-	Listen        List[string] `json:"listen"`            // multiaddresses with /p2p/ID: what another node's --bootstrap takes
-	Waiting       string       `json:"waiting,omitempty"` // what a node that is not ready waits for, as one clause
-	Alarms        List[string] `json:"alarms"`
-	PID           int          `json:"pid"`
+	PeerID        peer.ID       `json:"peer_id"`
+	Name          string        `json:"name"`
+	Network       string        `json:"network"`
+	Founder       peer.ID       `json:"founder,omitempty"`
+	FounderName   string        `json:"founder_name,omitempty"`
+	Genesis       string        `json:"genesis"` // hex of the genesis hash; empty while there is none
+	Height        Height        `json:"height"`  // of the newest final block
+	Block         CID           `json:"block,omitzero"`
+	StateRoot     CID           `json:"state_root,omitzero"`
+	FinalTimeMS   Millis        `json:"final_time_ms"`
+	Mode          Mode          `json:"mode"`
+	Validator     bool          `json:"validator"`
+	Validators    int           `json:"validators"`
+	Quorum        int           `json:"quorum"`
+	OnlyValidator string        `json:"only_validator,omitempty"` // its name, while all depends on one platform of several
+	Peers         int           `json:"peers"`
+	BalanceUATP   Amount        `json:"balance_uatp"` // available
+	LockedUATP    Amount        `json:"locked_uatp"`
+	BondedUATP    Amount        `json:"bonded_uatp"`
+	Totals        Totals        `json:"totals"`
+	Mempool       int           `json:"mempool"`
+	Syncing       bool          `json:"syncing"`
+	ClockOffsetMS int64         `json:"clock_offset_ms"`
+	Version       string        `json:"version"`
+	Public        bool          `json:"public"`            // it relays for the federation
+	Relays        List[peer.ID] `json:"relays"`            // through whom others reach it from the internet
+	Listen        List[string]  `json:"listen"`            // multiaddresses with /p2p/ID: what another node's --bootstrap takes
+	Waiting       string        `json:"waiting,omitempty"` // what a node that is not ready waits for, as one clause
+	Alarms        List[string]  `json:"alarms"`
+	PID           int           `json:"pid"`
 }
 
 // Ready reports whether the node has a chain and follows it.
@@ -157,6 +159,9 @@ type Peer struct {
 	Name        string  `json:"name,omitempty"`
 	Address     string  `json:"address"` // multiaddress of the connection
 	Path        string  `json:"path"`    // direct, punched or relayed
+	Why         string  `json:"why,omitempty"`
+	Via         peer.ID `json:"via,omitempty"` // the relay of a relayed path
+	Relays      bool    `json:"relays"`        // it is public, and relays for the federation
 	Direction   string  `json:"direction"`
 	RoundTripUS int64   `json:"round_trip_us"` // 0 while not measured
 	Validator   bool    `json:"validator"`

@@ -13,7 +13,8 @@ import (
 
 func main() {
 	if err := cbg.WriteTupleEncodersToFile("cbor_gen.go", "wire",
-		wire.Question{}, wire.Reply{}, wire.Parcel{}, wire.Contact{}, wire.BlobRequest{}, wire.FlowRequest{}, wire.Announcement{}); err != nil {
+		wire.Question{}, wire.Reply{}, wire.Parcel{}, wire.Contact{}, wire.BlobRequest{}, wire.FlowRequest{}, wire.Announcement{},
+		wire.Invite{}, wire.Redemption{}, wire.Welcome{}); err != nil {
 		log.Fatal(err)
 	}
 }

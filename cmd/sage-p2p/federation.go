@@ -21,14 +21,18 @@ const overhearFor = 3 * time.Second
 func (p program) federation() *cli.Command {
 	return &cli.Command{
 		Name:  "federation",
-		Usage: "federations on this LAN",
-		Subcommands: []*cli.Command{{
-			Name:  "list",
-			Usage: "those that are heard, of all networks, by what their platforms say",
-			Description: "Without a running node it listens by itself, for 3 seconds. What platforms\n" +
-				"announce is anybody's word: a federation proves itself when it is joined.",
-			Action: p.listFederations,
-		}},
+		Usage: "federations: those on this LAN, and invites to this one",
+		Subcommands: []*cli.Command{
+			{
+				Name:  "list",
+				Usage: "those that are heard on this LAN, of all networks, by what their platforms say",
+				Description: "Without a running node it listens by itself, for 3 seconds. What platforms\n" +
+					"announce is anybody's word: a federation proves itself when it is joined.",
+				Action: p.listFederations,
+			},
+			p.invite(),
+			p.join(),
+		},
 	}
 }
 

@@ -59,6 +59,7 @@ func (p program) printStatus(w io.Writer, st view.Status) {
 		[2]string{"votes", votes},
 		[2]string{"note", note},
 		[2]string{"peers", plural(st.Peers, "connection", "connections")},
+		[2]string{"reach", reachText(st)},
 		[2]string{"balance", fmt.Sprintf("%s available · %s locked · %s bonded", st.BalanceUATP, st.LockedUATP, coins(st.BondedUATP))},
 		[2]string{"mempool", plural(st.Mempool, "transaction", "transactions")},
 		[2]string{"clock", offset(st.Peers, st.ClockOffsetMS)},
@@ -134,6 +135,7 @@ func (p program) peers() *cli.Command {
 				return err
 			}
 			return s.show(view.Peers{Peers: peers}, func(w io.Writer) {
+				defer printDetours(w, peers)
 				table(w, "NAME|ID|PATH|ROUND TRIP|HEIGHT|ADDRESS", func(row func(...any)) {
 					for _, peer := range peers {
 						trip, height := "–", "–"
@@ -149,6 +151,33 @@ func (p program) peers() *cli.Command {
 			})
 		}),
 	}
+}
+
+// printDetours says why peers are not reached directly.
+func printDetours(w io.Writer, peers []view.Peer) {
+	named := names{}
+	for _, peer := range peers {
+		named[peer.PeerID] = peer.Name
+	}
+	for _, peer := range peers {
+		switch name := who(peer.Name, peer.PeerID); {
+		case peer.Via != "":
+			fmt.Fprintf(w, "%s: through %s; %s\n", name, who(named[peer.Via], peer.Via), clean(peer.Why))
+		case peer.Path != "direct":
+			fmt.Fprintf(w, "%s: %s\n", name, clean(peer.Why))
+		}
+	}
+}
+
+// reachText says how others reach the node from the internet, if that is known.
+func reachText(st view.Status) string {
+	switch {
+	case st.Public:
+		return "public: it relays for the federation"
+	case len(st.Relays) > 0:
+		return fmt.Sprintf("through %s, until a direct way is found", plural(len(st.Relays), "public platform", "public platforms"))
+	}
+	return ""
 }
 
 func (p program) validators() *cli.Command {

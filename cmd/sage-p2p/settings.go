@@ -16,6 +16,7 @@ import (
 
 	"github.com/sage-p2p/sage-p2p/chain/store"
 	"github.com/sage-p2p/sage-p2p/node"
+	"github.com/sage-p2p/sage-p2p/node/wire"
 )
 
 // configFile is the name of the settings in a home.
@@ -79,6 +80,8 @@ const (
 	fromEnv     = "env"
 	fromFile    = "file"
 	fromDefault = "default"
+	fromHome    = "home"   // the network of the federation that the home has
+	fromInvite  = "invite" // the network to which one is invited
 )
 
 // resolve finds what is in force for a home, and the source of each key.
@@ -104,7 +107,32 @@ func (p program) resolve(c *cli.Context) (settings, map[string]string, error) {
 			sources[key] = fromFlag
 		}
 	}
-	return s, sources, nil
+	return s, sources, s.adopt(sources)
+}
+
+// adopt takes the invite out of its file, and the name of the federation from the
+// home or the invite, unless it was chosen.
+func (s *settings) adopt(sources map[string]string) error {
+	if file, ok := strings.CutPrefix(s.Join, "@"); ok {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			return noFile("invite", file, err)
+		}
+		s.Join = strings.TrimSpace(string(raw))
+	}
+	if sources["network"] != fromDefault {
+		return nil
+	}
+	if g, err := readGenesis(filepath.Join(s.Home, genesisFile)); err == nil {
+		if s.Network != g.Network {
+			s.Network, sources["network"] = g.Network, fromHome
+		}
+		return nil
+	}
+	if invite, err := wire.ParseInvite(s.Join); err == nil && s.Network != invite.Network {
+		s.Network, sources["network"] = invite.Network, fromInvite
+	}
+	return nil
 }
 
 // setFromFlag sets a setting to what its flag, or the variable of that, says.
@@ -166,6 +194,9 @@ func (s *settings) readFile(file string, sources map[string]string) error {
 		if *path != "" && !filepath.IsAbs(*path) {
 			*path = filepath.Join(filepath.Dir(file), *path)
 		}
+	}
+	if name, ok := strings.CutPrefix(s.Join, "@"); ok && !filepath.IsAbs(name) {
+		s.Join = "@" + filepath.Join(filepath.Dir(file), name)
 	}
 	return nil
 }

@@ -13,7 +13,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/urfave/cli/v2"
 
+	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/node"
+	"github.com/sage-p2p/sage-p2p/node/wire"
 )
 
 // show runs `config show` in a home.
@@ -65,6 +67,14 @@ func TestEverySettingHasAKeyAFlagAndAVariable(t *testing.T) {
 	}
 }
 
+// inviteOf is an invite to a federation named lan.
+func inviteOf(secret byte) string {
+	return wire.Invite{
+		Network: "lan", Genesis: [32]byte{1}, Secret: [16]byte{secret}, Until: 1_900_000_000_000,
+		Peers: []wire.Contact{{ID: bft.IDFromKey([32]byte{7}), Addrs: []string{"/ip4/1.2.3.4/tcp/7422"}}},
+	}.String()
+}
+
 // Each setting is tried in all four places. A setting that is not in this table
 // fails the test.
 func TestFlagsComeBeforeTheEnvironmentTheFileAndTheDefault(t *testing.T) {
@@ -93,6 +103,10 @@ func TestFlagsComeBeforeTheEnvironmentTheFileAndTheDefault(t *testing.T) {
 		"openai_price":    {`"1"`, "2", "0.5", [3]any{"1", "2", "0.5"}},
 		"log_level":       {`"debug"`, "info", "error", [3]any{"debug", "info", "error"}},
 		"log_format":      {`"json"`, "text", "json", [3]any{"json", "text", "json"}},
+		"public":          {"true", "false", "true", [3]any{true, false, true}},
+		"relay":           {"true", "false", "true", [3]any{true, false, true}},
+		"announce":        {`["` + a + `"]`, a + "," + b, b, [3]any{[]any{a}, []any{a, b}, []any{b}}},
+		"join":            {`"` + inviteOf(1) + `"`, inviteOf(2), inviteOf(3), [3]any{inviteOf(1), inviteOf(2), inviteOf(3)}},
 	}
 	for _, key := range settingKeys() {
 		tt, ok := table[key]

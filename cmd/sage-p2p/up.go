@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -25,9 +26,11 @@ func (p program) up() *cli.Command {
 		Name:  "up",
 		Usage: "run a node until Ctrl-C",
 		Description: "The first time it makes a key in --home, then finds or founds a federation:\n" +
-			"the one in its home, else that of --genesis, else one founded with --expect\n" +
-			"platforms, else that of its --bootstrap peers, else one that it hears on the\n" +
-			"LAN, else, when 3 seconds have passed, one of its own.",
+			"the one in its home, else that of --join or --genesis, else one founded with\n" +
+			"--expect platforms, else that of its --bootstrap peers, else one that it hears\n" +
+			"on the LAN, else, when 3 seconds have passed, one of its own.\n" +
+			"Behind a router it is reached through the public platforms of its federation,\n" +
+			"until a direct way is found: peers says which way each goes, and why.",
 		Flags:  upFlags(),
 		Action: p.runNode,
 	}
@@ -42,12 +45,16 @@ func upFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "listen", Usage: "multiaddress `ADDR`; may be repeated", Value: cli.NewStringSlice(d.Listen...), EnvVars: []string{"SAGE_LISTEN"}},
 		&cli.StringFlag{Name: "api-addr", Usage: "`HOST:PORT` of the API; port 0: any free one", Value: d.APIAddr, EnvVars: []string{"SAGE_API_ADDR"}},
 		&cli.IntFlag{Name: "expect", Usage: "found a federation of `N` platforms, all of which sign its genesis; with --bootstrap for the N-1 others, nobody else counts", EnvVars: []string{"SAGE_EXPECT"}},
+		&cli.StringSliceFlag{Name: "announce", Usage: "multiaddress `ADDR` at which others reach this platform besides those: a port that a router forwards; may be repeated", EnvVars: []string{"SAGE_ANNOUNCE"}},
 		&cli.StringSliceFlag{Name: "bootstrap", Usage: "`ADDR` of a platform to connect to; may be repeated", EnvVars: []string{"SAGE_BOOTSTRAP"}},
+		&cli.StringFlag{Name: "join", Usage: "`INVITE` to the federation to join, as federation invite prints it, or @FILE with it", EnvVars: []string{"SAGE_JOIN"}},
 		&cli.StringFlag{Name: "genesis", Usage: "`FILE` of the federation to take part in", EnvVars: []string{"SAGE_GENESIS"}},
 		&cli.StringFlag{Name: "params", Usage: "`FILE` with parameters of a genesis to found", EnvVars: []string{"SAGE_PARAMS"}},
 		&cli.BoolFlag{Name: "observer", Usage: "never vote, and found nothing", EnvVars: []string{"SAGE_OBSERVER"}},
 		&cli.BoolFlag{Name: "no-mdns", Usage: "neither announce this platform on the LAN nor look for others there", EnvVars: []string{"SAGE_NO_MDNS"}},
 		&cli.BoolFlag{Name: "no-work", Usage: "accept no tasks", EnvVars: []string{"SAGE_NO_WORK"}},
+		&cli.BoolFlag{Name: "public", Usage: "this platform is reachable from the internet: relay between those of its federation that are not", EnvVars: []string{"SAGE_PUBLIC"}},
+		&cli.BoolFlag{Name: "relay", Usage: "do nothing else: as --public --observer --no-work", EnvVars: []string{"SAGE_RELAY"}},
 		&cli.StringFlag{Name: "openai-url", Usage: "`URL` of a server of language models with an OpenAI-compatible API, such as http://127.0.0.1:8080/v1, to ask and to offer to others", EnvVars: []string{"SAGE_OPENAI_URL"}},
 		&cli.StringSliceFlag{Name: "openai-models", Usage: "`NAME` of a model there; may be repeated", EnvVars: []string{"SAGE_OPENAI_MODELS"}},
 		&cli.StringFlag{Name: "openai-key-file", Usage: "`FILE` with its API key, which only its owner may read", EnvVars: []string{"SAGE_OPENAI_KEY_FILE"}},
@@ -56,7 +63,7 @@ func upFlags() []cli.Flag {
 	}
 }
 
-func (p program) runNode(c *cli.Context) (err error) {
+func (p program) runNode(c *cli.Context) error {
 	if err := countArgs(c, 0, 0); err != nil {
 		return err
 	}
@@ -64,6 +71,12 @@ func (p program) runNode(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	return p.operate(c, c.Context, set, nil)
+}
+
+// operate runs a node with these settings until ctx ends. It calls done, unless nil,
+// once the node has its federation.
+func (p program) operate(c *cli.Context, ctx context.Context, set settings, done func()) (err error) {
 	if err := set.check(); err != nil {
 		return err
 	}
@@ -78,6 +91,9 @@ func (p program) runNode(c *cli.Context) (err error) {
 	if err := checkGenesis(cfg); err != nil {
 		return err
 	}
+	if err := p.checkInvite(ctx, cfg, log); err != nil {
+		return err
+	}
 	runtimes, upstream, err := makeRuntimes(cfg)
 	if err != nil {
 		return err
@@ -85,7 +101,7 @@ func (p program) runNode(c *cli.Context) (err error) {
 	if upstream != nil {
 		defer upstream.Close()
 	}
-	return node.Operate(c.Context, cfg, node.WithLogger(log), node.WithRuntimes(runtimes),
+	return node.Operate(ctx, cfg, node.WithLogger(log), node.WithRuntimes(runtimes),
 		node.WithPresence(func(a node.Presence) {
 			if err := errors.Join(file.begin(), offerConfig(cfg.Home)); err != nil {
 				log.Warn("cannot write beside the key", "err", err)
@@ -99,8 +115,13 @@ func (p program) runNode(c *cli.Context) (err error) {
 		node.WithFederation(func(f node.Federation) {
 			p.announce(c, log, newJoined(f), func(w io.Writer) {
 				printJoined(w, f)
-				fmt.Fprintf(w, "it runs; see how with: %s; Ctrl-C ends it\n", p.command("status"))
+				if done == nil {
+					fmt.Fprintf(w, "it runs; see how with: %s; Ctrl-C ends it\n", p.command("status"))
+				}
 			})
+			if done != nil {
+				done()
+			}
 		}),
 		node.WithAlarms(func(text string) {
 			p.announce(c, log, alarmed{text}, func(w io.Writer) { fmt.Fprintf(w, "ALARM: %s\n", clean(text)) })
@@ -227,6 +248,8 @@ func printAwaited(w io.Writer, cfg node.Config) {
 	_, err := os.Stat(filepath.Join(cfg.Home, genesisFile))
 	switch {
 	case err == nil || cfg.GenesisFile != "":
+	case cfg.Join != "":
+		fmt.Fprintf(w, "invited to %q\n", clean(cfg.Network))
 	case cfg.Expect > 1:
 		fmt.Fprintf(w, "waiting for %s to found %q with\n", plural(cfg.Expect-1, "other platform", "other platforms"), clean(cfg.Network))
 	case cfg.Expect == 1 || cfg.Expect == 0 && cfg.NoMDNS && len(cfg.Bootstrap) == 0:

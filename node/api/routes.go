@@ -43,7 +43,7 @@ func (s *Server) routes() map[string]http.HandlerFunc {
 
 		"POST /api/v1/stop": answers(s, func(_ http.ResponseWriter, r *http.Request) (view.Stopping, error) { return s.node.Stop(r.Context()) }),
 
-		"POST /api/v1/ask": s.postAsk,
+		"POST /api/v1/ask":     s.postAsk,
 		"POST /api/v1/invites": answers(s, s.postInvite),
 
 		"POST /api/v1/txs":                   s.submits(s.postTx),

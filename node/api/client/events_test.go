@@ -220,7 +220,7 @@ func TestTheClientHasEveryRoute(t *testing.T) {
 		"postTasksAcknowledge": "Acknowledge", "postTasksCancel": "CancelTask",
 		"postValidatorsJoin": "JoinValidators", "postValidatorsLeave": "LeaveValidators",
 		"postKeyRotate": "RotateKey", "postValidatorsVote": "VoteOnValidator",
-		"postStop": "Stop",
+		"postStop": "Stop", "postInvites": "Invite",
 	}
 	for path, item := range doc.Paths {
 		for method, op := range item {

@@ -77,6 +77,7 @@ func (h *Host) outside() []multiaddr.Multiaddr {
 
 // Trace implements holepunch.EventTracer.
 func (h *Host) Trace(e *holepunch.Event) {
+	h.log.Debug("hole punching", "peer", e.Remote, "what", e.Type, "how", e.Evt)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p, ok := h.punches.get(e.Remote)

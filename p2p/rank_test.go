@@ -8,10 +8,12 @@ import (
 	"github.com/multiformats/go-multiaddr"
 )
 
-func TestTCPIsDialledFirstAndQUICAMomentLater(t *testing.T) {
+func TestOnALANTCPIsDialledFirstAndQUICAMomentLater(t *testing.T) {
 	const (
-		tcp   = "/ip4/192.0.2.7/tcp/4001"
-		quic  = "/ip4/192.0.2.7/udp/4001/quic-v1"
+		tcp   = "/ip4/192.168.2.7/tcp/4001"
+		quic  = "/ip4/192.168.2.7/udp/4001/quic-v1"
+		far   = "/ip4/1.2.3.7/tcp/4001"
+		farQ  = "/ip4/1.2.3.7/udp/4001/quic-v1"
 		relay = "/ip4/192.0.2.9/tcp/4001/p2p/12D3KooWANp7kmfi1QAXrRY3aPmGcGwH8N77bxpubK9oyuJ3giAY/p2p-circuit"
 	)
 	for _, tt := range []struct {
@@ -20,8 +22,9 @@ func TestTCPIsDialledFirstAndQUICAMomentLater(t *testing.T) {
 		want  []string // those that are dialled at once
 	}{
 		{"both", []string{quic, tcp}, []string{tcp}},
+		{"both, over the internet", []string{farQ, far}, []string{farQ}},
 		{"QUIC alone", []string{quic}, []string{quic}},
-		{"a relay over TCP is no direct address", []string{relay, quic}, []string{quic}},
+		{"a relay over TCP is no direct address", []string{relay, farQ}, []string{farQ}},
 		{"a relay alone", []string{relay}, []string{relay}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -122,7 +122,7 @@ func TestARelayBringsOthersTogether(t *testing.T) {
 		t.Fatalf("the relay is in %+v", got)
 	}
 	home.down()
-	home.up("--bootstrap", fmt.Sprintf("/ip4/1.2.3.1/tcp/7422/p2p/%s", at.id()))
+	home.up("--bootstrap", fmt.Sprintf("/ip4/1.2.3.1/udp/7422/quic-v1/p2p/%s", at.id()))
 	home.until("reached through the relay", func(st view.Status) bool { return st.Ready() && len(st.Relays) == 1 })
 	other := newMachine(t, l.Router(3, lantest.Cone).Home(), "other").up("--join", "@"+home.invite())
 	if got := other.joins(); got.Genesis != genesis {

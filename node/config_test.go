@@ -99,7 +99,7 @@ func TestEveryFieldOfTheConfigIsRead(t *testing.T) {
 	for i := range reflect.TypeFor[Config]().NumField() {
 		field := reflect.TypeFor[Config]().Field(i).Name
 		method := map[string]string{
-			"Listen": "cfg.listen()", "OpenAIURL": "cfg.Upstream()", "OpenAIModels": "cfg.Upstream()", "OpenAIKeyFile": "cfg.Upstream()",
+			"Listen": "cfg.listen()", "Relay": "cfg.whole()", "OpenAIURL": "cfg.Upstream()", "OpenAIModels": "cfg.Upstream()", "OpenAIKeyFile": "cfg.Upstream()",
 		}[field]
 		if !strings.Contains(sources.String(), "cfg."+field) && (method == "" || !strings.Contains(sources.String(), method)) {
 			t.Errorf("nothing reads Config.%s", field)

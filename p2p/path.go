@@ -59,7 +59,11 @@ const maxWhy = 80
 func lastWord(text string) string {
 	text, _, _ = strings.Cut(text, "\n")
 	text = text[strings.LastIndex(text, ": ")+1:]
-	return strings.ToValidUTF8(strings.TrimSpace(text[:min(len(text), maxWhy)]), "")
+	switch text = strings.TrimSpace(text); text {
+	case "context deadline exceeded", "all dials failed":
+		return "no answer"
+	}
+	return strings.ToValidUTF8(text[:min(len(text), maxWhy)], "")
 }
 
 // worse is 1 for an address through a relay.

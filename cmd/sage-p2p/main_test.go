@@ -288,7 +288,8 @@ func TestEveryCommandPrintsJSON(t *testing.T) {
 		"lock rollback": {"lock", "rollback", apitest.CID("lock 1").String()},
 		"task list":     {"task", "list"}, "task show": {"task", "show", apitest.CID("a task").String()}, "task wait": {"task", "wait", apitest.CID("a task").String()},
 		"block": {"block", "1"}, "tx": {"tx", apitest.CID("tx 0").String()}, "version": {"version"}, "config show": {"config", "show"}, "stop": {"stop"},
-		"doctor": {"doctor"}, "why-idle": {"why-idle"}, "peers --why": {"peers", "--why"}, "rep explain": {"rep", "explain", "beta"},
+		"federation invite": {"federation", "invite"},
+		"doctor":            {"doctor"}, "why-idle": {"why-idle"}, "peers --why": {"peers", "--why"}, "rep explain": {"rep", "explain", "beta"},
 		"task why-not": {"task", "why-not", apitest.CID("a task").String()},
 		"ask":          {"ask", "Who?"}, "models": {"models"}, "task logs": {"task", "logs", apitest.CID("a task").String()},
 	} {

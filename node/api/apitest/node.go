@@ -89,7 +89,7 @@ func New() *Node {
 		StatusNow: view.Status{
 			Network: "lan", Founder: ID("alpha"), FounderName: "alpha", Genesis: strings.Repeat("5a", 32), Mode: view.ModeVoid,
 			Validator: true, Validators: 4, Quorum: 3, Peers: 3, Version: "test", ClockOffsetMS: -3,
-			Relays: []peer.ID{}, Listen: []string{"/ip4/127.0.0.1/tcp/4001/p2p/" + ID("alpha").String()}, Alarms: []string{}, PID: 4242,
+			Relays: []peer.ID{ID("beta")}, Listen: []string{"/ip4/127.0.0.1/tcp/4001/p2p/" + ID("alpha").String()}, Alarms: []string{}, PID: 4242,
 		},
 		Stopped:  make(chan struct{}),
 		changed:  make(chan struct{}),

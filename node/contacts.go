@@ -247,18 +247,6 @@ func tellContact(info peer.AddrInfo) wire.Contact {
 	return c
 }
 
-// ownAddrs is where this platform is reached, through relays last, without its ID.
-func (n *Node) ownAddrs() []multiaddr.Multiaddr {
-	var addrs []multiaddr.Multiaddr
-	for _, a := range n.host.Addrs() {
-		if transport, _ := peer.SplitAddr(a); transport != nil {
-			addrs = append(addrs, transport)
-		}
-	}
-	relays := n.host.RelayAddrs()
-	return append(addrs[:min(len(addrs), maxContactAddrs-len(relays))], relays...)
-}
-
 // exchangeContacts asks every peer where platforms listen, when it comes and
 // then now and again, and stays connected with those that matter. Whoever comes
 // and goes has nobody else asked.

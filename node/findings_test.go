@@ -37,6 +37,36 @@ func healthy() symptoms {
 	}
 }
 
+func TestTheDoctorSaysHowOthersReachThePlatform(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*symptoms)
+		about  string
+		want   view.Verdict
+		text   string
+	}{
+		{"public nowhere", func(s *symptoms) {
+			s.status.Public, s.addrs = true, []multiaddr.Multiaddr{multiaddr.StringCast("/ip4/10.0.0.1/tcp/1")}
+		}, "reach", view.VerdictWarning, "none of its addresses is"},
+		{"public behind a firewall", func(s *symptoms) {
+			s.status.Public, s.unreached = true, []multiaddr.Multiaddr{multiaddr.StringCast("/ip4/1.2.3.4/tcp/1")}
+		}, "reach", view.VerdictProblem, "does not reach it at /ip4/1.2.3.4/tcp/1"},
+		{"no relay", func(s *symptoms) { s.seats = []p2p.Seat{{Relay: newActor("b").id().ID, Reason: "refused"}} }, "reach", view.VerdictWarning, "does not relay for it: refused"},
+		{"through a relay", func(s *symptoms) { s.seats = []p2p.Seat{{Relay: s.peers[0].ID, Held: true}} }, "reach", view.VerdictOK, "others reach it through"},
+		{"reached", func(s *symptoms) { s.reached = []multiaddr.Multiaddr{multiaddr.StringCast("/ip4/1.2.3.4/tcp/1")} }, "reach", view.VerdictOK, "with --public it would help"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := healthy()
+			tt.change(&s)
+			all := s.findings()
+			i := slices.IndexFunc(all, func(f view.Finding) bool { return f.About == tt.about })
+			if i < 0 || all[i].Verdict != tt.want || !strings.Contains(all[i].Text, tt.text) {
+				t.Errorf("%+v, want %s of %s: %q", all, tt.want, tt.about, tt.text)
+			}
+		})
+	}
+}
+
 func TestTheDoctorNamesWhatIsWrongAndItsCure(t *testing.T) {
 	if f := healthy().findings(); view.Worst(f) != view.VerdictOK {
 		t.Fatalf("a healthy node: %+v", f)
@@ -55,13 +85,6 @@ func TestTheDoctorNamesWhatIsWrongAndItsCure(t *testing.T) {
 		{"deaf", func(s *symptoms) { s.addrs = nil }, "ports", view.VerdictProblem, "listens nowhere"},
 		{"loopback", func(s *symptoms) { s.addrs = []multiaddr.Multiaddr{multiaddr.StringCast("/ip4/127.0.0.1/tcp/1")} }, "ports", view.VerdictWarning, "this machine only"},
 		{"port taken", func(s *symptoms) { s.moved = true }, "ports", view.VerdictWarning, "port 7422 was taken"},
-		{"public nowhere", func(s *symptoms) {
-			s.status.Public, s.addrs = true, []multiaddr.Multiaddr{multiaddr.StringCast("/ip4/10.0.0.1/tcp/1")}
-		}, "reach", view.VerdictWarning, "none of its addresses is"},
-		{"public behind a firewall", func(s *symptoms) {
-			s.status.Public, s.unreached = true, []multiaddr.Multiaddr{multiaddr.StringCast("/ip4/1.2.3.4/tcp/1")}
-		}, "reach", view.VerdictProblem, "does not reach it at /ip4/1.2.3.4/tcp/1"},
-		{"no relay", func(s *symptoms) { s.seats = []p2p.Seat{{Relay: newActor("b").id().ID, Reason: "refused"}} }, "reach", view.VerdictWarning, "does not relay for it: refused"},
 		{"no mDNS", func(s *symptoms) { s.lan = p2p.Discovery{} }, "mDNS", view.VerdictWarning, "it is off"},
 		{"silence", func(s *symptoms) { s.lan.Silence, s.peers, s.status.Validators = "a firewall", nil, 1 }, "mDNS", view.VerdictWarning, "a firewall"},
 		{"clone", func(s *symptoms) { s.lan.Lanes[0].Twin = netip.MustParseAddr("192.0.2.7") }, "interface", view.VerdictProblem, "192.0.2.7 announces this platform's own ID"},

@@ -16,11 +16,8 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/multiformats/go-multiaddr"
-	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/sage-p2p/sage-p2p/atp"
-	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/node/api/view"
 	"github.com/sage-p2p/sage-p2p/node/wire"
 )
@@ -175,56 +172,4 @@ func (n *Node) Invite(_ context.Context, ask view.NewInvite) (view.Invite, error
 		return view.Invite{}, err
 	}
 	return view.Invite{Invite: i.String(), Network: i.Network, Genesis: r.genesis.String(), For: ask.For, UntilMS: view.Millis(i.Until), Reach: reach}, nil
-}
-
-// meetingPoints are where the bearer of an invite finds this platform, which has to
-// take it, and others of the federation that are public.
-func (n *Node) meetingPoints() (list []wire.Contact, reach view.Reach) {
-	own, relays := n.ownAddrs(), n.host.RelayAddrs()
-	public := slices.DeleteFunc(slices.Clone(own), func(a multiaddr.Multiaddr) bool { return !manet.IsPublicAddr(a) })
-	local := slices.DeleteFunc(slices.Clone(own), func(a multiaddr.Multiaddr) bool { return manet.IsIPLoopback(a) })
-	announced, err := parseAll("announced", n.cfg.Announce)
-	if err != nil {
-		announced = nil // New has read them
-	}
-	choice := own
-	switch {
-	case n.cfg.Public && len(announced)+len(public) > 0:
-		reach, choice = view.ReachPublic, multiaddr.Unique(append(announced, public...))
-	case len(relays) > 0:
-		reach, choice = view.ReachRelayed, slices.Concat(relays, public)
-	case len(local) > 0:
-		reach, choice = view.ReachLocal, local
-	default:
-		reach = view.ReachLocal
-	}
-	if len(choice) == 0 {
-		return nil, reach
-	}
-	list = []wire.Contact{inviteContact(n.id().ID, choice)}
-	for _, p := range n.host.Peers() {
-		at := n.ownWord(p.ID)
-		if len(list) <= inviteFellows && p.Relays && len(at) > 0 {
-			list = append(list, inviteContact(p.ID, at))
-		}
-	}
-	return list, reach
-}
-
-func inviteContact(id peer.ID, addrs []multiaddr.Multiaddr) wire.Contact {
-	c := wire.Contact{ID: bft.ID{ID: id}}
-	for _, a := range addrs[:min(len(addrs), inviteAddrs)] {
-		c.Addrs = append(c.Addrs, a.String())
-	}
-	return c
-}
-
-// ownWord is where a platform says that it is reached from the internet.
-func (n *Node) ownWord(id peer.ID) []multiaddr.Multiaddr {
-	for _, info := range n.contacts.list(theirOwn) {
-		if info.ID == id {
-			return slices.DeleteFunc(info.Addrs, func(a multiaddr.Multiaddr) bool { return !manet.IsPublicAddr(a) })
-		}
-	}
-	return nil
 }

@@ -64,17 +64,6 @@ func (n *Node) Status(context.Context) (view.Status, error) {
 	return s, nil
 }
 
-// relays are the peer IDs of those through which others reach this platform.
-func (n *Node) relays() []peer.ID {
-	var ids []peer.ID
-	for _, s := range n.host.Seats() {
-		if s.Held {
-			ids = append(ids, s.Relay)
-		}
-	}
-	return ids
-}
-
 // modeOf says what the federation's size lets it promise.
 func modeOf(s chain.State) view.Mode {
 	societies := s.Census().Societies

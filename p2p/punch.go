@@ -3,6 +3,7 @@ package p2p
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -49,11 +50,27 @@ func (h *Host) startPunching() (err error) {
 		return fmt.Errorf("p2p: hole punching: the host does not tell how others see it")
 	}
 	h.punch.service, err = holepunch.NewService(guarded{h.node, h}, ids.IDService(), h.outside,
-		holepunch.WithTracer(h), holepunch.DirectDialTimeout(punchFor))
+		holepunch.WithTracer(h), holepunch.WithAddrFilter(publicOnly{}), holepunch.DirectDialTimeout(punchFor))
 	if err != nil {
 		return fmt.Errorf("p2p: hole punching: %w", err)
 	}
 	return nil
+}
+
+// publicOnly leaves out what a peer has no business to have us dial: the addresses of
+// our own network.
+type publicOnly struct{}
+
+// maxOutside is how many addresses of a peer are dialled at once.
+const maxOutside = 8
+
+// FilterLocal implements holepunch.AddrFilter.
+func (publicOnly) FilterLocal(_ peer.ID, own []multiaddr.Multiaddr) []multiaddr.Multiaddr { return own }
+
+// FilterRemote implements holepunch.AddrFilter.
+func (publicOnly) FilterRemote(_ peer.ID, theirs []multiaddr.Multiaddr) []multiaddr.Multiaddr {
+	theirs = slices.DeleteFunc(theirs, func(a multiaddr.Multiaddr) bool { return !manet.IsPublicAddr(a) || !dialable(a) })
+	return theirs[:min(len(theirs), maxOutside)]
 }
 
 // nowhere is an address at which nobody is.

@@ -213,3 +213,43 @@ func TestStrangersHoldHalfOfTheReservations(t *testing.T) {
 		t.Error("of two ends, one has to be kept or a member")
 	}
 }
+
+func TestNoPeerHasUsDialOurOwnNetwork(t *testing.T) {
+	var given, want []multiaddr.Multiaddr
+	for _, a := range []string{"/ip4/127.0.0.1/tcp/5432", "/ip4/192.168.1.1/tcp/80", "/ip4/1.2.3.4/udp/7422/quic-v1", "/ip6/::1/tcp/1", "/ip4/1.2.3.4/tcp/7422/ws"} {
+		given = append(given, multiaddr.StringCast(a))
+	}
+	want = append(want, given[2])
+	for i := range 2 * maxOutside {
+		given = append(given, multiaddr.StringCast(fmt.Sprintf("/ip4/1.2.3.4/tcp/%d", i+1)))
+	}
+	got := publicOnly{}.FilterRemote("", given)
+	if len(got) != maxOutside || !got[0].Equal(want[0]) {
+		t.Errorf("of what a peer says, %s are dialled", got)
+	}
+}
+
+func TestARelayThatRefusesTakesNobodysPlace(t *testing.T) {
+	liar := newStranger(t, nil)
+	liar.answerHello(func(m *hello) { m.Relays = true })
+	r1, r2, r3 := start(t, public), start(t, public), start(t, public)
+	a := start(t, func(cfg *Config) {
+		cfg.Bootstrap = []peer.AddrInfo{{ID: liar.ID(), Addrs: liar.Addrs()}, r1.info(), r2.info()}
+	})
+	eventually(t, "two seats, and none at the liar", func() bool {
+		held, refused := 0, false
+		for _, s := range a.Seats() {
+			if s.Held && s.Relay != liar.ID() {
+				held++
+			}
+			refused = refused || s.Relay == liar.ID() && s.Reason != ""
+		}
+		return held == maxSeats && refused
+	})
+	a.Keep(r3.info()) // one more than needed
+	a.awaitUp(r3.ID())
+	r1.stop()
+	eventually(t, "a seat at the third, as the first has gone", func() bool {
+		return slices.ContainsFunc(a.Seats(), func(s Seat) bool { return s.Relay == r3.ID() && s.Held })
+	})
+}

@@ -19,7 +19,8 @@ import (
 // fewer than four public platforms, never comes. A reservation costs the relay a
 // line in a table, so one is made whether it will be needed or not.
 const (
-	maxSeats     = 2                // relays that are held at once
+	maxSeats     = 2                // reservations that are held at once
+	maxRelays    = 8                // relays that are considered, kept peers first
 	seatRefresh  = 15 * time.Minute // after which a reservation is renewed
 	seatRetryMin = time.Second      // after a refusal; doubled each time
 	seatRetryMax = time.Minute
@@ -87,26 +88,32 @@ func (h *Host) dueSeats(now time.Time) (due []peer.ID, wait time.Duration) {
 			delete(h.seats, id) // it went with the connection
 		}
 	}
+	held := 0
 	for _, id := range relays {
-		if len(h.seats) < maxSeats && h.seats[id] == nil {
+		if s := h.seats[id]; s == nil {
 			h.seats[id] = &seat{next: now}
+		} else if s.held {
+			held++
 		}
 	}
 	wait = seatRefresh
 	for _, id := range relays {
 		switch s := h.seats[id]; {
-		case s == nil:
+		case !s.held && held >= maxSeats: // not needed
 		case s.next.After(now):
 			wait = min(wait, s.next.Sub(now))
 		default:
 			due = append(due, id)
+			if !s.held {
+				held++
+			}
 		}
 	}
 	return due, wait
 }
 
-// relays returns the connected peers that relay for us, those with the shortest
-// sessions last. The caller holds mu.
+// relays returns connected peers that relay for us: those that are kept first, and
+// of each kind those that have been there longest. The caller holds mu.
 func (h *Host) relays() []peer.ID {
 	var all []*session
 	for _, s := range h.sessions {
@@ -114,10 +121,12 @@ func (h *Host) relays() []peer.ID {
 			all = append(all, s)
 		}
 	}
-	slices.SortFunc(all, func(a, b *session) int { return cmp.Or(a.since.Compare(b.since), cmp.Compare(a.id, b.id)) })
-	ids := make([]peer.ID, len(all))
-	for i, s := range all {
-		ids[i] = s.id
+	slices.SortFunc(all, func(a, b *session) int {
+		return cmp.Or(cmp.Compare(h.standing(b.id), h.standing(a.id)), a.since.Compare(b.since), cmp.Compare(a.id, b.id))
+	})
+	var ids []peer.ID
+	for _, s := range all[:min(len(all), maxRelays)] {
+		ids = append(ids, s.id)
 	}
 	return ids
 }
@@ -140,9 +149,6 @@ func (h *Host) takeSeat(ctx context.Context, id peer.ID) {
 		s.tried++
 		s.reason = err.Error()
 		s.next = time.Now().Add(backoff(s.tried, seatRetryMin, seatRetryMax))
-	}
-	if others := h.relays(); !s.held && s.tried > 3 && len(others) > maxSeats {
-		delete(h.seats, id) // another may be kinder; this one's turn comes again
 	}
 	h.mu.Unlock()
 	if news {

@@ -70,6 +70,11 @@ func newStrangersPace(l Limits) strangersPace {
 func (h *Host) standingOf(id peer.ID) standing {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.standing(id)
+}
+
+// standing is standingOf for who holds mu.
+func (h *Host) standing(id peer.ID) standing {
 	w := h.wanted[id]
 	switch {
 	case h.members[id]:

@@ -15,6 +15,7 @@ func helloFields() map[string]string {
 	return map[string]string{
 		"Genesis":   "one that is not ours ends the connection; a false one brings its sender messages that do not verify",
 		"Note":      "the caller's; a hint of what its sender is doing",
+		"Relays":    "a reservation is asked for there; a false one costs a question, and kept peers come first",
 		"Rival":     "a warning alone: it stops nothing that its receiver's own checks do not stop",
 		"Clock":     "one vote of many on what time it is, and none on what is final",
 		"Nonce":     "tells processes with one key apart; a false one makes its own sender a rival",

@@ -96,7 +96,7 @@ func TestTheLargestMessageFits(t *testing.T) {
 		tc.Timeouts[i] = TimeoutMark{MaxView, MaxView, Signature{}}
 	}
 	p := &Proposal{1 << 62, MaxView, testBlock("a"), make([]byte, MaxPayload), tc, Signature{}}
-	s := &Status{1 << 62, MaxView, 1<<62 - 1, testBlock("f"), 1 << 62, qc, tc, &Signed{Statement{KindCommit, 1 << 62, MaxView, testBlock("a"), NoView}, testSet(1).ID(0), Signature{}}}
+	s := &Status{1 << 62, MaxView, 1<<62 - 1, testBlock("f"), 1 << 62, qc, tc, &Signed{Statement{KindCommit, 1 << 62, MaxView, testBlock("a"), NoView}, testSet(1).ID(0), Signature{}}, 1<<64 - 1, 1<<64 - 1}
 	for _, m := range []Message{p, s} {
 		b := Encode(m)
 		if _, err := Decode(b); err != nil || len(b) > MaxMessage {

@@ -16,6 +16,8 @@ var unsigned = map[string]string{
 	"Status/FinalHeight":       "likewise",
 	"Status/FinalID":           "likewise",
 	"Status/Clock":             "likewise; the median of many is taken",
+	"Status/Challenge":         "likewise; it is answered to its sender alone",
+	"Status/Answer":            "likewise; one that answers no challenge of ours counts for nothing",
 	"Status/HighQC":            "it may be left out; one that is there proves itself, as the test sees",
 	"Status/TC":                "likewise",
 	"Status/Newest":            "likewise",

@@ -187,6 +187,8 @@ type Status struct {
 	HighQC      *QC
 	TC          *TC     // the newest made or received, even below View
 	Newest      *Signed // the newest statement held from the receiver
+	Challenge   uint64  // unless zero, asks the receiver for a Status that answers it
+	Answer      uint64  // the receiver's newest Challenge, of one who knows where it stands; else zero
 }
 
 // Position implements [Message].

@@ -135,8 +135,11 @@ func (r Record) Finalize(h Height, id cid.Cid) Record {
 // or the key is alive elsewhere, and nothing may be signed any more. What was
 // said up to the watermark is known to be forgotten.
 func (r Record) Forgot(s Signed) bool {
+	if s.Height <= r.Watermark {
+		return false
+	}
 	if s.Height != r.Height {
-		return s.Height > max(r.Height, r.Watermark)
+		return s.Height > r.Height
 	}
 	if old := r.said(s.Kind, s.Signer); old != nil && old.View == s.View {
 		return old.Statement != s.Statement

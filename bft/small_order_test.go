@@ -101,7 +101,7 @@ func TestSmallOrderSignaturesOnEveryPath(t *testing.T) {
 			judge("CommitCert", cert)
 			judge("Timeout with a QC", &Timeout{9, 0, qc, set.ID(0), with(0)})
 			judge("Proposal on a TC", &Proposal{9, 1, block, nil, tc, with(1)})
-			judge("Status", &Status{9, 0, 8, block, 1, qc, tc, &Signed{Statement{KindCommit, 9, 0, block, NoView}, set.ID(2), with(2)}})
+			judge("Status", &Status{9, 0, 8, block, 1, qc, tc, &Signed{Statement{KindCommit, 9, 0, block, NoView}, set.ID(2), with(2)}, 0, 0})
 		}
 	}
 }

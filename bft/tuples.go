@@ -114,7 +114,7 @@ func readTimeout(r *reader) *Timeout {
 
 func (s *Status) write(w *writer) {
 	w.uint(wireStatus)
-	w.array(8)
+	w.array(10)
 	w.height(s.Height)
 	w.view(s.View)
 	w.height(s.FinalHeight)
@@ -123,11 +123,16 @@ func (s *Status) write(w *writer) {
 	s.HighQC.write(w)
 	s.TC.write(w)
 	s.Newest.write(w)
+	w.uint(s.Challenge)
+	w.uint(s.Answer)
 }
 
 func readStatus(r *reader) *Status {
-	r.array(8)
-	return &Status{r.height(), r.view(), r.height(), r.block(), UnixMillis(r.uint()), readQC(r), readTC(r), readSigned(r)}
+	r.array(10)
+	return &Status{
+		r.height(), r.view(), r.height(), r.block(), UnixMillis(r.uint()), readQC(r), readTC(r), readSigned(r),
+		r.uint(), r.uint(),
+	}
 }
 
 func (s *Signed) write(w *writer) {

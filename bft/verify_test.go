@@ -85,7 +85,7 @@ func (s signers) messages() map[string]Message {
 		"Timeout":          s.sign(1, Unsigned{Statement: Statement{Kind: KindTimeout, View: 4}, QC: high}),
 		"CommitCert":       (*CommitCert)(s.qc(KindCommit, 2, "a", 0, 2, 3)),
 		"full CommitCert":  (*CommitCert)(s.qc(KindCommit, 2, "a", 0, 1, 2, 3)),
-		"Status":           &Status{s.Height, 3, s.Height - 1, testBlock("f"), 12345, high, s.tc(2, high, 2, 5, 2), &newest},
+		"Status":           &Status{s.Height, 3, s.Height - 1, testBlock("f"), 12345, high, s.tc(2, high, 2, 5, 2), &newest, 7, 8},
 	}
 }
 

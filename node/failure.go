@@ -23,6 +23,8 @@ func ours(err error) error {
 		remedy = "make room on the disk, then start it again"
 	case damaged(err):
 		remedy = "start it again: it looks for damage then, and fetches the chain from other platforms if need be"
+	case errors.Is(err, signer.ErrElsewhere):
+		return err // which says all of it
 	case errors.Is(err, signer.ErrFailed), errors.Is(err, store.ErrFailed):
 		remedy = "look after the disk, then start it again"
 	case errors.Is(err, signer.ErrRefused), errors.Is(err, bft.ErrContradiction):
@@ -38,6 +40,6 @@ func damaged(err error) bool {
 
 // silenced says what to do about a key that signs nothing any more.
 func (n *Node) silenced(why string) string {
-	return fmt.Sprintf("%s. To vote again: take another key with sage-p2p key rotate, if the others decide without this platform; or stop any other process that has this key, put back the newest %s, then remove %s and start again; or begin as a new platform in another --home",
+	return fmt.Sprintf("%s. Where two others or more decide without it, it votes again by itself, a few blocks later. At once: take another key with sage-p2p key rotate, if the others decide without this platform; or stop any other process that has this key, put back the newest %s, then remove %s and start again; or begin as a new platform in another --home",
 		why, filepath.Join(n.cfg.Home, signer.RecordFile), filepath.Join(n.cfg.Home, signer.SilenceFile))
 }

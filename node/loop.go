@@ -38,6 +38,7 @@ type signs interface {
 	Sign(...bft.Unsigned) ([]bft.Signature, error)
 	Settle() error
 	Silence(why string) error
+	Return(above bft.Height) error
 }
 
 // stores makes blocks durable (chain/store).
@@ -142,6 +143,11 @@ func (l *loop) execute(out replica.Output) (next replica.Input, err error) {
 func (l *loop) secure(out replica.Output) (next replica.Input, err error) {
 	if why := out.Persist.Mute; why != "" {
 		if err := l.signer.Silence(why); err != nil {
+			return nil, err
+		}
+	}
+	if above := out.Persist.Return; above > 0 {
+		if err := l.signer.Return(above); err != nil {
 			return nil, err
 		}
 	}

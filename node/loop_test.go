@@ -66,6 +66,7 @@ func (e *effects) Sign(list ...bft.Unsigned) ([]bft.Signature, error) {
 }
 
 func (e *effects) Silence(string) error               { return e.note("silence") }
+func (e *effects) Return(bft.Height) error            { return e.note("return") }
 func (e *effects) Settle() error                      { return e.note("settle") }
 func (e *effects) PutLocal(...chain.VerifiedTx) error { return e.note("local") }
 func (e *effects) PutBody(...chain.Block) error       { return e.note("body") }
@@ -89,7 +90,7 @@ func everything() replica.Output {
 	vote := bft.Unsigned{Statement: bft.Statement{Kind: bft.KindPrepare, Height: 2, Block: someDagCID("block"), HighView: bft.NoView}}
 	final := &replica.Final{Cert: bft.CommitCert{Height: 1}}
 	return replica.Output{
-		Persist: replica.Persist{Local: make([]chain.VerifiedTx, 1), Bodies: make([]chain.Block, 1), Final: final, Mute: "why"},
+		Persist: replica.Persist{Local: make([]chain.VerifiedTx, 1), Bodies: make([]chain.Block, 1), Final: final, Mute: "why", Return: 1},
 		Sign:    []bft.Unsigned{vote},
 		Send:    make([]replica.Envelope, 2), Verify: make([]replica.Job, 1),
 		Timers: []replica.Timer{{Kind: replica.TimerView, Height: 2}},
@@ -112,7 +113,7 @@ func TestTheLoopCarriesOutAnOutputInItsOrder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := slices.Concat([]string{"gossip", "verify", "silence", "commit"}, middle, []string{"send", "send", "fetch", "answer", "publish"})
+		want := slices.Concat([]string{"gossip", "verify", "silence", "return", "commit"}, middle, []string{"send", "send", "fetch", "answer", "publish"})
 		if !slices.Equal(e.done, want) {
 			t.Errorf("done: %v, want %v", e.done, want)
 		}
@@ -135,6 +136,7 @@ func TestNothingIsSaidAfterAFailureOfOurOwn(t *testing.T) {
 		err error
 	}{
 		{"silence", signer.ErrFailed},
+		{"return", signer.ErrFailed},
 		{"local", store.ErrFailed},
 		{"body", store.ErrNoSpace},
 		{"commit", store.ErrCorrupt},

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/sage-p2p/sage-p2p/chain/store"
 	"github.com/sage-p2p/sage-p2p/node"
 	"github.com/sage-p2p/sage-p2p/node/api/view"
+	"github.com/sage-p2p/sage-p2p/node/signer"
 	"github.com/sage-p2p/sage-p2p/p2p"
 )
 
@@ -316,7 +318,8 @@ func TestTwoMachinesAreSilentUntilAThirdComes(t *testing.T) {
 
 // The founder's disk is set back to when it was alone in its set, and could
 // decide by itself. It hears of the others' chain first, says nothing more with
-// its vote, and follows.
+// its vote, and follows; through a restart, too. When the others have gone further
+// without it, it votes again by itself.
 func TestAFounderOnAnOldImageFollowsTheOthers(t *testing.T) {
 	t.Parallel()
 	first := up(t, "first", func(*node.Config) {}, offering(t, echoing()))
@@ -349,5 +352,28 @@ func TestAFounderOnAnOldImageFollowsTheOthers(t *testing.T) {
 	agree(t, first, second, third)
 	third.pays(t, first.id(t), 2) // two of three go on
 	agree(t, first, second, third)
+	first.end(t)
+	silence := filepath.Join(first.cfg.Home, signer.SilenceFile)
+	if _, err := os.Stat(silence); err != nil {
+		t.Errorf("the silence is not on the disk: %v", err)
+	}
+	first = first.again(t)
+	first.wait(t, "silent still", func(s view.Status) bool {
+		return slices.ContainsFunc(s.Alarms, func(a string) bool { return strings.Contains(a, "Nothing is signed any more") })
+	})
+	for back := false; !back; {
+		third.pays(t, first.id(t), 1)
+		s := agree(t, first, second, third)
+		back = slices.ContainsFunc(first.wait(t, "listening", listening).Alarms, func(a string) bool { return strings.Contains(a, "signs again above height") })
+		if s.Height > 200 {
+			t.Fatalf("at height %d it is still silent: %q", s.Height, first.wait(t, "listening", listening).Alarms)
+		}
+	}
+	if _, err := os.Stat(silence); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it signs, and the next start would not: %v", err)
+	}
+	third.end(t) // now it is needed
+	second.pays(t, first.id(t), 3)
+	agree(t, first, second)
 	first.checked(t)
 }

@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime"
@@ -105,7 +107,7 @@ func (n *Node) wire(r *running, state chain.State, below bft.ValidatorSet) error
 		self = bft.ID{} // nobody, who is in no set
 	}
 	machine, err := replica.New(replica.Config{
-		Self: self, Record: n.signer.Record(), State: state, Below: below, Mute: n.signer.Silenced() != "",
+		Self: self, Record: n.signer.Record(), State: state, Below: below, Mute: n.signer.Silenced() != "", Nonce: newNonce(),
 	}, n.store, n.signer)
 	if err != nil {
 		return ours(err)
@@ -127,6 +129,13 @@ func (n *Node) wire(r *running, state chain.State, below bft.ValidatorSet) error
 		publish: func(p replica.Publish) { n.publish(r, p) },
 	}
 	return nil
+}
+
+// newNonce draws what no earlier start of this platform has drawn.
+func newNonce() uint64 {
+	var b [8]byte
+	rand.Read(b[:]) // never fails
+	return binary.BigEndian.Uint64(b[:]) | 1
 }
 
 // openChain returns the state after the store's head, and the set that agreed

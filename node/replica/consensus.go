@@ -50,7 +50,7 @@ func (r *Replica) absorb(o bft.Output) error {
 // sign asks for a signature, at once or when the listening ends. It keeps J1:
 // what a Proposal or a PREPARE speaks for is in Persist first.
 func (r *Replica) sign(u bft.Unsigned) error {
-	if r.mute {
+	if r.mute || u.Height <= r.record.Watermark {
 		return nil
 	}
 	if u.Kind == bft.KindProposal || u.Kind == bft.KindPrepare {
@@ -136,7 +136,9 @@ func (r *Replica) received(in Received) error {
 			return nil
 		}
 		p.claims(s.FinalHeight)
-		r.status(p, s)
+		if err := r.status(p, s); err != nil {
+			return err
+		}
 	}
 	switch {
 	case h < r.height():

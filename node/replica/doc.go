@@ -25,13 +25,16 @@
 //	J6  without work no timer runs and no message is sent.
 //	J7  whatever a peer sends costs bounded memory; each bound is a constant in
 //	    limits.go, and each table says which of them binds it.
-//	J8  after a start nothing is signed for the first time until enough other
-//	    validators have told where they stand and what they hold of ours, or two
-//	    timeouts have passed since one of them was connected: of the validators of
-//	    today, so one that is behind catches up first, for some timeouts more. Who
-//	    has no vote at the start listens until it has one; who is alone in its set,
-//	    and has a chain already, gives whoever is connected two timeouts from the
-//	    start.
+//	J8  after a start nothing is signed for the first time until two timeouts have
+//	    passed since a validator was connected: with a key made by this process, until
+//	    enough others have told where they stand. It is the validators of today
+//	    that count, so one that is behind catches up first, for some
+//	    timeouts more. Who has no vote at the start listens until it has one; who
+//	    is alone in its set, and has a chain already, gives whoever is connected
+//	    two timeouts from the start.
+//	J9  one that is mute signs again only above a height at which it can have said
+//	    nothing, by the word of n − q + f + 1 others, and only after a height above
+//	    that became final without it (reentry.go has the proof).
 //
 // J1 and J2 are, with the signer, "what is durable before what is said"; with
 // R1–R6 of bft they give A1, A6 and A7 of the design.

@@ -36,6 +36,7 @@ func (r *Replica) finish(c *candidate) error {
 		return fmt.Errorf("final block %s: %w", c.id, c.refusal)
 	}
 	f := r.final
+	r.without(f.Cert)
 	done := &Final{Block: *c.block, Cert: *f.Cert, Result: c.result}
 	r.out.Persist.Final, r.out.Publish.Final = done, done
 	r.forget(f.Cert.Height)

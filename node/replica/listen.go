@@ -8,10 +8,12 @@ import (
 
 // listening is the time after a start in which nothing is said for the first
 // time: a peer may hold what an old image of our disk has forgotten (A6), and
-// says so in its Status. It keeps J8.
+// says so in its Status. A key that is alive elsewhere is found out meanwhile: the
+// others are connected with both of its processes, and say that. It keeps J8.
 type listening struct {
 	on      bool
 	armed   bool           // TimerListen
+	waited  bool           // two timeouts have passed in which a validator was connected
 	waiting []bft.Unsigned // what is said once it ends, in order
 }
 
@@ -43,17 +45,21 @@ func (r *Replica) attend() {
 			}
 		}
 		r.heardEnough()
-	case r.head().Height == 0 && r.record.Height == 0:
-		r.speak() // it begins: nobody can know what it has forgotten
+	case r.begins():
+		r.speak()
 	default:
 		r.patient()
 	}
 }
 
+// begins reports whether nobody can know what we have forgotten: our key was made by
+// this process. A record that looks as new may be an image from then.
+func (r *Replica) begins() bool { return r.head().Height == 0 && r.record.BootCount == 0 }
+
 // patient gives the others two timeouts from when the first of them is
 // connected. Before that, whatever we said would reach nobody who counts it.
 func (r *Replica) patient() {
-	if r.listening.on && !r.listening.armed && r.set.Contains(r.self) {
+	if r.listening.on && !r.listening.armed && (r.set.Contains(r.self) || !r.listening.waited) {
 		r.listening.armed = true
 		r.out.Timers = append(r.out.Timers, Timer{Kind: TimerListen})
 	}
@@ -82,7 +88,7 @@ func (r *Replica) told(id bft.ID) {
 // heardEnough ends the listening once enough of the others have told, those of the
 // newest height: what was said in a set that is not known yet, its members know.
 func (r *Replica) heardEnough() {
-	if !r.listening.on || !r.set.Contains(r.self) || r.outrun() {
+	if !r.listening.on || !r.listening.waited && !r.begins() || !r.set.Contains(r.self) || r.outrun() {
 		return
 	}
 	if len(r.others) == 0 {
@@ -116,9 +122,11 @@ func (r *Replica) outrun() bool {
 // found out first.
 func (r *Replica) listened(t Timer) {
 	there := func(id bft.ID) bool { return r.peers.get(id) != nil }
+	alone := len(r.others) > 0 && !slices.ContainsFunc(r.others, there)
+	r.listening.waited = r.listening.waited || !alone
 	switch {
 	case !r.listening.on:
-	case !r.set.Contains(r.self), len(r.others) > 0 && !slices.ContainsFunc(r.others, there):
+	case !r.set.Contains(r.self), alone:
 		r.listening.armed = false // it begins when one that could know is there
 	case r.outrun() && t.Attempt < maxListens:
 		r.out.Timers = append(r.out.Timers, Timer{Kind: TimerListen, Attempt: t.Attempt + 1})

@@ -66,6 +66,33 @@ func TestAFounderOnAnImageFromWhenItWasAloneDecidesNothing(t *testing.T) {
 	}
 }
 
+// The founder's disk is restored as it was before its first block, or it was copied
+// then: it looks as new as at the founding, and would decide at once.
+func TestAFounderOnAnImageFromBeforeItsFirstBlockDecidesNothing(t *testing.T) {
+	f := newMembers(t, 4)
+	m := f.members[0]
+	f.join(1, 2, 3)
+	f.pay(1)
+	f.off(0)
+	m.record, m.finals, m.local = bft.NewRecord(), nil, nil
+	m.record.BootCount = 1 // this start's
+	clear(m.bodies)
+	m.boot()
+	f.nonces[0] = 0
+	m.take(replica.Transactions{Txs: []chain.VerifiedTx{f.signed(0, &chain.Transfer{To: atp.ID(f.members[1].id), Amount: 7})}, Local: true})
+	for i := 1; i < 4; i++ {
+		m.take(replica.Connected{Peer: f.members[i].id})
+		f.members[i].take(replica.Connected{Peer: m.id})
+	}
+	f.everywhere(f.top())
+	if m.record.Height > 0 {
+		t.Errorf("it says something of height %d", m.record.Height)
+	}
+	if len(m.alarms) == 0 {
+		t.Error("nobody is told")
+	}
+}
+
 // A founder that is alone, and whom nobody knows to be behind, waits for two
 // timeouts and no more.
 func TestALoneValidatorGoesOnAfterItsPatience(t *testing.T) {

@@ -87,6 +87,27 @@ func TestWithTooFewOthersAStartWaitsForTwoTimeouts(t *testing.T) {
 	}
 }
 
+// With a chain, two timeouts pass whatever the others hold: a key that is alive
+// elsewhere is found out meanwhile.
+func TestARestartWithAChainListensForTwoTimeouts(t *testing.T) {
+	f := newFed(t, 4, 0)
+	f.on(0, 1, 2, 3)
+	f.paid(0, 0)
+	leader := f.leads(2, 0)
+	f.off(leader)
+	f.mail = nil
+	f.on(leader)
+	f.submit(leader, f.pay(leader, uint64(len(f.members[leader].local))))
+	f.drain()
+	m := f.members[leader]
+	if m.record.Height != 1 {
+		t.Fatalf("it signs for height %d at once", m.record.Height)
+	}
+	f.fire(replica.TimerListen)
+	f.drain()
+	f.wantHeights(2, 2, 2, 2)
+}
+
 // What it had said before is no news: it is sent again at once.
 func TestAStartSendsAgainWithoutListening(t *testing.T) {
 	f := newFed(t, 4, 0)

@@ -16,7 +16,7 @@ import (
 //  2. Verify: check signatures, in any order, beside the loop; each Job is
 //     answered by one [Verified].
 //  3. Persist: everything in it is on disk before anything below happens, but
-//     for Sign, before which only Mute and Final must be.
+//     for Sign, before which only Mute, Return and Final must be.
 //  4. Sign: hand to the signer in one call, when those are on disk; what it
 //     returns, once all of Persist is on disk too, is the very next input
 //     ([Signed]), whose Output sends the signatures. The rest of this Output
@@ -38,13 +38,14 @@ type Output struct {
 	Publish Publish
 }
 
-// Persist is what must be durable before the rest of its Output: Mute, then
-// Final, then the others in any order.
+// Persist is what must be durable before the rest of its Output: Mute or Return,
+// then Final, then the others in any order.
 type Persist struct {
 	Local  []chain.VerifiedTx // journal of locally submitted transactions
 	Bodies []chain.Block      // blocks that we are about to propose or vote for
 	Final  *Final             // at most one height in each Output
 	Mute   string             // unless empty, why nothing may be signed any more, through any restart
+	Return bft.Height         // unless zero, what Mute forbade is allowed again above this height
 }
 
 // Final is a decided height: to be stored in the order of reliability.md, noted
@@ -129,7 +130,8 @@ type AlarmKind uint8
 
 // Alarms.
 const (
-	AlarmClock  AlarmKind = iota + 1 // our clock is behind the chain or far from our peers'
-	AlarmRolled                      // a peer holds a newer message of ours than our record: signing stopped
-	AlarmStore                       // a block that is not final was spoilt on the disk
+	AlarmClock    AlarmKind = iota + 1 // our clock is behind the chain or far from our peers'
+	AlarmRolled                        // a peer holds a newer message of ours than our record: signing stopped
+	AlarmStore                         // a block that is not final was spoilt on the disk
+	AlarmReturned                      // after AlarmRolled: it signs again
 )

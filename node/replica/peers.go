@@ -14,6 +14,11 @@ type peer struct {
 	jobs  int        // unanswered signature checks of its messages, at most maxJobs
 	told  bool       // its Status came, and knows nothing of ours that we forgot
 
+	challenge   uint64     // its newest
+	answering   atp.Millis // the second in which it was answered last
+	replied     bool       // it has answered ours
+	first, last bft.Height // if so: what was final with it when it first did, and when it last did
+
 	served   bool       // it has given what it was asked for since it came
 	failures atp.Span   // requests in a row that brought nothing
 	rests    atp.Millis // not asked for anything before this time

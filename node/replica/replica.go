@@ -41,7 +41,8 @@ type Config struct {
 	State  chain.State // after the store's head, read from the store
 	// Below is the set that agreed on the head; the zero set at the genesis.
 	Below bft.ValidatorSet
-	Mute  bool // Persist.Mute was once asked for: nothing is signed
+	Mute  bool   // Persist.Mute was asked for, and Persist.Return has not been since: nothing is signed
+	Nonce uint64 // drawn at random for this start, never zero: see J9
 }
 
 // Replica is one platform's part in the chain. It is not for concurrent use.
@@ -67,6 +68,8 @@ type Replica struct {
 	mute        bool       // AlarmRolled: nothing is signed any more
 	listening   listening  // since the start
 	listens     int        // peers heard while alone, at most maxListens
+	back        reentry    // if mute
+	nonce       uint64     // of our challenges
 
 	peers    peers
 	shirkers []shirker    // that have gone, at most maxShirkers
@@ -105,7 +108,7 @@ type previous struct {
 // New returns a replica at the head of its store. Its first input is [Start].
 func New(cfg Config, store Chain, prover Prover) (*Replica, error) {
 	r := &Replica{
-		self: cfg.Self, store: store, prover: prover, record: cfg.Record, mute: cfg.Mute,
+		self: cfg.Self, store: store, prover: prover, record: cfg.Record, mute: cfg.Mute, nonce: cfg.Nonce,
 		state: cfg.State, pool: mempool.New(cfg.State),
 		below: previous{set: cfg.Below},
 	}
@@ -227,6 +230,9 @@ func (r *Replica) resume() error {
 		}
 	}
 	r.attend()
+	if err := r.comeBack(); err != nil {
+		return err
+	}
 	return r.work()
 }
 

@@ -39,6 +39,7 @@ type member struct {
 	replica *replica.Replica // nil: it is off
 	record  bft.Record
 	mute    string // as the disk has it
+	boots   uint64
 
 	saved   map[cid.Cid][]byte
 	bodies  map[cid.Cid]chain.Block
@@ -151,7 +152,8 @@ func (f *fed) off(i int) {
 
 func (m *member) boot() {
 	m.f.t.Helper()
-	cfg := replica.Config{Self: m.id, Record: m.record, State: m.f.genesis, Mute: m.mute != ""}
+	m.boots++
+	cfg := replica.Config{Self: m.id, Record: m.record, State: m.f.genesis, Mute: m.mute != "", Nonce: m.boots}
 	if n := len(m.finals); n > 0 {
 		cfg.State = m.stateAt(n)
 		cfg.Below = m.stateAt(n - 1).Validators()
@@ -225,7 +227,9 @@ func (m *member) take(in replica.Input) {
 
 func (m *member) persist(p replica.Persist) {
 	m.local = append(m.local, p.Local...)
-	m.mute += p.Mute
+	if m.mute += p.Mute; p.Return > 0 {
+		m.record.Watermark, m.mute = p.Return, ""
+	}
 	for _, b := range p.Bodies {
 		id, err := b.Header.ID()
 		if err != nil {

@@ -16,13 +16,25 @@ func (r *Replica) tell(to []bft.ID) {
 	for _, id := range to {
 		s := r.core.Status()
 		s.FinalHeight, s.FinalID = r.head().Height, r.head().ID
-		s.Clock = bft.UnixMillis(r.clock.now())
-		if i := slices.IndexFunc(r.newest, func(n bft.Signed) bool { return n.Signer == id }); i >= 0 {
-			newest := r.newest[i]
+		s.Clock, s.Challenge = bft.UnixMillis(r.clock.now()), r.challenge()
+		if p := r.peers.get(id); p != nil && r.knows() {
+			s.Answer = p.challenge
+		}
+		if newest, ok := r.Newest(id); ok {
 			s.Newest = &newest
 		}
 		r.send(id, s)
 	}
+}
+
+// Newest returns what another platform has said last, as far as it is remembered
+// here.
+func (r *Replica) Newest(of bft.ID) (bft.Signed, bool) {
+	i := slices.IndexFunc(r.newest, func(n bft.Signed) bool { return n.Signer == of })
+	if i < 0 {
+		return bft.Signed{}, false
+	}
+	return r.newest[i], true
 }
 
 // tellObservers tells a new height to the peers without a vote that we serve:
@@ -40,31 +52,38 @@ func (r *Replica) tellObservers() {
 
 // status takes from a Status what needs no validator set: its sender's clock,
 // and whether it holds a statement of ours that we forgot.
-func (r *Replica) status(p *peer, s *bft.Status) {
+func (r *Replica) status(p *peer, s *bft.Status) error {
 	if r.set.Contains(p.id) {
 		if a, ok := r.clock.compare(p.id, s.Clock); ok {
 			r.alarm(a)
 		}
 	}
-	if s.Newest == nil || s.Newest.Signer != r.self || r.mute || !r.record.Forgot(*s.Newest) {
+	r.challenged(p, s.Challenge)
+	if s.Newest == nil || s.Newest.Signer != r.self || !r.forgot(*s.Newest) {
 		r.told(p.id)
-		return
+		return r.replied(p, s)
 	}
 	shown := *s
 	shown.Height, shown.HighQC, shown.TC = r.height(), nil, nil // any height's Verifier judges Newest
 	r.verifyWith(p, Job{From: p.id, Height: r.height(), Set: r.set, Message: &shown})
+	return nil
 }
 
 // rolledBack takes a statement that our key signed, and stops signing if our
 // record does not know of it (A6).
 func (r *Replica) rolledBack(s bft.Signed) {
-	if r.mute || s.Signer != r.self || !r.record.Forgot(s) {
+	if s.Signer != r.self || !r.forgot(s) {
+		return
+	}
+	if r.mute {
+		r.bar(s.Kind, s.Height)
 		return
 	}
 	r.mute, r.listening = true, listening{}
 	r.out.Persist.Mute = fmt.Sprintf("a peer holds our %v of height %d, view %d, which our record does not know: "+
 		"the disk was restored, or the key is in use elsewhere. Nothing is signed any more", s.Kind, s.Height, s.View)
 	r.alarm(Alarm{AlarmRolled, r.out.Persist.Mute})
+	r.tell(r.others) // with a challenge
 }
 
 func (r *Replica) alarm(a Alarm) { r.out.Publish.Alarms = append(r.out.Publish.Alarms, a) }

@@ -16,11 +16,13 @@ var errDisk = errors.New("input/output error")
 // or kept by a power cut, sector by sector, as the test decides.
 type disk struct {
 	durable []byte
+	cached  []write // whose Sync failed: readers see them, and no Sync writes them any more
 	pending []write // since the last Sync
 
-	syncs    int // calls so far
-	failSync int // the call that fails, counted from 1; 0 is none
-	lieSync  int // the call that does nothing; 0 is none
+	syncs    int  // calls so far
+	failSync int  // the call that fails, counted from 1; 0 is none
+	forgets  bool // as Linux has it: an error is told once, and what was to be written counts as clean
+	lieSync  int  // the call that does nothing; 0 is none
 	writes   int
 	failing  int // the write that fails; 0 is none
 }
@@ -35,7 +37,7 @@ func newDisk() *disk { return &disk{durable: make([]byte, FileSize)} }
 // view is what a process sees: everything written.
 func (d *disk) view() []byte {
 	all := slices.Clone(d.durable)
-	for _, w := range d.pending {
+	for _, w := range slices.Concat(d.cached, d.pending) {
 		copy(all[w.offset:], w.data)
 	}
 	return all
@@ -67,11 +69,17 @@ func (d *disk) WriteAt(p []byte, off int64) (int, error) {
 func (d *disk) Sync() error {
 	switch d.syncs++; d.syncs {
 	case d.failSync:
+		if d.forgets {
+			d.cached, d.pending = append(d.cached, d.pending...), nil
+		}
 		return errDisk
 	case d.lieSync:
 		return nil
 	}
-	d.durable, d.pending = d.view(), nil
+	for _, w := range d.pending {
+		copy(d.durable[w.offset:], w.data)
+	}
+	d.pending = nil
 	return nil
 }
 

@@ -14,7 +14,8 @@
 // grows.
 //
 //	K1  at every moment one pair on the disk is whole: an update touches the
-//	    other alone, and after a start begins with the pair that was not read.
+//	    other alone, and after a start begins with the pair that was not read,
+//	    once that which was read has been written there again (slots.confirm).
 //	K2  a signature is handed out only after two copies hold it, so that one
 //	    sector that goes bad takes nothing back; at rest four do.
 //	K3  what a record allows after a signature never contradicts it
@@ -24,7 +25,8 @@
 //	K5  without a whole record of this key and this chain nothing is signed.
 //	K6  one process holds a key at a time.
 //	K7  once a peer has shown a statement of ours that the record does not know,
-//	    nothing is signed, through any restart, until the operator has acted.
+//	    nothing is signed, through any restart, until the operator has acted, or
+//	    [Signer.Return] has raised the watermark above all that it can have said.
 //	K8  a key signs for one chain at a time, and never again for one that it left.
 //
 // K1 and K2 give: whenever power goes, the record found afterwards holds every

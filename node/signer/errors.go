@@ -22,6 +22,10 @@ var (
 	// makes. Nothing was signed and nothing changed.
 	ErrRefused = errors.New("signer: refused")
 
+	// ErrElsewhere reports a key that another process has, too. This one signs
+	// nothing any more, and must end.
+	ErrElsewhere = errors.New("signer: key in use elsewhere")
+
 	// ErrFailed reports that the record could not be written. What is on disk
 	// is not known: the signer signs nothing any more, and the process must
 	// end.

@@ -66,6 +66,9 @@ func Load(key Key, file File) (*Signer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := slots.confirm(raw); err != nil {
+		return nil, fmt.Errorf("%w: confirming the record: %w", ErrFailed, err)
+	}
 	record.BootCount++
 	return s, s.engrave(record.Resign(s.genesis, key.Sign))
 }

@@ -116,6 +116,35 @@ func TestAFailureToSettleIsTheLastThing(t *testing.T) {
 	}
 }
 
+// A sync fails, and the system forgets that there is anything to write: the next
+// process reads what is on no disk. The power goes while that one starts; what was
+// handed out before the failure is still known.
+func TestARestartAfterAFailedSyncRestsOnTheDiskAlone(t *testing.T) {
+	rng := rand.New(rand.NewPCG(11, 12))
+	s, d := fresh(t)
+	large := commit(1, 0, "a") // so that a copy fills many sectors
+	large.QC = qc(1, 0, block("a"), 100)
+	mustSign(t, s, prepare(1, 0, "a"), large)
+	mustSettle(t, s)
+	mustSign(t, s, prepare(1, 1, "a"))
+	d.failSync, d.forgets = d.syncs+1, true
+	if _, err := s.Sign(prepare(1, 2, "b")); !errors.Is(err, ErrFailed) {
+		t.Fatalf("have %v, want ErrFailed", err)
+	}
+	for stop := 2; ; stop++ { // the first sync is before anything is written
+		second := d.cut()
+		second.cached, second.failSync = slices.Clone(d.cached), stop
+		if _, err := Load(NewKey(testKey("a")), second); err == nil {
+			break
+		}
+		for i, kept := range second.outcomes(rng) {
+			if r := reload(t, second.cut(kept...)).Record(); r.Prepared < 1 {
+				t.Fatalf("cut at sync %d, outcome %d: what was handed out in view 1 is not in the record: prepared %d", stop, i, r.Prepared)
+			}
+		}
+	}
+}
+
 func TestSameStatementGetsTheSameBytes(t *testing.T) {
 	s, d := fresh(t)
 	want := mustSign(t, s, prepare(3, 1, "a"), commit(3, 1, "a"))

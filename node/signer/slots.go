@@ -51,6 +51,7 @@ type slots struct {
 	file    File
 	counter uint64 // of the newest record, in the file or on its way there
 	next    int    // the pair that the next update overwrites
+	older   bool   // that pair holds a whole record, too
 	syncs   uint64 // of updates
 }
 
@@ -66,8 +67,9 @@ func loadSlots(file File) (*slots, []byte, error) {
 		return nil, nil, fmt.Errorf("syncing what was left: %w", err)
 	}
 	var (
-		s    *slots
-		best []byte
+		s     *slots
+		best  []byte
+		whole [pairs]bool
 	)
 	raw := make([]byte, slotSize)
 	for i := range pairs * copies {
@@ -76,6 +78,7 @@ func loadSlots(file File) (*slots, []byte, error) {
 			return nil, nil, fmt.Errorf("reading copy %d: %w", i, err)
 		}
 		counter, record, ok := decodeSlot(raw)
+		whole[i/copies] = whole[i/copies] || ok
 		if ok && (s == nil || counter > s.counter) {
 			s, best = &slots{file: file, counter: counter, next: 1 - i/copies}, bytes.Clone(record)
 		}
@@ -83,7 +86,24 @@ func loadSlots(file File) (*slots, []byte, error) {
 	if s == nil {
 		return nil, nil, errNoSlot
 	}
+	s.older = whole[s.next]
 	return s, best, nil
+}
+
+// confirm writes what was loaded once more where it was read, before the other pair
+// is touched. When a sync fails, the system may forget that it has anything to
+// write: readers then see what is on no disk, and the sync of loading says that all
+// is well. The bytes are the same, so that a whole pair stays whole; and where the
+// other one holds nothing, its update was interrupted, so that this is on the disk.
+func (s *slots) confirm(record []byte) error {
+	if !s.older {
+		return nil
+	}
+	raw, err := encodeSlot(s.counter, record)
+	if err != nil {
+		return err
+	}
+	return s.put(1-s.next, raw)
 }
 
 // write makes two copies of a record durable, with one sync, in place of the
@@ -94,16 +114,24 @@ func (s *slots) write(record []byte) error {
 	if err != nil {
 		return err
 	}
+	if err := s.put(s.next, raw); err != nil {
+		return err
+	}
+	s.next = 1 - s.next
+	return nil
+}
+
+// put makes both copies of a pair durable.
+func (s *slots) put(pair int, raw []byte) error {
 	for i := range copies {
-		if _, err := s.file.WriteAt(raw, offset(s.next, i)); err != nil {
-			return fmt.Errorf("writing copy %d: %w", s.next*copies+i, err)
+		if _, err := s.file.WriteAt(raw, offset(pair, i)); err != nil {
+			return fmt.Errorf("writing copy %d: %w", pair*copies+i, err)
 		}
 	}
 	s.syncs++
 	if err := s.file.Sync(); err != nil {
 		return fmt.Errorf("syncing: %w", err)
 	}
-	s.next = 1 - s.next
 	return nil
 }
 

@@ -360,18 +360,6 @@ func (n *Node) recall() error {
 	return nil
 }
 
-// cloned warns that the platform's key is in use twice. A stranger's word for it
-// is worth nothing.
-func (n *Node) cloned(e p2p.Clone) {
-	r := n.chain.Load()
-	validator := r != nil && r.state().Validators().Contains(bft.ID{ID: e.Via})
-	if !e.Direct && !validator {
-		n.log.Info("a peer says that our key is in use elsewhere", "peer", e.Via)
-		return
-	}
-	n.hub.alarm("this platform's key is in use elsewhere too: stop one of them, or both may be punished")
-}
-
 // event hears of peers, which the host has logged.
 func (n *Node) event(e p2p.Event) {
 	switch e := e.(type) {

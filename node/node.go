@@ -70,19 +70,20 @@ type Node struct {
 	candidacy atp.Span // how long a JOIN of ours lasts
 
 	// Set by open, before anything runs.
-	params   chain.Params
-	signer   *signer.Signer
-	store    *store.Store
-	blobs    blobs
-	hub      *hub
-	host     *p2p.Host
-	contacts *contacts
-	peerNews *rate.Limiter // of events about peers
-	metrics  *metrics
-	invites  *invites
-	invite   *wire.Invite  // by which this platform joins, or has joined; nil if by none
-	heading  p2p.Genesis   // of the federation that an earlier life left its own for
-	met      chan struct{} // holds one token when another federation was met
+	params    chain.Params
+	signer    *signer.Signer
+	store     *store.Store
+	blobs     blobs
+	hub       *hub
+	host      *p2p.Host
+	contacts  *contacts
+	peerNews  *rate.Limiter // of events about peers
+	metrics   *metrics
+	invites   *invites
+	invite    *wire.Invite  // by which this platform joins, or has joined; nil if by none
+	heading   p2p.Genesis   // of the federation that an earlier life left its own for
+	met       chan struct{} // holds one token when another federation was met
+	elsewhere elsewhere
 
 	stop     context.CancelFunc       // ends Run; set by it, before anything runs
 	opened   atomic.Bool              // what open sets may be read
@@ -161,6 +162,7 @@ func New(cfg Config, opts ...Option) (*Node, error) {
 		present: func(Presence) {}, founded: func(Federation) {}, hub: newHub(time.Now()), contacts: newContacts(),
 		candidacy: defaultCandidacy, peerNews: newPeerNews(),
 		life: newLife(), met: make(chan struct{}, 1), works: newWorks(), asks: make(chan struct{}, maxAsksHere),
+		elsewhere: newElsewhere(),
 	}
 	if cfg.Join != "" {
 		invite, err := wire.ParseInvite(cfg.Join)
@@ -194,6 +196,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return server.Run(ctx) })
 	g.Go(func() error { return n.host.Run(ctx) })
+	g.Go(func() error { return n.alone(ctx) })
 	g.Go(func() error { return n.live(ctx, server.URL()) })
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return n.again(err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/multiformats/go-multistream"
 )
@@ -117,7 +118,7 @@ func (h *Host) conclude(l *link, theirs hello, said, asked time.Time) {
 		return
 	}
 	for _, old := range o.stale {
-		old.conn.CloseWithError(network.ConnSupplanted)
+		h.work.start(func(ctx context.Context) { h.lastWord(ctx, old) })
 	}
 	for _, old := range o.older {
 		h.work.start(func(ctx context.Context) { h.prove(ctx, old) })
@@ -136,6 +137,49 @@ func (h *Host) conclude(l *link, theirs hello, said, asked time.Time) {
 		h.nudge(id)
 		h.betterPaths(l, theirs)
 	}
+}
+
+// lastWordWithin bounds how long the connection of a process that another has
+// supplanted is kept: streams may still be opened on it.
+const lastWordWithin = 500 * time.Millisecond
+
+// lastWord closes a connection of a process that another with the same key has
+// supplanted. If the process still answers, after the other has been proved alive,
+// two are alive with one key, and both are told.
+func (h *Host) lastWord(ctx context.Context, l *link) {
+	ask, cancel := context.WithTimeout(ctx, min(lastWordWithin, h.cfg.Limits.Prove))
+	defer cancel()
+	id := l.conn.RemotePeer()
+	if theirs, err := h.sayHello(ask, l); err == nil && h.outlived(id, theirs.Nonce) {
+		h.log.Error("two processes with one key are alive", "peer", id, "name", theirs.Name)
+		_, _ = h.sayHello(ask, l) // which tells it
+		for _, other := range h.linksOf(id) {
+			h.work.start(func(ctx context.Context) { h.greet(ctx, other) })
+		}
+	}
+	l.conn.CloseWithError(network.ConnSupplanted)
+}
+
+// outlived notes that a process has answered. It reports whether that is one that
+// another has supplanted.
+func (h *Host) outlived(id peer.ID, nonce uint64) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.sessions[id]
+	if s == nil || s.them.Nonce == nonce || !slices.Contains(s.past, nonce) {
+		return false
+	}
+	s.rival = true
+	return true
+}
+
+func (h *Host) linksOf(id peer.ID) []*link {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s := h.sessions[id]; s != nil {
+		return slices.Clone(s.links)
+	}
+	return nil
 }
 
 // prove closes a connection that does not answer while a newer one has: the peer

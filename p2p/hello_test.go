@@ -366,6 +366,7 @@ func TestARestartedPeerSupplantsItsFormerSelf(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.awaitUp(before.ID())
+	before.RemoveStreamHandler(helloProtocol) // it is dead, and its connection looks alive
 	if _, err := after.greet(a, func(m *hello) { m.Nonce = 2 }); err != nil {
 		t.Fatal(err)
 	}
@@ -432,6 +433,42 @@ func TestAClonedKeyIsFoundOutByAThird(t *testing.T) {
 		t.Error("the clone is not noticed")
 	}
 	receive(t, "warning to the clone", told)
+}
+
+// The process before answers, though another with its key has been proved alive: it
+// need not come back to be found out. Both are told.
+func TestAProcessThatOutlivesItsSuccessorIsAClone(t *testing.T) {
+	a := start(t, nil)
+	key := newKey(t)
+	one, two := newStranger(t, key), newStranger(t, key)
+	told := make(chan uint64, 64)
+	answer := func(s *stranger, nonce uint64) {
+		s.SetStreamHandler(helloProtocol, func(st network.Stream) {
+			defer st.Close()
+			b, err := newFrameReader(st, maxHello).next(patience, patience)
+			if err != nil {
+				return
+			}
+			if m, err := decodeHello(b); err == nil && m.Rival {
+				told <- nonce
+			}
+			st.Write(appendFrame(nil, s.hello(func(m *hello) { m.Nonce = nonce }).encode()))
+		})
+	}
+	answer(one, 1)
+	answer(two, 2)
+	if _, err := one.greet(a, func(m *hello) { m.Nonce = 1 }); err != nil {
+		t.Fatal(err)
+	}
+	a.awaitUp(one.ID())
+	if _, err := two.greet(a, func(m *hello) { m.Nonce = 2 }); err != nil {
+		t.Fatal(err)
+	}
+	heard := map[uint64]bool{}
+	for len(heard) < 2 {
+		heard[receive(t, "warning to both", told)] = true
+	}
+	eventually(t, "the clone noticed", func() bool { p := a.Peers(); return len(p) == 1 && p[0].Clone })
 }
 
 func TestAHostWarnedOfItsCloneSaysSo(t *testing.T) {

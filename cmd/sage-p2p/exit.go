@@ -112,7 +112,7 @@ func exitCode(err error) int {
 
 // isUnsafe reports an error after which signing could do harm.
 func isUnsafe(err error) bool {
-	for _, class := range []error{signer.ErrInUse, signer.ErrExposed, signer.ErrNeedsRecovery, signer.ErrForeign, signer.ErrRefused, store.ErrInUse, store.ErrForeign} {
+	for _, class := range []error{signer.ErrInUse, signer.ErrExposed, signer.ErrNeedsRecovery, signer.ErrForeign, signer.ErrRefused, signer.ErrElsewhere, store.ErrInUse, store.ErrForeign} {
 		if errors.Is(err, class) {
 			return true
 		}

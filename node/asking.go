@@ -56,20 +56,17 @@ func (w *wires) ask(ctx context.Context, f replica.Fetch) (replica.Fetched, erro
 }
 
 func (w *wires) unpack(raw []byte, got *replica.Fetched) error {
-	var r wire.Reply
-	if err := wire.Decode(raw, wire.MaxReply, &r); err != nil {
+	r, err := wire.DecodeReply(raw)
+	if err != nil {
 		return err
 	}
-	var err error
-	if got.Txs, err = verify(w.genesis, rand.Reader, r.Txs); err != nil {
+	txs, blocks, err := r.Verify(bft.ZIP215{}, rand.Reader, w.genesis)
+	if err != nil {
 		return err
 	}
-	for _, p := range r.Blocks {
-		b, err := p.Body.Verify(bft.ZIP215{}, rand.Reader, w.genesis, p.Header)
-		if err != nil {
-			return err
-		}
-		got.Blocks = append(got.Blocks, replica.FetchedBlock{Block: b, Cert: p.Cert})
+	got.Txs = txs
+	for i, b := range blocks {
+		got.Blocks = append(got.Blocks, replica.FetchedBlock{Block: b, Cert: r.Blocks[i].Cert})
 	}
 	return nil
 }

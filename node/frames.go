@@ -1,7 +1,6 @@
 package node
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/multiformats/go-varint"
@@ -13,15 +12,6 @@ import (
 	"github.com/sage-p2p/sage-p2p/node/wire"
 	"github.com/sage-p2p/sage-p2p/p2p"
 )
-
-// The kinds of frames on /sage/bft/1, by their first byte.
-const (
-	frameMessage byte = 1 // a bft.Message follows
-	frameBundle  byte = 2 // transactions follow, see bundles
-)
-
-// messageFrame returns m as a frame.
-func messageFrame(m bft.Message) []byte { return append([]byte{frameMessage}, bft.Encode(m)...) }
 
 // messageSlot names what a newer message of the same kind replaces in a peer's
 // outbox: of each kind only the newest is worth delivering late.
@@ -68,28 +58,13 @@ func unbundle(raw []byte, p chain.Params, k *known) (old []chain.VerifiedTx, fre
 			old = append(old, tx)
 			continue
 		}
-		tx, err := chain.DecodeTx(item)
+		tx, err := wire.DecodeTx(item, p)
 		if err != nil {
-			return nil, nil, err
-		}
-		if err := fits(tx, len(item), p); err != nil {
 			return nil, nil, err
 		}
 		fresh = append(fresh, tx)
 	}
 	return old, fresh, nil
-}
-
-// fits reports what keeps a transaction out of every block of a chain.
-func fits(tx chain.Transaction, size int, p chain.Params) error {
-	switch {
-	case uint64(size) > p.Limits.TxBytes || uint64(len(tx.Ops)) > p.Limits.Ops:
-		return fmt.Errorf("%w: transaction: have %d bytes and %d operations, want at most %d and %d",
-			chain.ErrLimit, size, len(tx.Ops), p.Limits.TxBytes, p.Limits.Ops)
-	case tx.Fee < p.MinFee:
-		return fmt.Errorf("%w: transaction: fee: have %s ATP, want at least %s ATP", chain.ErrLimit, tx.Fee, p.MinFee)
-	}
-	return nil
 }
 
 // maxAskTxs is how many transactions one question asks for: what fits into

@@ -65,10 +65,10 @@ func came(t *testing.T, inputs <-chan replica.Input) (in replica.Input) {
 func FuzzFrame(f *testing.F) {
 	w := newWorld(f, 2)
 	id := w.state.Tip().ID
-	f.Add(messageFrame(&bft.Status{Height: 1, FinalID: id}))
-	f.Add(messageFrame(&bft.Vote{Kind: bft.KindPrepare, Height: 1, Block: id, Signer: w.all[0].ID()}))
-	f.Add(append([]byte{frameBundle}, bundles([]chain.VerifiedTx{w.tx(0, 0, nil), w.tx(1, 0, nil)})[0]...))
-	f.Add([]byte{frameBundle})
+	f.Add(wire.MessageFrame(&bft.Status{Height: 1, FinalID: id}))
+	f.Add(wire.MessageFrame(&bft.Vote{Kind: bft.KindPrepare, Height: 1, Block: id, Signer: w.all[0].ID()}))
+	f.Add(append([]byte{wire.FrameBundle}, bundles([]chain.VerifiedTx{w.tx(0, 0, nil), w.tx(1, 0, nil)})[0]...))
+	f.Add([]byte{wire.FrameBundle})
 	f.Add([]byte{3})
 	f.Add([]byte{})
 	wires, inputs := listener(f, w)
@@ -81,7 +81,7 @@ func FuzzFrame(f *testing.F) {
 				t.Fatal("accepted, and lost")
 			}
 		case replica.Received:
-			if verdict != p2p.Accept || in.From.ID != from || !bytes.Equal(messageFrame(in.Message), frame) {
+			if verdict != p2p.Accept || in.From.ID != from || !bytes.Equal(wire.MessageFrame(in.Message), frame) {
 				t.Fatalf("verdict %v; sent %x, the loop has %+v", verdict, frame, in)
 			}
 		case replica.Transactions:

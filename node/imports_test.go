@@ -40,8 +40,9 @@ var diagram = map[string]layer{
 	"task/exec":             {allowed: []string{"task"}},
 	"task/exec/programs":    {allowed: []string{"task/exec"}},
 	"node/signer":           {allowed: []string{"bft"}},
-	// The simulator runs the real signer on a simulated disk.
-	"node/sim": {allowed: []string{"node/replica", "node/signer"}},
+	// The simulator runs the real signer on a simulated disk, and what adversaries
+	// send is decoded and verified as a node does it.
+	"node/sim": {allowed: []string{"node/replica", "node/signer", "node/wire"}},
 
 	"node/wire": {allowed: []string{"chain"}},
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/node/replica"
+	"github.com/sage-p2p/sage-p2p/node/wire"
 	"github.com/sage-p2p/sage-p2p/p2p"
 )
 
@@ -64,7 +65,7 @@ func TestAPeersFrameDoesNotOvertakeTheNewsOfIt(t *testing.T) {
 	}
 	inputs := make(chan replica.Input, 16)
 	w := &wires{host: host, ctx: t.Context(), inputs: inputs, present: newPresence()}
-	status := messageFrame(&bft.Status{Height: 1, FinalID: someDagCID("genesis")})
+	status := wire.MessageFrame(&bft.Status{Height: 1, FinalID: someDagCID("genesis")})
 	stranger := newActor("stranger").ID().ID
 
 	if got := w.frame(other, status); got != p2p.Accept {

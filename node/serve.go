@@ -74,8 +74,8 @@ func (n *Node) ask(ctx context.Context, to peer.ID, q wire.Question) (wire.Reply
 	if err != nil {
 		return wire.Reply{}, err
 	}
-	var r wire.Reply
-	if err := wire.Decode(raw, wire.MaxReply, &r); err != nil {
+	r, err := wire.DecodeReply(raw)
+	if err != nil {
 		n.host.Blame(to, err.Error())
 		return wire.Reply{}, err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/sage-p2p/sage-p2p/chain"
 	"github.com/sage-p2p/sage-p2p/chain/store"
 	"github.com/sage-p2p/sage-p2p/node/replica"
+	"github.com/sage-p2p/sage-p2p/node/wire"
 	"github.com/sage-p2p/sage-p2p/p2p"
 )
 
@@ -64,25 +65,19 @@ func (w *wires) give(in replica.Input) bool {
 
 // frame takes one frame of a peer's consensus stream.
 func (w *wires) frame(from peer.ID, frame []byte) p2p.Verdict {
-	if len(frame) == 0 {
+	m, bundle, err := wire.OpenFrame(frame)
+	switch {
+	case err != nil:
 		return p2p.Reject
+	case m == nil:
+		return w.bundle(from, bundle)
 	}
-	switch frame[0] {
-	case frameMessage:
-		m, err := bft.Decode(frame[1:])
-		if err != nil {
-			return p2p.Reject
-		}
-		w.meet(from)
-		if s, ok := m.(*bft.Status); ok {
-			w.present.claim(from, s.FinalHeight)
-		}
-		w.give(replica.Received{From: bft.ID{ID: from}, Message: m})
-		return p2p.Accept
-	case frameBundle:
-		return w.bundle(from, frame[1:])
+	w.meet(from)
+	if s, ok := m.(*bft.Status); ok {
+		w.present.claim(from, s.FinalHeight)
 	}
-	return p2p.Reject
+	w.give(replica.Received{From: bft.ID{ID: from}, Message: m})
+	return p2p.Accept
 }
 
 // bundle takes transactions, gossiped or sent to us alone. One that no block of
@@ -107,7 +102,7 @@ func (w *wires) bundle(from peer.ID, raw []byte) p2p.Verdict {
 
 // send implements carries.
 func (w *wires) send(e replica.Envelope) {
-	frame, slot := messageFrame(e.Message), messageSlot(e.Message)
+	frame, slot := wire.MessageFrame(e.Message), messageSlot(e.Message)
 	for _, to := range e.To {
 		w.post(to, slot, frame)
 	}
@@ -133,7 +128,7 @@ func (w *wires) gossip(g replica.Gossip) {
 		return
 	}
 	for i, b := range bundles(g.Txs) {
-		frame := append([]byte{frameBundle}, b...)
+		frame := append([]byte{wire.FrameBundle}, b...)
 		for _, to := range g.To {
 			w.post(to, bundleSlot+p2p.Slot(i), frame)
 		}

@@ -230,7 +230,7 @@ func (e *execution) finish() (Header, Result, error) {
 	}
 	h := e.header
 	h.StateRoot, h.ValidatorsHash = id, s.validators.Hash()
-	if h.BodyRoot, err = listRoot(addresses(e.txs)); err != nil {
+	if h.BodyRoot, err = BodyRoot(addresses(e.txs)); err != nil {
 		return Header{}, Result{}, err
 	}
 	if h.ReceiptsRoot, err = receiptsRoot(e.receipts); err != nil {

@@ -176,10 +176,14 @@ func (b Body) Verify(scheme bft.Scheme, entropy io.Reader, genesis GenesisHash, 
 	return Block{h, txs}, nil
 }
 
+// BodyRoot returns the root by which a header names the transactions with these
+// addresses, in this order.
+func BodyRoot(txs []cid.Cid) (cid.Cid, error) { return listRoot(txs) }
+
 // checkBody reports whether the header names the transactions with these
 // addresses.
 func (h Header) checkBody(txs []cid.Cid) error {
-	root, err := listRoot(txs)
+	root, err := BodyRoot(txs)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ type doubleVoter struct {
 }
 
 // Hear implements [Behaviour].
-func (d *doubleVoter) Hear(at *machine, m bft.Message) {
+func (d *doubleVoter) Hear(at, _ *machine, m bft.Message) {
 	var block cid.Cid
 	switch m := m.(type) {
 	case *bft.Proposal:
@@ -24,8 +24,7 @@ func (d *doubleVoter) Hear(at *machine, m bft.Message) {
 	default:
 		return
 	}
-	place := m.Position()
-	place.Kind = 0
+	place := spot(m)
 	if d.voted[place][block] {
 		return
 	}
@@ -36,12 +35,8 @@ func (d *doubleVoter) Hear(at *machine, m bft.Message) {
 		d.voted[place] = make(map[cid.Cid]bool)
 	}
 	d.voted[place][block] = true
+	d.acts++
 	for _, k := range []bft.Kind{bft.KindPrepare, bft.KindCommit} {
-		v := at.say(vote(k, place, block))
-		for _, to := range at.sim.machines {
-			if to != at {
-				at.sim.net.pass(at, to, v)
-			}
-		}
+		at.shout(at.say(vote(k, place, block)))
 	}
 }

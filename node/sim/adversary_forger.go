@@ -9,25 +9,18 @@ import (
 // they claim, whenever it is free to choose one.
 type forger struct {
 	honest
-	made map[bft.Position]*bft.Proposal
+	made drafts
 }
 
 // Send implements [Behaviour].
 func (f *forger) Send(from, _ *machine, m bft.Message) []bft.Message {
-	p, ok := m.(*bft.Proposal)
-	if !ok || p.TC != nil && p.TC.QC != nil {
-		return []bft.Message{m}
-	}
-	if f.made[p.Position()] == nil {
-		body, ok := from.store.bodies[p.Block]
+	return f.made.speak(from, m, &f.acts, func(p *bft.Proposal) *bft.Proposal {
+		body, ok := free(from, p)
 		if !ok {
-			return []bft.Message{m}
+			return nil
 		}
-		body.Header.StateRoot = body.Header.BodyRoot
-		if f.made == nil {
-			f.made = make(map[bft.Position]*bft.Proposal)
-		}
-		f.made[p.Position()] = repropose(from, p, chain.Block{Header: body.Header, Txs: body.Txs}, p.TC)
-	}
-	return []bft.Message{f.made[p.Position()]}
+		h := body.Header
+		h.StateRoot = h.BodyRoot
+		return repropose(from, p, chain.Block{Header: h, Txs: body.Txs}, p.TC)
+	})
 }

@@ -12,12 +12,15 @@ import (
 // certificates, the wrong blocks, or nothing.
 type liar struct{ honest }
 
+func (*liar) boasts() {}
+
 // Send implements [Behaviour].
-func (liar) Send(from, _ *machine, m bft.Message) []bft.Message {
+func (l *liar) Send(from, _ *machine, m bft.Message) []bft.Message {
 	s, ok := m.(*bft.Status)
 	if !ok || s.FinalHeight == 0 {
 		return []bft.Message{m}
 	}
+	l.acts++
 	boast := *s
 	boast.FinalHeight += bft.Height(from.sim.World.Rand.Uint64N(1 << 40))
 	boast.Height = boast.FinalHeight + 1
@@ -25,7 +28,8 @@ func (liar) Send(from, _ *machine, m bft.Message) []bft.Message {
 }
 
 // Serve implements [Behaviour].
-func (liar) Serve(at *machine, _ replica.Want, answer replica.Fetched) (replica.Fetched, bool) {
+func (l *liar) Serve(at *machine, _ replica.Want, answer replica.Fetched) (replica.Fetched, bool) {
+	l.acts++
 	r := at.sim.World.Rand
 	lie := replica.Fetched{Txs: answer.Txs, Blocks: slices.Clone(answer.Blocks)}
 	for i, b := range lie.Blocks {
@@ -37,6 +41,8 @@ func (liar) Serve(at *machine, _ replica.Want, answer replica.Fetched) (replica.
 			forged.Signatures = slices.Clone(forged.Signatures)
 			forged.Signatures[0][0] ^= 1
 			lie.Blocks[i].Cert = &forged
+		case r.IntN(2) == 0: // another block under its certificate
+			lie.Blocks[i].Block.Header.Time++
 		default:
 			lie.Blocks[i] = lie.Blocks[0]
 		}

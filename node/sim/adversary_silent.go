@@ -10,9 +10,13 @@ import (
 type silent struct{ honest }
 
 // Send implements [Behaviour].
-func (silent) Send(_, _ *machine, _ bft.Message) []bft.Message { return nil }
+func (s *silent) Send(_, _ *machine, _ bft.Message) []bft.Message {
+	s.acts++
+	return nil
+}
 
 // Serve implements [Behaviour].
-func (silent) Serve(*machine, replica.Want, replica.Fetched) (replica.Fetched, bool) {
+func (s *silent) Serve(*machine, replica.Want, replica.Fetched) (replica.Fetched, bool) {
+	s.acts++
 	return replica.Fetched{}, false
 }

@@ -4,21 +4,20 @@ import (
 	"slices"
 
 	"github.com/sage-p2p/sage-p2p/bft"
-	"github.com/sage-p2p/sage-p2p/chain"
 )
 
 // staleProposer leads views above 0 with the oldest excuse it can find: of all
-// Timeouts it has heard it makes the TC that declares the lowest QC, and if
-// that leaves it a free choice it proposes a block of its own, whatever others
-// are locked on.
+// Timeouts it has heard, and one of its own that declares none, it makes the TC
+// that declares the lowest QC, and if that leaves it a free choice it proposes a
+// block of its own, whatever others are locked on.
 type staleProposer struct {
 	honest
 	timeouts map[bft.ID][]*bft.Timeout
-	made     map[bft.Position]*bft.Proposal
+	made     drafts
 }
 
 // Hear implements [Behaviour].
-func (a *staleProposer) Hear(_ *machine, m bft.Message) {
+func (a *staleProposer) Hear(_, _ *machine, m bft.Message) {
 	if t, ok := m.(*bft.Timeout); ok {
 		if a.timeouts == nil {
 			a.timeouts = make(map[bft.ID][]*bft.Timeout)
@@ -29,39 +28,23 @@ func (a *staleProposer) Hear(_ *machine, m bft.Message) {
 
 // Send implements [Behaviour].
 func (a *staleProposer) Send(from, _ *machine, m bft.Message) []bft.Message {
-	p, ok := m.(*bft.Proposal)
-	if !ok || p.View == 0 {
-		return []bft.Message{m}
-	}
-	if a.made[p.Position()] == nil {
-		if a.made == nil {
-			a.made = make(map[bft.Position]*bft.Proposal)
-		}
-		a.made[p.Position()] = a.stale(from, p)
-	}
-	return []bft.Message{a.made[p.Position()]}
+	return a.made.speak(from, m, &a.acts, func(p *bft.Proposal) *bft.Proposal { return a.stale(from, p) })
 }
 
-// stale returns the worst proposal that can be justified in the place of p.
+// stale returns the worst proposal that can be justified in the place of p, nil if
+// that is p.
 func (a *staleProposer) stale(from *machine, p *bft.Proposal) *bft.Proposal {
-	set := from.replica.State().Validators()
-	tc := a.lowest(set, p.Height, p.View-1)
-	if tc == nil || tc.QC != nil || from.replica.Height() != p.Height {
-		return p
+	if p.View == 0 {
+		return nil
 	}
-	old, ok := from.store.bodies[p.Block]
-	if !ok {
-		return p
+	if own, ok := from.say(timeout(p.Height, p.View-1, nil)).(*bft.Timeout); ok {
+		a.Hear(from, from, own)
 	}
-	h := old.Header
-	h.Proposer, h.Time = from.id(), from.clock()
-	proof := from.key.ProveBeacon(from.replica.State().Beacon(), p.Height)
-	h.BeaconProof = proof
-	block, _, err := chain.Assemble(from.replica.State(), h, old.Txs)
-	if err != nil {
-		return p
+	tc := a.lowest(from.replica.State().Validators(), p.Height, p.View-1)
+	if tc == nil || tc.QC != nil {
+		return nil
 	}
-	return repropose(from, p, block, tc)
+	return ownBlock(from, p, tc)
 }
 
 // lowest returns the TC of a view with the lowest QC that what was heard allows.

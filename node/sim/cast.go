@@ -88,6 +88,7 @@ func NewCast(validators, observers int, real, vote bool) (*Cast, error) {
 	params.Membership = brisk()
 	economy := &params.Economy // in which nobody waits long
 	economy.MinWindow, economy.OfferWindow, economy.ExecutionWindow, economy.Silence = atp.Second, 3*atp.Second, 4*atp.Second, 5*atp.Second
+	params.Limits.Txs = 16 // so that a block that is too large is small
 	g := chain.NewGenesis("sim", epoch, params, founders...)
 	g.Validators = nil
 	for _, f := range founders[:validators] {

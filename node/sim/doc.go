@@ -3,16 +3,22 @@
 // delay, drop, duplicate, reorder and partition, both ways or one, whose disks
 // lose and tear what was not synced, whose clocks are off by days and jump,
 // which are slow, and which crash between any two effects of an Output.
-// Adversaries embed a correct machine and override one decision.
+// Adversaries embed a correct machine and override one decision; what they send
+// travels as bytes, which the others open, decode and verify as a node does.
 //
 // After every event these are checked of all correct machines:
 //
 //	A1  no two different blocks are final at one height
 //	A2  balances, locks, bonds, pool and discharge add up to the supply
 //	A3  no lock ends twice
+//	A4  no transaction is final that the sender, if correct, never signed
+//	A5  a machine has the state root that the final block names
 //	A6  no two signatures handed out contradict each other, and no body is
 //	    voted for that is not on the disk
 //	A7  what was published as final is there after every restart
+//
+// of every certificate that one of them believes, that each correct signer it names
+// did say so,
 //
 // and of the validators, which come and go while a schedule runs, and take other
 // keys: every certificate has the quorum of the set of its height, no set is empty

@@ -29,6 +29,7 @@ type judge struct {
 	recovery  recovery
 	seen      map[string]int // what the schedule has shown
 	counts    [sawKinds]int  // of what is too frequent for a map
+	notice
 }
 
 // statements is what one machine has signed at one height.
@@ -40,7 +41,7 @@ func newJudge(s *Sim) *judge {
 		roll:      newRoll(s),
 		published: make([]bft.Height, s.plan.Machines()),
 		locks:     make(map[cid.Cid]bool), accepted: make(map[cid.Cid]bool), included: make(map[cid.Cid]bool),
-		seen: make(map[string]int),
+		seen: make(map[string]int), notice: newNotice(s),
 	}
 	for range s.plan.Machines() {
 		j.said = append(j.said, make(map[bft.Height]statements))
@@ -68,6 +69,7 @@ func (j *judge) booted(m *machine) {
 	for _, f := range m.store.finals {
 		j.decided(m, f.Final)
 	}
+	j.recorded(m)
 	if m.signer.Record().Height > m.store.height() {
 		j.seen["a restart in the middle of a height"]++
 	}
@@ -103,6 +105,7 @@ func (j *judge) final(m *machine, f replica.Final) {
 	j.published[m.index] = h
 	j.sim.history.told(j.sim, m, f.Block)
 	j.recovered()
+	j.sound(m, f)
 	t := f.Result.State.Totals()
 	if sum := t.Available + t.Locked + t.Bonded + t.Pool + t.Discharged; sum != j.supply || t.Supply != j.supply {
 		j.fail("A2: height %d: totals %+v, want %d", h, t, j.supply)
@@ -122,6 +125,7 @@ func (j *judge) first(f replica.Final) {
 		}
 	}
 	j.sim.history.decidedFirst(j.sim, f.Block, f.Result.Receipts)
+	j.sets = append(j.sets, f.Result.State.Validators())
 	j.members(f.Block, f.Cert, f.Result.State, f.Result.Receipts)
 	if f.Cert.View > 0 {
 		j.seen["a decision in a later view"]++
@@ -167,6 +171,9 @@ func (j *judge) signed(m *machine, u bft.Unsigned, _ bft.Signature) {
 		}
 	}
 	j.said[m.index][u.Height] = append(j.said[m.index][u.Height], u)
+	if u.Kind == bft.KindCommit {
+		j.votes[ballot{m.index, u.Height, u.View, u.Block}] = true
+	}
 }
 
 // leaves is J1: judged when a message leaves, for the first time or again.
@@ -218,15 +225,21 @@ func (j *judge) fetched(m *machine, f replica.Fetch) {
 
 // fault judges a blame: no correct machine does what no correct machine does.
 func (j *judge) fault(m *machine, f replica.Fault) {
-	j.seen["blame"]++
 	j.sim.happens(m, "blames %d: %v", j.sim.machine(f.Peer).index, f.Err)
-	if culprit := j.sim.machine(f.Peer); m.correct() && culprit.correct() {
+	if !m.correct() {
+		return
+	}
+	j.seen[seenBlame]++
+	if culprit := j.sim.machine(f.Peer); culprit.correct() {
 		j.fail("machine %d blames machine %d, which is correct: %v", m.index, culprit.index, f.Err)
 	}
 }
 
 func (j *judge) alarm(m *machine, a replica.Alarm) {
 	j.sim.happens(m, "raises an alarm: %s", a.Text)
+	if a.Kind == replica.AlarmRolled {
+		j.seen[seenAlarm]++
+	}
 	if m.correct() && a.Kind != replica.AlarmClock { // clocks are skewed, and messages late
 		j.fail("machine %d raises an alarm: %s", m.index, a.Text)
 	}
@@ -288,16 +301,10 @@ func (j *judge) mustSettle() {
 	j.sim.net.talk = 0
 }
 
-// mustBeQuiet is J6: an idle federation is silent, unless two liars keep each
+// mustBeQuiet is J6: an idle federation is silent, unless adversaries keep each
 // other, and thereby everyone, talking.
 func (j *judge) mustBeQuiet() {
-	liars := 0
-	for _, m := range j.sim.machines {
-		if _, is := m.behaviour.(liar); is {
-			liars++
-		}
-	}
-	if j.err == nil && liars < 2 && !j.sim.World.Idle() {
+	if j.err == nil && !j.sim.restless() && !j.sim.World.Idle() {
 		j.fail("J6: something is still going on, long after everything is final: %d messages", j.sim.net.talk)
 	}
 }

@@ -321,9 +321,7 @@ func (m *machine) publish(p replica.Publish) {
 	for _, f := range p.Faults {
 		m.sim.judge.fault(m, f)
 	}
-	if len(p.Evidence) > 0 {
-		m.sim.judge.seen["evidence"]++
-	}
+	m.sim.judge.evidence(m, p.Evidence)
 	m.attend(p)
 	for _, a := range p.Alarms {
 		m.sim.judge.alarm(m, a)

@@ -7,6 +7,7 @@ import (
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/node/replica"
+	"github.com/sage-p2p/sage-p2p/node/wire"
 )
 
 // network is the links between machines. Each message takes its own time, so
@@ -106,18 +107,11 @@ func (n *network) pass(from, to *machine, m bft.Message) {
 		if !n.links[to.index][from.index] || n.pick != nil && !n.pick(from, to, m) {
 			return
 		}
-		if n.sim.plan.Encode {
-			again, err := bft.Decode(bft.Encode(m))
-			if err != nil {
-				n.sim.judge.fail("%v of height %d does not decode: %v", m.Position().Kind, m.Position().Height, err)
-				return
-			}
-			m = again
+		if n.sim.plan.Encode || !from.correct() {
+			to.takeFrame(from, sender, wire.MessageFrame(m))
+			return
 		}
-		if to.behaviour != nil {
-			to.behaviour.Hear(to, m)
-		}
-		to.feed(replica.Received{From: sender, Message: m})
+		to.hear(from, sender, m)
 	})
 }
 
@@ -168,8 +162,12 @@ func (n *network) fetch(from *machine, f replica.Fetch) {
 				}
 			}
 			n.transmit(target, from, func() {
-				if from.boot == boot {
+				switch {
+				case from.boot != boot:
+				case target.correct():
 					finish(in)
+				default:
+					finish(from.takeReply(target, target.answers(f.Want, in)))
 				}
 			})
 		})

@@ -19,8 +19,14 @@ type script struct {
 // lose what pass, once it is set, does not let through.
 func newScript(t *testing.T, n int) *script {
 	t.Helper()
+	return stageScript(t, Plan{Validators: n, Base: 300, MaxDelay: 5})
+}
+
+// stageScript is newScript with the machines of a plan.
+func stageScript(t *testing.T, p Plan) *script {
+	t.Helper()
 	var theatre Theatre
-	s, err := theatre.stage(1, Plan{Validators: n, Base: 300, MaxDelay: 5})
+	s, err := theatre.stage(1, p)
 	if err != nil {
 		t.Fatal(err)
 	}

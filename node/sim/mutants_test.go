@@ -4,7 +4,7 @@ import "slices"
 
 // mutants is every build with one rule broken that the tests must catch.
 func mutants() []mutant {
-	return slices.Concat(consensusMutants(), ledgerMutants(), memberMutants())
+	return slices.Concat(consensusMutants(), ledgerMutants(), memberMutants(), byzantineMutants())
 }
 
 // tcOfOneView is a tcView that counts Timeouts of exactly one view.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
+	"github.com/sage-p2p/sage-p2p/task"
 )
 
 // Result is what a block did.
@@ -105,7 +106,10 @@ func begin(parent State, h Header) (*execution, error) {
 		parent: parent, header: h,
 		clock: atp.Clock{Parent: tip.Time, Block: h.Time},
 	}
-	return e, e.drawBeacon()
+	if err := e.drawBeacon(); err != nil {
+		return nil, err
+	}
+	return e, e.seeSigners()
 }
 
 func (e *execution) drawBeacon() error {
@@ -114,7 +118,12 @@ func (e *execution) drawBeacon() error {
 	if err != nil {
 		return err
 	}
-	e.root.Beacon, err = bft.NextBeacon(e.parent.beaconScheme(), e.root.Beacon, h.Height, h.Proposer, h.BeaconProof, bft.Young(v.Joined, h.Height))
+	young := bft.Young(v.Joined, h.Height)
+	e.root.Beacon, err = bft.NextBeacon(e.parent.beaconScheme(), e.root.Beacon, h.Height, h.Proposer, h.BeaconProof, young)
+	e.block = task.Block{
+		Genesis: e.constants.Genesis, Height: task.Height(h.Height), Beacon: task.Beacon(e.root.Beacon),
+		Proposer: atp.ID(h.Proposer), Young: young,
+	}
 	if err != nil {
 		return fmt.Errorf("%w: block %d: %w", ErrInvalid, h.Height, err)
 	}
@@ -141,6 +150,9 @@ func (e *execution) include(v VerifiedTx) error {
 	}
 	account.Nonce++
 	if err := e.SetAccount(tx.From, account); err != nil {
+		return err
+	}
+	if err := e.see(tx.From); err != nil {
 		return err
 	}
 	if err := e.run(tx, &receipt); err != nil {
@@ -199,18 +211,23 @@ func (e *execution) fire() error {
 			// No refusal either: what stands in Due is open, and its time is past.
 			return internal(fmt.Errorf("deadline of %s: %w", d.id, err))
 		}
-		e.receipts = append(e.receipts, Receipt{Subject: d.id, Events: events})
+		if len(events) > 0 { // a task may still wait for its beacon
+			e.receipts = append(e.receipts, Receipt{Subject: d.id, Events: events})
+		}
 	}
 	return nil
 }
 
-// finish fires what is due, changes the validators, checks A2, writes the state and completes the
+// finish fires what is due, changes the validators, notes who could witness, checks A2, writes the state and completes the
 // header.
 func (e *execution) finish() (Header, Result, error) {
 	if err := e.fire(); err != nil {
 		return Header{}, Result{}, err
 	}
 	if err := e.renew(); err != nil {
+		return Header{}, Result{}, err
+	}
+	if err := e.summon(); err != nil {
 		return Header{}, Result{}, err
 	}
 	if err := e.root.Totals.Check(); err != nil {

@@ -2520,6 +2520,532 @@ func (t *KeyRotate) UnmarshalCBOR(r io.Reader) (err error) {
 	return nil
 }
 
+var lengthBufTaskDispute = []byte{129}
+
+func (t *TaskDispute) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufTaskDispute); err != nil {
+		return err
+	}
+
+	// t.Task (cid.Cid) (struct)
+
+	if err := cbg.WriteCid(cw, t.Task); err != nil {
+		return xerrors.Errorf("failed to write cid field t.Task: %w", err)
+	}
+
+	return nil
+}
+
+func (t *TaskDispute) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = TaskDispute{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 1 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Task (cid.Cid) (struct)
+
+	{
+
+		c, err := cbg.ReadCid(cr)
+		if err != nil {
+			return xerrors.Errorf("failed to read cid field t.Task: %w", err)
+		}
+
+		t.Task = c
+
+	}
+	return nil
+}
+
+var lengthBufTaskAppeal = []byte{129}
+
+func (t *TaskAppeal) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufTaskAppeal); err != nil {
+		return err
+	}
+
+	// t.Task (cid.Cid) (struct)
+
+	if err := cbg.WriteCid(cw, t.Task); err != nil {
+		return xerrors.Errorf("failed to write cid field t.Task: %w", err)
+	}
+
+	return nil
+}
+
+func (t *TaskAppeal) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = TaskAppeal{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 1 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Task (cid.Cid) (struct)
+
+	{
+
+		c, err := cbg.ReadCid(cr)
+		if err != nil {
+			return xerrors.Errorf("failed to read cid field t.Task: %w", err)
+		}
+
+		t.Task = c
+
+	}
+	return nil
+}
+
+var lengthBufWitnessCommit = []byte{131}
+
+func (t *WitnessCommit) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufWitnessCommit); err != nil {
+		return err
+	}
+
+	// t.Task (cid.Cid) (struct)
+
+	if err := cbg.WriteCid(cw, t.Task); err != nil {
+		return xerrors.Errorf("failed to write cid field t.Task: %w", err)
+	}
+
+	// t.Level (uint8) (uint8)
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Level)); err != nil {
+		return err
+	}
+
+	// t.Commit (task.Digest) (array)
+	if len(t.Commit) > 2097152 {
+		return xerrors.Errorf("Byte array in field t.Commit was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajByteString, uint64(len(t.Commit))); err != nil {
+		return err
+	}
+
+	if _, err := cw.Write(t.Commit[:]); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (t *WitnessCommit) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = WitnessCommit{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 3 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Task (cid.Cid) (struct)
+
+	{
+
+		c, err := cbg.ReadCid(cr)
+		if err != nil {
+			return xerrors.Errorf("failed to read cid field t.Task: %w", err)
+		}
+
+		t.Task = c
+
+	}
+	// t.Level (uint8) (uint8)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	if maj != cbg.MajUnsignedInt {
+		return fmt.Errorf("wrong type for uint8 field")
+	}
+	if extra > math.MaxUint8 {
+		return fmt.Errorf("integer in input was too large for uint8 field")
+	}
+	t.Level = uint8(extra)
+	// t.Commit (task.Digest) (array)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+
+	if extra > 2097152 {
+		return fmt.Errorf("t.Commit: byte array too large (%d)", extra)
+	}
+	if maj != cbg.MajByteString {
+		return fmt.Errorf("expected byte array")
+	}
+	if extra != 32 {
+		return fmt.Errorf("expected array to have 32 elements")
+	}
+
+	t.Commit = [32]uint8{}
+	if _, err := io.ReadFull(cr, t.Commit[:]); err != nil {
+		return err
+	}
+	return nil
+}
+
+var lengthBufWitnessReveal = []byte{133}
+
+func (t *WitnessReveal) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufWitnessReveal); err != nil {
+		return err
+	}
+
+	// t.Task (cid.Cid) (struct)
+
+	if err := cbg.WriteCid(cw, t.Task); err != nil {
+		return xerrors.Errorf("failed to write cid field t.Task: %w", err)
+	}
+
+	// t.Level (uint8) (uint8)
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Level)); err != nil {
+		return err
+	}
+
+	// t.Score (task.Answer) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Score)); err != nil {
+		return err
+	}
+
+	// t.Hash (task.Digest) (array)
+	if len(t.Hash) > 2097152 {
+		return xerrors.Errorf("Byte array in field t.Hash was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajByteString, uint64(len(t.Hash))); err != nil {
+		return err
+	}
+
+	if _, err := cw.Write(t.Hash[:]); err != nil {
+		return err
+	}
+
+	// t.Salt (task.Digest) (array)
+	if len(t.Salt) > 2097152 {
+		return xerrors.Errorf("Byte array in field t.Salt was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajByteString, uint64(len(t.Salt))); err != nil {
+		return err
+	}
+
+	if _, err := cw.Write(t.Salt[:]); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (t *WitnessReveal) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = WitnessReveal{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 5 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Task (cid.Cid) (struct)
+
+	{
+
+		c, err := cbg.ReadCid(cr)
+		if err != nil {
+			return xerrors.Errorf("failed to read cid field t.Task: %w", err)
+		}
+
+		t.Task = c
+
+	}
+	// t.Level (uint8) (uint8)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	if maj != cbg.MajUnsignedInt {
+		return fmt.Errorf("wrong type for uint8 field")
+	}
+	if extra > math.MaxUint8 {
+		return fmt.Errorf("integer in input was too large for uint8 field")
+	}
+	t.Level = uint8(extra)
+	// t.Score (task.Answer) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Score = task.Answer(extra)
+
+	}
+	// t.Hash (task.Digest) (array)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+
+	if extra > 2097152 {
+		return fmt.Errorf("t.Hash: byte array too large (%d)", extra)
+	}
+	if maj != cbg.MajByteString {
+		return fmt.Errorf("expected byte array")
+	}
+	if extra != 32 {
+		return fmt.Errorf("expected array to have 32 elements")
+	}
+
+	t.Hash = [32]uint8{}
+	if _, err := io.ReadFull(cr, t.Hash[:]); err != nil {
+		return err
+	}
+	// t.Salt (task.Digest) (array)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+
+	if extra > 2097152 {
+		return fmt.Errorf("t.Salt: byte array too large (%d)", extra)
+	}
+	if maj != cbg.MajByteString {
+		return fmt.Errorf("expected byte array")
+	}
+	if extra != 32 {
+		return fmt.Errorf("expected array to have 32 elements")
+	}
+
+	t.Salt = [32]uint8{}
+	if _, err := io.ReadFull(cr, t.Salt[:]); err != nil {
+		return err
+	}
+	return nil
+}
+
+var lengthBufStakeBond = []byte{129}
+
+func (t *StakeBond) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufStakeBond); err != nil {
+		return err
+	}
+
+	// t.Amount (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Amount)); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *StakeBond) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = StakeBond{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 1 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Amount (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Amount = atp.Amount(extra)
+
+	}
+	return nil
+}
+
+var lengthBufStakeUnbond = []byte{129}
+
+func (t *StakeUnbond) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufStakeUnbond); err != nil {
+		return err
+	}
+
+	// t.Amount (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Amount)); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *StakeUnbond) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = StakeUnbond{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 1 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Amount (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Amount = atp.Amount(extra)
+
+	}
+	return nil
+}
+
 var lengthBufHeader = []byte{139}
 
 func (t *Header) MarshalCBOR(w io.Writer) error {
@@ -5992,7 +6518,7 @@ func (t *Membership) UnmarshalCBOR(r io.Reader) (err error) {
 	return nil
 }
 
-var lengthBufstateRoot = []byte{148}
+var lengthBufstateRoot = []byte{151}
 
 func (t *stateRoot) MarshalCBOR(w io.Writer) error {
 	if t == nil {
@@ -6096,6 +6622,24 @@ func (t *stateRoot) MarshalCBOR(w io.Writer) error {
 		return xerrors.Errorf("failed to write cid field t.Decided: %w", err)
 	}
 
+	// t.Panels (cid.Cid) (struct)
+
+	if err := cbg.WriteCid(cw, t.Panels); err != nil {
+		return xerrors.Errorf("failed to write cid field t.Panels: %w", err)
+	}
+
+	// t.Stakes (cid.Cid) (struct)
+
+	if err := cbg.WriteCid(cw, t.Stakes); err != nil {
+		return xerrors.Errorf("failed to write cid field t.Stakes: %w", err)
+	}
+
+	// t.Unbondings (cid.Cid) (struct)
+
+	if err := cbg.WriteCid(cw, t.Unbondings); err != nil {
+		return xerrors.Errorf("failed to write cid field t.Unbondings: %w", err)
+	}
+
 	// t.Params (cid.Cid) (struct)
 
 	if err := cbg.WriteCid(cw, t.Params); err != nil {
@@ -6153,7 +6697,7 @@ func (t *stateRoot) UnmarshalCBOR(r io.Reader) (err error) {
 		return fmt.Errorf("cbor input should be of type array")
 	}
 
-	if extra != 20 {
+	if extra != 23 {
 		return fmt.Errorf("cbor input had wrong number of fields")
 	}
 
@@ -6337,6 +6881,42 @@ func (t *stateRoot) UnmarshalCBOR(r io.Reader) (err error) {
 		t.Decided = c
 
 	}
+	// t.Panels (cid.Cid) (struct)
+
+	{
+
+		c, err := cbg.ReadCid(cr)
+		if err != nil {
+			return xerrors.Errorf("failed to read cid field t.Panels: %w", err)
+		}
+
+		t.Panels = c
+
+	}
+	// t.Stakes (cid.Cid) (struct)
+
+	{
+
+		c, err := cbg.ReadCid(cr)
+		if err != nil {
+			return xerrors.Errorf("failed to read cid field t.Stakes: %w", err)
+		}
+
+		t.Stakes = c
+
+	}
+	// t.Unbondings (cid.Cid) (struct)
+
+	{
+
+		c, err := cbg.ReadCid(cr)
+		if err != nil {
+			return xerrors.Errorf("failed to read cid field t.Unbondings: %w", err)
+		}
+
+		t.Unbondings = c
+
+	}
 	// t.Params (cid.Cid) (struct)
 
 	{
@@ -6493,7 +7073,7 @@ func (t *constants) UnmarshalCBOR(r io.Reader) (err error) {
 	return nil
 }
 
-var lengthBufCensus = []byte{135}
+var lengthBufCensus = []byte{137}
 
 func (t *Census) MarshalCBOR(w io.Writer) error {
 	if t == nil {
@@ -6549,6 +7129,18 @@ func (t *Census) MarshalCBOR(w io.Writer) error {
 		return err
 	}
 
+	// t.Since (bft.Height) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Since)); err != nil {
+		return err
+	}
+
+	// t.Drawing (uint64) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Drawing)); err != nil {
+		return err
+	}
+
 	return nil
 }
 
@@ -6571,7 +7163,7 @@ func (t *Census) UnmarshalCBOR(r io.Reader) (err error) {
 		return fmt.Errorf("cbor input should be of type array")
 	}
 
-	if extra != 7 {
+	if extra != 9 {
 		return fmt.Errorf("cbor input had wrong number of fields")
 	}
 
@@ -6671,6 +7263,34 @@ func (t *Census) UnmarshalCBOR(r io.Reader) (err error) {
 			return fmt.Errorf("wrong type for uint64 field")
 		}
 		t.Keys = uint64(extra)
+
+	}
+	// t.Since (bft.Height) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Since = bft.Height(extra)
+
+	}
+	// t.Drawing (uint64) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Drawing = uint64(extra)
 
 	}
 	return nil

@@ -30,7 +30,12 @@ type draft struct {
 	held       *table[Held, *Held]
 	ballots    *table[Ballot, *Ballot]
 	keys       *table[keyRecord, *keyRecord]
+	panels     *table[task.Panel, *task.Panel]
+	stakes     *table[task.Stake, *task.Stake]
+	unbondings *table[task.Unbonding, *task.Unbonding]
 	due        *schedule
+
+	witnessing
 }
 
 var _ task.State = (*draft)(nil)
@@ -51,6 +56,9 @@ func newDraft(o *overlay, root stateRoot, c constants) *draft {
 		held:       newTable[Held](o, root.Held),
 		ballots:    newTable[Ballot](o, root.Ballots),
 		keys:       newTable[keyRecord](o, root.Keys),
+		panels:     newTable[task.Panel](o, root.Panels),
+		stakes:     newTable[task.Stake](o, root.Stakes),
+		unbondings: newTable[task.Unbonding](o, root.Unbondings),
 		due:        newSchedule(o, root.Due),
 	}
 }
@@ -58,8 +66,8 @@ func newDraft(o *overlay, root stateRoot, c constants) *draft {
 // savepoint is how far a draft had come.
 type savepoint struct {
 	accounts, names, platforms, societies, evidence, locks, tasks, validators, candidates, due int
-
-	absences, held, ballots, keys int
+	absences, held, ballots, keys                                                              int
+	panels, stakes, unbondings, asked                                                          int
 
 	totals atp.Totals
 	census Census
@@ -70,6 +78,7 @@ func (d *draft) save() savepoint {
 		len(d.accounts.undo), len(d.names.undo), len(d.platforms.undo), len(d.societies.undo), len(d.evidence.undo),
 		len(d.locks.undo), len(d.tasks.undo), len(d.validators.undo), len(d.candidates.undo), len(d.due.undo),
 		len(d.absences.undo), len(d.held.undo), len(d.ballots.undo), len(d.keys.undo),
+		len(d.panels.undo), len(d.stakes.undo), len(d.unbondings.undo), len(d.asked),
 		d.root.Totals, d.root.Census,
 	}
 }
@@ -89,6 +98,11 @@ func (d *draft) rollback(s savepoint) {
 	d.held.rollback(s.held)
 	d.ballots.rollback(s.ballots)
 	d.keys.rollback(s.keys)
+	d.panels.rollback(s.panels)
+	d.stakersKnown = d.stakersKnown && len(d.stakes.undo) == s.stakes
+	d.stakes.rollback(s.stakes)
+	d.unbondings.rollback(s.unbondings)
+	d.asked = d.asked[:s.asked]
 	d.due.rollback(s.due)
 	d.root.Totals, d.root.Census = s.totals, s.census
 }
@@ -113,6 +127,9 @@ func (d *draft) flush() (cid.Cid, stateRoot, error) {
 		{&root.Held, d.held.flush},
 		{&root.Ballots, d.ballots.flush},
 		{&root.Keys, d.keys.flush},
+		{&root.Panels, d.panels.flush},
+		{&root.Stakes, d.stakes.flush},
+		{&root.Unbondings, d.unbondings.flush},
 		{&root.Due, d.due.flush},
 	} {
 		var err error
@@ -164,10 +181,20 @@ func (d *draft) DeleteDue(at atp.Millis, id cid.Cid) error { return d.due.remove
 func (d *draft) Task(id cid.Cid) (task.Task, bool, error) { return d.tasks.get(id.KeyString()) }
 
 // SetTask implements [task.State].
-func (d *draft) SetTask(t task.Task) error { return d.tasks.set(t.ID.KeyString(), t) }
+func (d *draft) SetTask(t task.Task) error {
+	if err := d.countDraws(t.ID, &t); err != nil {
+		return err
+	}
+	return d.tasks.set(t.ID.KeyString(), t)
+}
 
 // DeleteTask implements [task.State].
-func (d *draft) DeleteTask(id cid.Cid) error { return d.tasks.remove(id.KeyString()) }
+func (d *draft) DeleteTask(id cid.Cid) error {
+	if err := d.countDraws(id, nil); err != nil {
+		return err
+	}
+	return d.tasks.remove(id.KeyString())
+}
 
 // Evidence implements [task.State].
 func (d *draft) Evidence(k task.Key) (task.Evidence, bool, error) {

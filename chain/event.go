@@ -100,6 +100,14 @@ const (
 	eventValidatorSlashed
 	eventBondReturned
 	eventKeyRotated
+	eventTaskChallenged
+	eventTaskDrawn
+	eventWitnessRevealed
+	eventTaskJudged
+	eventSeatPaid
+	eventStakeBonded
+	eventStakeLeaving
+	eventStakeReleased
 )
 
 // number returns the event's number, or 0 for what is no event.
@@ -141,6 +149,22 @@ func (e Event) number() uint64 {
 		return eventValidatorJoined
 	case *ValidatorLeft:
 		return eventValidatorLeft
+	case *task.Challenged:
+		return eventTaskChallenged
+	case *task.Drawn:
+		return eventTaskDrawn
+	case *task.Revealed:
+		return eventWitnessRevealed
+	case *task.Judged:
+		return eventTaskJudged
+	case *task.SeatPaid:
+		return eventSeatPaid
+	case *task.StakeBonded:
+		return eventStakeBonded
+	case *task.StakeLeaving:
+		return eventStakeLeaving
+	case *task.StakeReleased:
+		return eventStakeReleased
 	}
 	return memberNumber(e.Fact)
 }
@@ -183,6 +207,22 @@ func newFact(number uint64) (Fact, error) {
 		return new(ValidatorJoined), nil
 	case eventValidatorLeft:
 		return new(ValidatorLeft), nil
+	case eventTaskChallenged:
+		return new(task.Challenged), nil
+	case eventTaskDrawn:
+		return new(task.Drawn), nil
+	case eventWitnessRevealed:
+		return new(task.Revealed), nil
+	case eventTaskJudged:
+		return new(task.Judged), nil
+	case eventSeatPaid:
+		return new(task.SeatPaid), nil
+	case eventStakeBonded:
+		return new(task.StakeBonded), nil
+	case eventStakeLeaving:
+		return new(task.StakeLeaving), nil
+	case eventStakeReleased:
+		return new(task.StakeReleased), nil
 	}
 	if f := newMemberFact(number); f != nil {
 		return f, nil
@@ -227,6 +267,25 @@ func (e Event) Name() string {
 		return "VALIDATOR_JOINED"
 	case *ValidatorLeft:
 		return "VALIDATOR_LEFT"
+	case *task.Challenged:
+		if f.Appeal {
+			return OpTaskAppeal.String()
+		}
+		return OpTaskDispute.String()
+	case *task.Drawn:
+		return "WITNESS_DRAW"
+	case *task.Revealed:
+		return OpWitnessReveal.String()
+	case *task.Judged:
+		return "WITNESS_VERDICT"
+	case *task.SeatPaid:
+		return "WITNESS_PAID"
+	case *task.StakeBonded:
+		return OpStakeBond.String()
+	case *task.StakeLeaving:
+		return OpStakeUnbond.String()
+	case *task.StakeReleased:
+		return "STAKE_RELEASED"
 	}
 	return memberName(e.Fact)
 }

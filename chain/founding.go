@@ -55,6 +55,7 @@ func emptyRoot(o *overlay, c constants) (stateRoot, error) {
 		&root.Accounts, &root.Agents, &root.Names, &root.Platforms, &root.Societies, &root.Reputation,
 		&root.Locks, &root.Tasks, &root.Validators, &root.Candidates,
 		&root.Absences, &root.Held, &root.Ballots, &root.Keys, &root.Decided,
+		&root.Panels, &root.Stakes, &root.Unbondings,
 	} {
 		*m = empty
 	}

@@ -118,6 +118,18 @@ func newAction(k OpKind) (Action, error) {
 		return new(TaskAcknowledge), nil
 	case OpTaskCancel:
 		return new(TaskCancel), nil
+	case OpTaskDispute:
+		return new(TaskDispute), nil
+	case OpTaskAppeal:
+		return new(TaskAppeal), nil
+	case OpWitnessCommit:
+		return new(WitnessCommit), nil
+	case OpWitnessReveal:
+		return new(WitnessReveal), nil
+	case OpStakeBond:
+		return new(StakeBond), nil
+	case OpStakeUnbond:
+		return new(StakeUnbond), nil
 	case OpValidatorJoin:
 		return new(ValidatorJoin), nil
 	case OpValidatorLeave:

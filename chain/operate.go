@@ -83,6 +83,9 @@ func (e *execution) operate(tx Transaction, index int, action Action) ([]Event, 
 	case *KeyRotate:
 		return e.rotate(tx.From, a)
 	}
+	if events, known, err := e.operateWitness(tx, index, action); known {
+		return events, err
+	}
 	return nil, fmt.Errorf("%w: %T is not executed", ErrBroken, action)
 }
 
@@ -127,8 +130,8 @@ func (e *execution) lockOf(id cid.Cid) (atp.Lock, error) {
 	return lock, e.SetLock(lock)
 }
 
-// expire ends the task, the lock outside tasks, or the holding of a bond, with
-// this ID.
+// expire does what is due for the task, the lock outside tasks, the holding of a
+// bond, or the stake on its way back, with this ID.
 func (e *execution) expire(id cid.Cid) ([]Event, error) {
 	_, isTask, err := e.Task(id)
 	if err != nil {
@@ -143,6 +146,13 @@ func (e *execution) expire(id cid.Cid) ([]Event, error) {
 	}
 	if isBond {
 		return e.giveBack(h)
+	}
+	u, isStake, err := e.Unbonding(id)
+	if err != nil {
+		return nil, err
+	}
+	if isStake {
+		return wrap(e.book().Release(u, e.clock))
 	}
 	lock, err := e.lockOf(id)
 	if err != nil {

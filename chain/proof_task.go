@@ -25,6 +25,16 @@ func (e Event) Task() cid.Cid {
 		return f.Task
 	case *task.ReputationChanged:
 		return f.Task
+	case *task.Challenged:
+		return f.Task
+	case *task.Drawn:
+		return f.Task
+	case *task.Revealed:
+		return f.Task
+	case *task.Judged:
+		return f.Task
+	case *task.SeatPaid:
+		return f.Task
 	}
 	return cid.Undef
 }
@@ -129,6 +139,10 @@ type story struct {
 	task    ProvenTask
 	stage   task.Stage
 	paid    bool
+
+	// By the witnesses of the level that sits. These steps leave the stage what it
+	// is: they are counted instead.
+	committed, revealed uint64
 }
 
 // tell adds a step. The stages must follow one another, so that none is left
@@ -144,9 +158,16 @@ func (s *story) tell(step ProvenStep, tx VerifiedTx) error {
 				return fmt.Errorf("the task was %s and is moved from %s: a step is missing", named(s.stage), named(f.From))
 			}
 			s.stage = f.To
+			s.count(f.Step)
 			if err := s.read(f.Step, tx); err != nil {
 				return err
 			}
+		case *task.Judged:
+			if f.Committed != s.committed || f.Revealed != s.revealed {
+				return fmt.Errorf("%d witnesses have committed and %d revealed, and the proof tells of %d and %d: a step is missing",
+					f.Committed, f.Revealed, s.committed, s.revealed)
+			}
+			s.committed, s.revealed = 0, 0
 		case *task.Paid:
 			if s.paid {
 				return errors.New("it pays out the task again")
@@ -156,6 +177,16 @@ func (s *story) tell(step ProvenStep, tx VerifiedTx) error {
 	}
 	s.task.Steps = append(s.task.Steps, step)
 	return nil
+}
+
+// count counts what witnesses have done.
+func (s *story) count(step task.Op) {
+	switch step {
+	case task.OpCommit:
+		s.committed++
+	case task.OpReveal:
+		s.revealed++
+	}
 }
 
 // named is a stage in words.
@@ -186,10 +217,27 @@ func (s *story) read(step task.Op, tx VerifiedTx) error {
 				s.task.Mark = &a.Mark
 				return nil
 			}
+		case *TaskDispute:
+			if a.Task == s.task.ID && step == task.OpDispute {
+				return nil
+			}
+		case *TaskAppeal:
+			if a.Task == s.task.ID && step == task.OpAppeal {
+				return nil
+			}
+		case *WitnessCommit:
+			if a.Task == s.task.ID && step == task.OpCommit {
+				return nil
+			}
+		case *WitnessReveal:
+			if a.Task == s.task.ID && step == task.OpReveal {
+				return nil
+			}
 		}
 	}
 	switch step {
-	case task.OpPost, task.OpProve, task.OpWithdraw, task.OpAcknowledge, task.OpRefuse:
+	case task.OpPost, task.OpProve, task.OpWithdraw, task.OpAcknowledge, task.OpRefuse,
+		task.OpDispute, task.OpAppeal, task.OpCommit, task.OpReveal:
 		return fmt.Errorf("its transaction does not %s the task", step)
 	}
 	return nil

@@ -35,7 +35,7 @@ func (p *player) action(t *rapid.T, by int) Action {
 	amount := atp.Amount(rapid.OneOf(rapid.Uint64Range(0, 60_000_000), rapid.Uint64Range(999_000_000, 1_001_000_000), rapid.Just(^uint64(0))).Draw(t, "amount"))
 	who := rapid.SampledFrom(p.keys).Draw(t, "who").id
 	lock, id := rapid.SampledFrom(p.locks).Draw(t, "lock"), rapid.SampledFrom(p.tasks).Draw(t, "task")
-	switch rapid.IntRange(0, 11).Draw(t, "action") {
+	switch rapid.IntRange(0, 17).Draw(t, "action") {
 	case 0:
 		return &Transfer{To: who, Amount: amount}
 	case 1:
@@ -54,6 +54,7 @@ func (p *player) action(t *rapid.T, by int) Action {
 			tm.Price = 1
 		}
 		tm.OfferWindow, tm.ExecutionWindow = 5*atp.Second, 5*atp.Second
+		tm.Class = rapid.SampledFrom([]task.Class{task.Mutual, task.Recompute, task.Judge}).Draw(t, "class")
 		if rapid.Bool().Draw(t, "named") {
 			tm.Executor = atp.OptionalID{ID: who}
 		}
@@ -68,9 +69,31 @@ func (p *player) action(t *rapid.T, by int) Action {
 		return &ValidatorJoin{}
 	case 10:
 		return &ValidatorLeave{}
+	case 11, 12:
+		return &StakeBond{Amount: amount}
+	case 13:
+		return &StakeUnbond{Amount: amount}
+	case 14:
+		return &TaskDispute{Task: id}
+	case 15:
+		return &TaskAppeal{Task: id}
+	case 16:
+		return p.word(t, by, id)
 	default:
 		return &TaskCancel{Task: id}
 	}
+}
+
+// word is what a witness commits to, or reveals: always the same.
+func (p *player) word(t *rapid.T, by int, id cid.Cid) Action {
+	o := task.Opening{Genesis: p.state.Genesis(), Task: id, Result: proof(id).Proof.Result, Witness: p.keys[by].id, Answer: task.Answer(task.S)}
+	if rapid.Bool().Draw(t, "everyone") {
+		o.Level = task.Everyone
+	}
+	if rapid.Bool().Draw(t, "reveals") {
+		return &WitnessReveal{Task: id, Level: uint8(o.Level), Score: o.Answer}
+	}
+	return &WitnessCommit{Task: id, Level: uint8(o.Level), Commit: o.Seal()}
 }
 
 func (p *player) transaction(t *rapid.T) VerifiedTx {
@@ -151,14 +174,17 @@ func checkRefused(t *testing.T, p *player, before State, b Block, r Result) {
 		if r.Receipts[i].OK() {
 			continue
 		}
-		alone, result, err := Assemble(before, headerOn(before, p.proposer(before), 1), []VerifiedTx{tx})
+		header := headerOn(before, p.proposer(before), 1)
+		alone, result, err := Assemble(before, header, []VerifiedTx{tx})
 		must(t, err)
 		if len(alone.Txs) != 1 || result.Receipts[0].OK() || len(result.Receipts) > 1 {
 			continue // it needs, or fails by, what came before it; or something was due
 		}
-		d := newDraft(newOverlay(before.nodes), before.root, before.constants)
-		d.root.Beacon, d.root.Decided = result.State.Beacon(), before.root.Validators
-		must(t, atp.Ledger{State: d}.Fee(tx.Tx().From, tx.Tx().Fee))
+		header.Height, header.Parent = before.tip.Height+1, before.tip.ID
+		d, err := begin(before, header)
+		must(t, err)
+		must(t, d.ledger().Fee(tx.Tx().From, tx.Tx().Fee))
+		must(t, d.see(tx.Tx().From))
 		a, err := d.Account(tx.Tx().From)
 		must(t, err)
 		a.Nonce++

@@ -45,6 +45,9 @@ const (
 	CodeVote
 	CodeEvidence
 	CodeKey
+	CodeSeat
+	CodeAnswer
+	CodeStake
 )
 
 // Refusals of this package. Like all that wrap [atp.ErrRefused], they fail a
@@ -95,6 +98,9 @@ func reasons() []reason {
 		{CodeVote, "vote", ErrVote},
 		{CodeEvidence, "evidence", ErrEvidence},
 		{CodeKey, "key", ErrKey},
+		{CodeSeat, "seat", task.ErrSeat},
+		{CodeAnswer, "answer", task.ErrAnswer},
+		{CodeStake, "stake", task.ErrStake},
 		{CodeRefused, "refused", atp.ErrRefused},
 	}
 }
@@ -128,7 +134,8 @@ const MaxReceiptBytes = 1 << 20
 // Receipt tells what became of one transaction of a block, or of one deadline
 // that fired in it. A block has one for each of its transactions, in order,
 // then one for each deadline, in order, then one for itself if its validators
-// or candidates changed.
+// or candidates changed, then one for each task whose wait for a draw has ended
+// before it began, since nobody could witness it.
 type Receipt struct {
 	Subject cid.Cid // the transaction; the lock or task that was due; or the block below, for the block itself
 	Code    Code    // why nothing but nonce and fee took effect; CodeOK if all did

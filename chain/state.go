@@ -30,6 +30,9 @@ type stateRoot struct {
 	Ballots    cid.Cid // peer ID of a validator → Ballot
 	Keys       cid.Cid // peer ID → keyRecord
 	Decided    cid.Cid // Validators as it was for this block
+	Panels     cid.Cid // task ID, level → task.Panel
+	Stakes     cid.Cid // peer ID → task.Stake
+	Unbondings cid.Cid // ID of an unbonding → task.Unbonding
 	Params     cid.Cid // constants
 	Totals     atp.Totals
 	Census     Census
@@ -56,6 +59,9 @@ type Census struct {
 	Absent     uint64 // validators
 
 	Keys uint64 // that were replaced, or have replaced one
+
+	Since   bft.Height // the first block of the current set of validators
+	Drawing uint64     // tasks that wait for a beacon
 }
 
 // platform is what the state knows of an account as a platform.
@@ -314,7 +320,10 @@ func (s State) Check() error {
 	if err := have.Check(); err != nil {
 		return fmt.Errorf("%w: height %d: %w", ErrBroken, s.tip.Height, err)
 	}
-	return s.checkMembers()
+	if err := s.checkMembers(); err != nil {
+		return err
+	}
+	return s.checkStakes()
 }
 
 func addTo(sum *atp.Amount, a atp.Amount) (err error) {

@@ -127,15 +127,6 @@ func TestNobodyCanSettleATaskByItsLock(t *testing.T) {
 	}
 }
 
-func TestClassesOfLaterVersionsAreRefused(t *testing.T) {
-	w := newWorld(t, 2)
-	tm := terms(50 * atp.ATP)
-	tm.Class = task.Recompute
-	if r := w.does(1, &FederationTask{Terms: tm}); r.Code != CodeClass {
-		t.Errorf("%v: %s", r.Code, r.Detail)
-	}
-}
-
 func TestTheSameTaskTwiceIsTwoTasks(t *testing.T) {
 	w := newWorld(t, 2)
 	post := &FederationTask{Terms: terms(atp.ATP)}

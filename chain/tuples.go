@@ -11,6 +11,7 @@ func Tuples() []any {
 		Transfer{}, TransferLock{}, TransferCommit{}, TransferRollback{}, lockPlace{},
 		PlatformRegister{}, FederationTask{}, TaskAccept{}, FederationProof{}, TaskAcknowledge{}, TaskCancel{},
 		ValidatorJoin{}, ValidatorLeave{}, ValidatorVote{}, Evidence{}, KeyRotate{},
+		TaskDispute{}, TaskAppeal{}, WitnessCommit{}, WitnessReveal{}, StakeBond{}, StakeUnbond{},
 		Header{}, Body{}, Outline{},
 		FeePaid{}, Transferred{}, LockOpened{}, LockCommitted{}, LockRolledBack{}, PlatformRegistered{}, Granted{}, Receipt{},
 		ValidatorCandidate{}, CandidateLeft{}, ValidatorStays{}, ValidatorLeaving{}, ValidatorJoined{}, ValidatorLeft{},

@@ -32,6 +32,12 @@ func everyAction(to atp.ID) []Action {
 		&ValidatorJoin{},
 		&ValidatorLeave{},
 		&ValidatorVote{Platform: to, Grant: 3, Society: "north"},
+		&TaskDispute{Task: id},
+		&TaskAppeal{Task: id},
+		&WitnessCommit{Task: id, Level: 1, Commit: task.Digest{3}},
+		&WitnessReveal{Task: id, Score: task.Unavailable, Hash: task.Digest{4}, Salt: task.Digest{5}},
+		&StakeBond{Amount: 6},
+		&StakeUnbond{Amount: 7},
 	}
 }
 

@@ -93,9 +93,12 @@ func (w *worker) accept(ctx context.Context, t task.Task) (task.Task, error) {
 	if err := w.journal.prune(maxEntries, w.settled); err != nil {
 		return t, err
 	}
-	economy := w.r.state().Params().Economy
-	bond := economy.Charges(t.Terms.Price, 0).MinBond(t.Terms.Class)
-	err := w.submit(ctx, &chain.TaskAccept{Task: t.ID, Bond: bond}, t.Deadline, func(a chain.Action) bool {
+	charges, err := w.r.state().ChargesTo(w.n.id(), t)
+	if err != nil {
+		return t, err
+	}
+	bond := charges.MinBond(t.Terms.Class)
+	err = w.submit(ctx, &chain.TaskAccept{Task: t.ID, Bond: bond}, t.Deadline, func(a chain.Action) bool {
 		p, ok := a.(*chain.TaskAccept)
 		return ok && p.Task == t.ID
 	})
@@ -143,7 +146,14 @@ func (w *worker) suits(t task.Task) error {
 	if err != nil {
 		return err
 	}
-	bond := w.r.state().Params().Economy.Charges(t.Terms.Price, 0).MinBond(t.Terms.Class)
+	charges, err := w.r.state().ChargesTo(w.n.id(), t)
+	if errors.Is(err, task.ErrClass) {
+		return decline("%w", err)
+	}
+	if err != nil {
+		return err
+	}
+	bond := charges.MinBond(t.Terms.Class)
 	if most := account.Available / maxBondShare; bond > most {
 		return decline("bond: it takes %s ATP, and of what is available at most %s ATP go into one task", bond, most)
 	}

@@ -133,6 +133,8 @@ func viewEvent(height bft.Height, at atp.Millis, subject cid.Cid, e chain.Event)
 	switch f := e.Fact.(type) {
 	case *task.Moved:
 		kind, subject = view.EventTask, f.Task
+	case *task.Challenged, *task.Drawn, *task.Revealed, *task.Judged, *task.SeatPaid:
+		kind, subject = view.EventTask, e.Task()
 	case *task.Engaged:
 		kind, subject = view.EventTask, f.Task
 	case *task.Paid:

@@ -122,6 +122,11 @@ func (n *Node) measures() []measure {
 		for _, s := range []task.Stage{task.Posted, task.Accepted, task.Proven} {
 			list = append(list, gauge("tasks", float64(n.metrics.open(s)), string(viewStage(s))))
 		}
+		witnessing := 0
+		for _, s := range []task.Stage{task.Drawing, task.Committing, task.Revealing, task.Decided} {
+			witnessing += n.metrics.open(s)
+		}
+		list = append(list, gauge("tasks", float64(witnessing), string(view.TaskWitnessing)))
 	}
 	if free, size, err := diskFree(n.cfg.Home); err == nil {
 		list = append(list, gauge("disk_free_bytes", float64(free), ""), gauge("disk_size_bytes", float64(size), ""))

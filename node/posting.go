@@ -42,6 +42,9 @@ func (n *Node) PostTask(ctx context.Context, t view.NewTask, executor peer.ID) (
 	if err := terms.Validate(r.state().Params().Economy, r.state().Totals().Supply); err != nil {
 		return view.Submission{}, refuse(err)
 	}
+	if _, err := r.state().CouldWitness(n.id(), terms); err != nil {
+		return view.Submission{}, refuse(err)
+	}
 	fee := r.state().Params().Economy.Charges(terms.Price, 0).Fee
 	if err := n.afford(r, terms.Price, fee); err != nil {
 		return view.Submission{}, err

@@ -38,6 +38,10 @@ func (n *Node) Account(_ context.Context, id peer.ID) (view.Account, error) {
 	if !named && account == (atp.Account{}) {
 		return view.Account{}, notFound(nil, "no block has ever touched an account %s", who)
 	}
+	stake, staked, err := state.Stake(who)
+	if err != nil {
+		return view.Account{}, err
+	}
 	standing, err := reputations(state)
 	if err != nil {
 		return view.Account{}, err
@@ -45,7 +49,7 @@ func (n *Node) Account(_ context.Context, id peer.ID) (view.Account, error) {
 	v := view.Account{
 		PeerID: id, Name: string(name), Nonce: account.Nonce, Height: view.Height(state.Tip().Height),
 		AvailableUATP: view.Amount(account.Available), LockedUATP: view.Amount(account.Locked), BondedUATP: view.Amount(account.Bonded),
-		Reputation: standing[who],
+		Stake: viewStake(stake, staked), Reputation: standing[who],
 	}
 	now, err := state.Newest(who)
 	if err != nil {
@@ -148,6 +152,14 @@ func movement(who atp.ID, h store.Happening) (view.Movement, bool) {
 		if f.Executor == who {
 			m.OutUATP = view.Amount(f.Bond)
 		}
+	case *task.Challenged:
+		m.Subject, m.OutUATP = viewCID(f.Task), view.Amount(f.Bond)
+	case *task.SeatPaid:
+		m.Subject, m.InUATP = viewCID(f.Task), view.Amount(f.Pay)
+	case *task.StakeBonded:
+		m.OutUATP = view.Amount(f.Amount)
+	case *task.StakeReleased:
+		m.InUATP = view.Amount(f.Amount)
 	case *task.Paid:
 		m.Subject = viewCID(f.Task)
 		if f.Requester == who {

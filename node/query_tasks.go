@@ -148,6 +148,8 @@ func viewStage(s task.Stage) view.TaskState {
 		return view.TaskAccepted
 	case task.Proven:
 		return view.TaskProven
+	case task.Drawing, task.Committing, task.Revealing, task.Decided:
+		return view.TaskWitnessing
 	case task.Settled:
 		return view.TaskSettled
 	}

@@ -358,7 +358,7 @@ func refuse(err error) error {
 	case errors.Is(err, atp.ErrInsufficient):
 		return &view.Error{Code: view.CodeInsufficient, Message: err.Error(), Hint: "see what is available: sage-p2p balance"}
 	case errors.Is(err, task.ErrClass):
-		return &view.Error{Code: view.CodeUnsupported, Message: err.Error(), Hint: "use --verify mutual"}
+		return &view.Error{Code: view.CodeUnsupported, Message: err.Error(), Hint: "use --verify mutual, or have more platforms bond stakes: sage-p2p stake bond"}
 	case errors.Is(err, atp.ErrRefused), errors.Is(err, chain.ErrInvalid):
 		return &view.Error{Code: view.CodeRefused, Message: err.Error()}
 	}

@@ -11,8 +11,8 @@ import (
 // Op is something that happens to a task.
 type Op string
 
-// The operations of class mutual. A proof whose claim is below what was asked
-// for is a withdrawal, an acknowledgement whose mark is below it a refusal.
+// What happens to a task. A proof whose claim is below what was asked for is a
+// withdrawal, an acknowledgement whose mark is below it a refusal.
 const (
 	OpPost        Op = "post"
 	OpAccept      Op = "accept"
@@ -22,41 +22,87 @@ const (
 	OpAcknowledge Op = "acknowledge"
 	OpRefuse      Op = "refuse"
 	OpExpire      Op = "expire"
+
+	OpDispute Op = "dispute"
+	OpAppeal  Op = "appeal"
+	OpCommit  Op = "commit"
+	OpReveal  Op = "reveal"
+
+	OpSpare    Op = "spare"    // the beacon does not draw it, or nobody could witness
+	OpSeat     Op = "seat"     // the beacon draws witnesses
+	OpVoid     Op = "void"     // nobody could witness what must be
+	OpUnseal   Op = "unseal"   // the window for commitments ends
+	OpDecide   Op = "decide"   // a committee has found
+	OpWiden    Op = "widen"    // a committee does not agree: it is everyone's turn
+	OpConclude Op = "conclude" // those who have the last word have found, or not
 )
 
 // who may make a move.
 type who uint8
 
 const (
-	anyEligible who = iota // whom the terms name; if nobody, the first; registered for the work
-	theRequester
-	theExecutor
-	nobody // the state machine itself, once the stage's deadline has passed
+	anyEligible  who = iota // whom the terms name; if nobody, the first; registered for the work
+	theRequester            //
+	theExecutor             //
+	theLoser                // by the word of a committee
+	aSeat                   // a witness of the level that sits
+	nobody                  // the state machine itself, once the stage's deadline has passed
+	everySeat               // like nobody, or once every seat has done its part
 )
 
-// A move is one legal step in a task's life. All but nobody's are in time only.
+// classes that a move is made in.
+type scope uint8
+
+const (
+	inAll scope = iota
+	inMutual
+	inWitnessed
+)
+
+func (s scope) has(c Class) bool { return s == inAll || (s == inMutual) == (c == Mutual) }
+
+// A move is one legal step in a task's life. All but those of nobody and of
+// every seat are in time only.
 type move struct {
 	from Stage
 	op   Op
 	who  who
+	in   scope
 	to   Stage
-	path Path // of the settlement, if to is Settled
+	path Path // of the settlement, if to is Settled; empty where a verdict chooses it
 }
 
 // moves is the table of legal moves: what is not in it is refused with
 // [ErrStage]. Every stage but the last has one of nobody's (A3).
 var moves = [...]move{
-	{Posted, OpAccept, anyEligible, Accepted, ""},
-	{Posted, OpCancel, theRequester, Settled, PostedEnds},
-	{Posted, OpExpire, nobody, Settled, PostedEnds},
+	{Posted, OpAccept, anyEligible, inAll, Accepted, ""},
+	{Posted, OpCancel, theRequester, inAll, Settled, PostedEnds},
+	{Posted, OpExpire, nobody, inAll, Settled, PostedEnds},
 
-	{Accepted, OpProve, theExecutor, Proven, ""},
-	{Accepted, OpWithdraw, theExecutor, Settled, Late},
-	{Accepted, OpExpire, nobody, Settled, Late},
+	{Accepted, OpProve, theExecutor, inMutual, Proven, ""},
+	{Accepted, OpProve, theExecutor, inWitnessed, Drawing, ""},
+	{Accepted, OpWithdraw, theExecutor, inAll, Settled, Late},
+	{Accepted, OpExpire, nobody, inAll, Settled, Late},
 
-	{Proven, OpAcknowledge, theRequester, Settled, Unaudited},
-	{Proven, OpRefuse, theRequester, Settled, Refused},
-	{Proven, OpExpire, nobody, Settled, Unaudited},
+	{Proven, OpAcknowledge, theRequester, inAll, Settled, Unaudited},
+	{Proven, OpRefuse, theRequester, inMutual, Settled, Refused},
+	{Proven, OpDispute, theRequester, inWitnessed, Drawing, ""},
+	{Proven, OpExpire, nobody, inAll, Settled, Unaudited},
+
+	{Drawing, OpSpare, nobody, inWitnessed, Proven, ""},
+	{Drawing, OpSeat, nobody, inWitnessed, Committing, ""},
+	{Drawing, OpVoid, nobody, inWitnessed, Settled, DisputeNoWitnesses},
+
+	{Committing, OpCommit, aSeat, inWitnessed, Committing, ""},
+	{Committing, OpUnseal, everySeat, inWitnessed, Revealing, ""},
+
+	{Revealing, OpReveal, aSeat, inWitnessed, Revealing, ""},
+	{Revealing, OpDecide, everySeat, inWitnessed, Decided, ""},
+	{Revealing, OpWiden, everySeat, inWitnessed, Drawing, ""},
+	{Revealing, OpConclude, everySeat, inWitnessed, Settled, ""},
+
+	{Decided, OpAppeal, theLoser, inWitnessed, Drawing, ""},
+	{Decided, OpExpire, nobody, inWitnessed, Settled, ""},
 }
 
 // Member is what the state knows of an account as a platform. Under automatic
@@ -80,6 +126,7 @@ type State interface {
 	Member(atp.ID) (Member, error)
 	Societies() (uint64, error) // N: the admitted ones with a registered platform
 	Economy() Economy
+	Witnesses
 }
 
 // Book holds the open tasks of a State and moves them on. On an error that
@@ -111,6 +158,10 @@ func (b Book) Post(p Posting, at atp.Clock) ([]Event, error) {
 	if err != nil {
 		return nil, err
 	}
+	t := Task{ID: id, Requester: requester, Terms: p.Terms, Posted: at.Block, PostedAt: b.State.Block().Height}
+	if _, err := b.witnessed(t); err != nil {
+		return nil, err
+	}
 	fee := economy.Charges(p.Terms.Price, 0).Fee
 	amount, err := p.Terms.Price.Add(fee)
 	if err != nil {
@@ -119,7 +170,7 @@ func (b Book) Post(p Posting, at atp.Clock) ([]Event, error) {
 	if err := b.ledger().LockTask(id, p.Requester, amount); err != nil {
 		return nil, err
 	}
-	t := Task{ID: id, Requester: requester, Terms: p.Terms, Fee: fee, Posted: at.Block}
+	t.Fee = fee
 	moved, err := b.advance(t, move{op: OpPost, to: Posted}, p.Requester, at.Block.Add(p.Terms.OfferWindow))
 	return []Event{moved, &Locked{id, p.Requester, amount}}, err
 }
@@ -134,7 +185,10 @@ func (b Book) Accept(id cid.Cid, by atp.ID, bond atp.Amount, at atp.Clock) ([]Ev
 	if err != nil {
 		return nil, err
 	}
-	charges := b.State.Economy().Charges(t.Terms.Price, 0) // mutual: no witnesses
+	charges, err := b.ChargesTo(by, t)
+	if err != nil {
+		return nil, err
+	}
 	if least := charges.MinBond(t.Terms.Class); bond < least {
 		return nil, fmt.Errorf("%w: have %s ATP, want at least %s ATP", ErrBond, bond, least)
 	}
@@ -143,13 +197,14 @@ func (b Book) Accept(id cid.Cid, by atp.ID, bond atp.Amount, at atp.Clock) ([]Ev
 	if err := b.ledger().Engage(e); err != nil {
 		return nil, err
 	}
-	t.Acceptance = &Acceptance{Executor: executor, Bond: bond, LateCharge: charges.Late, Time: at.Block}
+	t.Acceptance = &Acceptance{Executor: executor, Bond: bond, LateCharge: charges.Late, Seats: charges.Seats, Time: at.Block}
 	moved, err := b.advance(t, m, by, at.Block.Add(t.Terms.ExecutionWindow))
 	return []Event{moved, &Engaged{id, t.Requester.ID, by, bond, e.Discharged, e.ToPool}}, err
 }
 
 // Prove names the result of an accepted task. A claim below what was asked for
-// withdraws: the task ends as if late.
+// withdraws: the task ends as if late. Outside class mutual a beacon is awaited,
+// which may draw the result for an audit.
 func (b Book) Prove(id cid.Cid, by atp.ID, proof Proof, at atp.Clock) ([]Event, error) {
 	t, err := b.task(id)
 	if err != nil {
@@ -167,15 +222,22 @@ func (b Book) Prove(id cid.Cid, by atp.ID, proof Proof, at atp.Clock) ([]Event, 
 		return nil, err
 	}
 	t.Proof = &proof
-	if m.to == Settled {
-		return b.settle(t, m, by, nil, at)
+	var moved *Moved
+	switch m.to {
+	case Settled:
+		return b.settle(t, m, ending{by: by, path: m.path}, at)
+	case Drawing:
+		t.Review = &Review{Audit: b.State.Economy().AuditProbability(t.Terms.Price, t.Acceptance.Bond)}
+		moved, err = b.ask(t, m, by, Committee, at)
+	default:
+		moved, err = b.advance(t, m, by, at.Block.Add(b.State.Economy().Silence))
 	}
-	moved, err := b.advance(t, m, by, at.Block.Add(b.State.Economy().Silence))
 	return []Event{moved}, err
 }
 
-// Acknowledge gives a proven task the requester's mark. One below what was
-// asked for refuses the result: the requester keeps the price, not the fee.
+// Acknowledge gives a proven task the requester's mark. In class mutual one
+// below what was asked for refuses the result: the requester keeps the price,
+// not the fee. In the others it is to dispute it.
 func (b Book) Acknowledge(id cid.Cid, by atp.ID, mark PPM, at atp.Clock) ([]Event, error) {
 	if mark > S {
 		return nil, fmt.Errorf("%w: have %d ppm, want at most %d", ErrMark, mark, S)
@@ -185,14 +247,18 @@ func (b Book) Acknowledge(id cid.Cid, by atp.ID, mark PPM, at atp.Clock) ([]Even
 		return nil, err
 	}
 	op := OpAcknowledge
-	if mark < t.Terms.MinQuality {
+	if mark < t.Terms.MinQuality && t.Terms.Class == Mutual {
 		op = OpRefuse
 	}
 	m, err := t.legal(op, by, at)
 	if err != nil {
 		return nil, err
 	}
-	return b.settle(t, m, by, &mark, at)
+	if op == OpAcknowledge && mark < t.Terms.MinQuality {
+		return nil, fmt.Errorf("%w: have %d ppm, want at least the %d that were asked for: a result of class %s is not refused, but disputed",
+			ErrMark, mark, t.Terms.MinQuality, t.Terms.Class)
+	}
+	return b.settle(t, m, ending{by: by, path: m.path, mark: &mark}, at)
 }
 
 // Cancel takes back a task that nobody has accepted.
@@ -201,18 +267,39 @@ func (b Book) Cancel(id cid.Cid, by atp.ID, at atp.Clock) ([]Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.settle(t, m, by, nil, at)
+	return b.settle(t, m, ending{by: by, path: m.path}, at)
 }
 
 // Expire makes the move of a stage whose deadline has passed, which nobody
 // asks for: an offer that no one took and a result that never came roll back,
-// a result that the requester was silent about is paid.
+// a result that the requester was silent about is paid, a verdict that nobody
+// appealed from stands. It ends the windows of witnesses, and looks at the beacon
+// of the block for a task that waits for one.
 func (b Book) Expire(id cid.Cid, at atp.Clock) ([]Event, error) {
-	t, m, err := b.begin(id, OpExpire, atp.ID{}, at)
+	t, err := b.task(id)
 	if err != nil {
 		return nil, err
 	}
-	return b.settle(t, m, atp.ID{}, nil, at)
+	if at.InTime(t.Deadline) {
+		return nil, fmt.Errorf("%w: %s until %d, now %d", atp.ErrTooEarly, t.Stage, t.Deadline, at.Parent)
+	}
+	switch t.Stage {
+	case Drawing:
+		return b.draw(t, at)
+	case Committing:
+		return b.unseal(t, at)
+	case Revealing:
+		return b.decide(t, at)
+	}
+	m := t.move(OpExpire)
+	end := ending{path: m.path}
+	if t.Stage == Decided {
+		end = ending{path: t.path(t.Review.First), verdict: t.Review.First}
+		if end.verdict != OverLimit {
+			end.quality = &t.Review.Quality
+		}
+	}
+	return b.settle(t, m, end, at)
 }
 
 // begin returns an open task, and the move that op is, if it is legal.
@@ -246,7 +333,7 @@ func (b Book) task(id cid.Cid) (Task, error) {
 // not by's to make, or not now.
 func (t Task) legal(op Op, by atp.ID, at atp.Clock) (move, error) {
 	for _, m := range moves {
-		if m.from != t.Stage || m.op != op {
+		if m.from != t.Stage || m.op != op || !m.in.has(t.Terms.Class) {
 			continue
 		}
 		switch {
@@ -254,54 +341,25 @@ func (t Task) legal(op Op, by atp.ID, at atp.Clock) (move, error) {
 			return move{}, fmt.Errorf("%w: only the requester %s may %s", atp.ErrNotYours, t.Requester.ID, op)
 		case m.who == theExecutor && by != t.Acceptance.Executor.ID:
 			return move{}, fmt.Errorf("%w: only the executor %s may %s", atp.ErrNotYours, t.Acceptance.Executor.ID, op)
-		case m.who == nobody && at.InTime(t.Deadline):
-			return move{}, fmt.Errorf("%w: %s until %d, now %d", atp.ErrTooEarly, t.Stage, t.Deadline, at.Parent)
-		case m.who != nobody && !at.InTime(t.Deadline):
+		case m.who == theLoser && by != t.loser().ID:
+			return move{}, fmt.Errorf("%w: only %s, against whom the witnesses found, may %s", atp.ErrNotYours, t.loser().ID, op)
+		case !at.InTime(t.Deadline):
 			return move{}, fmt.Errorf("%w: to %s was possible until %d, now %d", atp.ErrTooLate, op, t.Deadline, at.Parent)
 		}
 		return m, nil
 	}
-	return move{}, fmt.Errorf("%w: cannot %s a task that is %s", ErrStage, op, t.Stage)
+	return move{}, fmt.Errorf("%w: cannot %s a task of class %s that is %s", ErrStage, op, t.Terms.Class, t.Stage)
 }
 
-// eligible refuses one who may not accept the task.
-func (b Book) eligible(t Task, by atp.ID) error {
-	named := t.Terms.Executor
-	if !named.IsZero() && by != named.ID {
-		return fmt.Errorf("%w: the task is offered to %s alone", atp.ErrNotYours, named)
+// move returns the move of nobody's, or of every seat's, that op is at the
+// task's stage.
+func (t Task) move(op Op) move {
+	for _, m := range moves {
+		if m.from == t.Stage && m.op == op {
+			return m
+		}
 	}
-	member, err := b.worker(t.Terms, by)
-	if err != nil {
-		return err
-	}
-	if named.IsZero() && (by == t.Requester.ID || member.Society == t.Requester.Society) {
-		return fmt.Errorf("%w: %s is of the requester's society %s", ErrExecutor, by, member.Society)
-	}
-	return nil
-}
-
-// worker returns a member, unless it is not registered for the work.
-func (b Book) worker(t Terms, id atp.ID) (Member, error) {
-	member, err := b.State.Member(id)
-	if err != nil {
-		return Member{}, fmt.Errorf("task: member %s: %w", id, err)
-	}
-	_, takes := member.Platform.Offer(t.Type)
-	switch {
-	case !member.Registered || !takes:
-		return Member{}, fmt.Errorf("%w: %s is not registered for type %s", ErrExecutor, id, t.Type)
-	case !member.Platform.Runs(t.Runtime):
-		return Member{}, fmt.Errorf("%w: %s is not registered for runtime %s", ErrExecutor, id, t.Runtime)
-	}
-	return member, nil
-}
-
-func (b Book) party(id atp.ID) (Party, error) {
-	m, err := b.State.Member(id)
-	if err != nil {
-		return Party{}, fmt.Errorf("task: member %s: %w", id, err)
-	}
-	return Party{id, m.Society, m.Admitted}, nil
+	return move{}
 }
 
 // advance writes a task that stays open, at its next stage.
@@ -312,11 +370,18 @@ func (b Book) advance(t Task, m move, by atp.ID, deadline atp.Millis) (*Moved, e
 		}
 	}
 	t.Stage, t.Deadline = m.to, deadline
-	if err := b.State.SetTask(t); err != nil {
-		return nil, fmt.Errorf("task %s: %w", t.ID, err)
+	if err := b.setTask(t); err != nil {
+		return nil, err
 	}
 	if err := b.State.SetDue(deadline, t.ID); err != nil {
 		return nil, fmt.Errorf("task %s: %w", t.ID, err)
 	}
 	return &Moved{t.ID, m.from, m.to, m.op, atp.OptionalID{ID: by}, deadline, t}, nil
+}
+
+func (b Book) setTask(t Task) error {
+	if err := b.State.SetTask(t); err != nil {
+		return fmt.Errorf("task %s: %w", t.ID, err)
+	}
+	return nil
 }

@@ -741,7 +741,7 @@ func (t *Party) UnmarshalCBOR(r io.Reader) (err error) {
 	return nil
 }
 
-var lengthBufTask = []byte{137}
+var lengthBufTask = []byte{139}
 
 func (t *Task) MarshalCBOR(w io.Writer) error {
 	if t == nil {
@@ -801,6 +801,12 @@ func (t *Task) MarshalCBOR(w io.Writer) error {
 		return err
 	}
 
+	// t.PostedAt (task.Height) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.PostedAt)); err != nil {
+		return err
+	}
+
 	// t.Acceptance (task.Acceptance) (struct)
 	if err := t.Acceptance.MarshalCBOR(cw); err != nil {
 		return err
@@ -808,6 +814,11 @@ func (t *Task) MarshalCBOR(w io.Writer) error {
 
 	// t.Proof (task.Proof) (struct)
 	if err := t.Proof.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Review (task.Review) (struct)
+	if err := t.Review.MarshalCBOR(cw); err != nil {
 		return err
 	}
 	return nil
@@ -832,7 +843,7 @@ func (t *Task) UnmarshalCBOR(r io.Reader) (err error) {
 		return fmt.Errorf("cbor input should be of type array")
 	}
 
-	if extra != 9 {
+	if extra != 11 {
 		return fmt.Errorf("cbor input had wrong number of fields")
 	}
 
@@ -918,6 +929,20 @@ func (t *Task) UnmarshalCBOR(r io.Reader) (err error) {
 		t.Posted = atp.Millis(extra)
 
 	}
+	// t.PostedAt (task.Height) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.PostedAt = Height(extra)
+
+	}
 	// t.Acceptance (task.Acceptance) (struct)
 
 	{
@@ -956,10 +981,29 @@ func (t *Task) UnmarshalCBOR(r io.Reader) (err error) {
 		}
 
 	}
+	// t.Review (task.Review) (struct)
+
+	{
+
+		b, err := cr.ReadByte()
+		if err != nil {
+			return err
+		}
+		if b != cbg.CborNull[0] {
+			if err := cr.UnreadByte(); err != nil {
+				return err
+			}
+			t.Review = new(Review)
+			if err := t.Review.UnmarshalCBOR(cr); err != nil {
+				return xerrors.Errorf("unmarshaling t.Review pointer: %w", err)
+			}
+		}
+
+	}
 	return nil
 }
 
-var lengthBufAcceptance = []byte{132}
+var lengthBufAcceptance = []byte{133}
 
 func (t *Acceptance) MarshalCBOR(w io.Writer) error {
 	if t == nil {
@@ -987,6 +1031,12 @@ func (t *Acceptance) MarshalCBOR(w io.Writer) error {
 	// t.LateCharge (atp.Amount) (uint64)
 
 	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.LateCharge)); err != nil {
+		return err
+	}
+
+	// t.Seats (uint64) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Seats)); err != nil {
 		return err
 	}
 
@@ -1018,7 +1068,7 @@ func (t *Acceptance) UnmarshalCBOR(r io.Reader) (err error) {
 		return fmt.Errorf("cbor input should be of type array")
 	}
 
-	if extra != 4 {
+	if extra != 5 {
 		return fmt.Errorf("cbor input had wrong number of fields")
 	}
 
@@ -1057,6 +1107,20 @@ func (t *Acceptance) UnmarshalCBOR(r io.Reader) (err error) {
 			return fmt.Errorf("wrong type for uint64 field")
 		}
 		t.LateCharge = atp.Amount(extra)
+
+	}
+	// t.Seats (uint64) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Seats = uint64(extra)
 
 	}
 	// t.Time (atp.Millis) (uint64)
@@ -1380,6 +1444,1046 @@ func (t *Record) UnmarshalCBOR(r io.Reader) (err error) {
 			return fmt.Errorf("wrong type for uint64 field")
 		}
 		t.Convergence = PPM(extra)
+
+	}
+	return nil
+}
+
+var lengthBufReview = []byte{141}
+
+func (t *Review) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufReview); err != nil {
+		return err
+	}
+
+	// t.Audit (task.PPM) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Audit)); err != nil {
+		return err
+	}
+
+	// t.Disputed (bool) (bool)
+	if err := cbg.WriteBool(w, t.Disputed); err != nil {
+		return err
+	}
+
+	// t.Appealed (bool) (bool)
+	if err := cbg.WriteBool(w, t.Appealed); err != nil {
+		return err
+	}
+
+	// t.First (task.Verdict) (string)
+	if len(t.First) > 8192 {
+		return xerrors.Errorf("Value in field t.First was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajTextString, uint64(len(t.First))); err != nil {
+		return err
+	}
+	if _, err := cw.WriteString(string(t.First)); err != nil {
+		return err
+	}
+
+	// t.Quality (task.PPM) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Quality)); err != nil {
+		return err
+	}
+
+	// t.Level (task.Level) (uint8)
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Level)); err != nil {
+		return err
+	}
+
+	// t.Asked (task.Height) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Asked)); err != nil {
+		return err
+	}
+
+	// t.Until (task.Height) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Until)); err != nil {
+		return err
+	}
+
+	// t.Committee (uint64) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Committee)); err != nil {
+		return err
+	}
+
+	// t.Everyone (uint64) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Everyone)); err != nil {
+		return err
+	}
+
+	// t.Final (bool) (bool)
+	if err := cbg.WriteBool(w, t.Final); err != nil {
+		return err
+	}
+
+	// t.Committed (uint64) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Committed)); err != nil {
+		return err
+	}
+
+	// t.Revealed (uint64) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Revealed)); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *Review) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = Review{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 13 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Audit (task.PPM) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Audit = PPM(extra)
+
+	}
+	// t.Disputed (bool) (bool)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	if maj != cbg.MajOther {
+		return fmt.Errorf("booleans must be major type 7")
+	}
+	switch extra {
+	case 20:
+		t.Disputed = false
+	case 21:
+		t.Disputed = true
+	default:
+		return fmt.Errorf("booleans are either major type 7, value 20 or 21 (got %d)", extra)
+	}
+	// t.Appealed (bool) (bool)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	if maj != cbg.MajOther {
+		return fmt.Errorf("booleans must be major type 7")
+	}
+	switch extra {
+	case 20:
+		t.Appealed = false
+	case 21:
+		t.Appealed = true
+	default:
+		return fmt.Errorf("booleans are either major type 7, value 20 or 21 (got %d)", extra)
+	}
+	// t.First (task.Verdict) (string)
+
+	{
+		sval, err := cbg.ReadStringWithMax(cr, 8192)
+		if err != nil {
+			return err
+		}
+
+		t.First = Verdict(sval)
+	}
+	// t.Quality (task.PPM) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Quality = PPM(extra)
+
+	}
+	// t.Level (task.Level) (uint8)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	if maj != cbg.MajUnsignedInt {
+		return fmt.Errorf("wrong type for uint8 field")
+	}
+	if extra > math.MaxUint8 {
+		return fmt.Errorf("integer in input was too large for uint8 field")
+	}
+	t.Level = Level(extra)
+	// t.Asked (task.Height) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Asked = Height(extra)
+
+	}
+	// t.Until (task.Height) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Until = Height(extra)
+
+	}
+	// t.Committee (uint64) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Committee = uint64(extra)
+
+	}
+	// t.Everyone (uint64) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Everyone = uint64(extra)
+
+	}
+	// t.Final (bool) (bool)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	if maj != cbg.MajOther {
+		return fmt.Errorf("booleans must be major type 7")
+	}
+	switch extra {
+	case 20:
+		t.Final = false
+	case 21:
+		t.Final = true
+	default:
+		return fmt.Errorf("booleans are either major type 7, value 20 or 21 (got %d)", extra)
+	}
+	// t.Committed (uint64) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Committed = uint64(extra)
+
+	}
+	// t.Revealed (uint64) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Revealed = uint64(extra)
+
+	}
+	return nil
+}
+
+var lengthBufPanel = []byte{130}
+
+func (t *Panel) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufPanel); err != nil {
+		return err
+	}
+
+	// t.Candidates ([]atp.ID) (slice)
+	if len(t.Candidates) > 100 {
+		return xerrors.Errorf("Slice value in field t.Candidates was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajArray, uint64(len(t.Candidates))); err != nil {
+		return err
+	}
+	for _, v := range t.Candidates {
+		if err := v.MarshalCBOR(cw); err != nil {
+			return err
+		}
+
+	}
+
+	// t.Seats ([]task.Seat) (slice)
+	if len(t.Seats) > 41 {
+		return xerrors.Errorf("Slice value in field t.Seats was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajArray, uint64(len(t.Seats))); err != nil {
+		return err
+	}
+	for _, v := range t.Seats {
+		if err := v.MarshalCBOR(cw); err != nil {
+			return err
+		}
+
+	}
+	return nil
+}
+
+func (t *Panel) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = Panel{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 2 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Candidates ([]atp.ID) (slice)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+
+	if extra > 100 {
+		return fmt.Errorf("t.Candidates: array too large (%d)", extra)
+	}
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("expected cbor array")
+	}
+
+	if extra > 0 {
+		t.Candidates = make([]atp.ID, extra)
+	}
+
+	for i := 0; i < int(extra); i++ {
+		{
+			var maj byte
+			var extra uint64
+			var err error
+			_ = maj
+			_ = extra
+			_ = err
+
+			{
+
+				if err := t.Candidates[i].UnmarshalCBOR(cr); err != nil {
+					return xerrors.Errorf("unmarshaling t.Candidates[i]: %w", err)
+				}
+
+			}
+
+		}
+	}
+	// t.Seats ([]task.Seat) (slice)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+
+	if extra > 41 {
+		return fmt.Errorf("t.Seats: array too large (%d)", extra)
+	}
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("expected cbor array")
+	}
+
+	if extra > 0 {
+		t.Seats = make([]Seat, extra)
+	}
+
+	for i := 0; i < int(extra); i++ {
+		{
+			var maj byte
+			var extra uint64
+			var err error
+			_ = maj
+			_ = extra
+			_ = err
+
+			{
+
+				if err := t.Seats[i].UnmarshalCBOR(cr); err != nil {
+					return xerrors.Errorf("unmarshaling t.Seats[i]: %w", err)
+				}
+
+			}
+
+		}
+	}
+	return nil
+}
+
+var lengthBufSeat = []byte{134}
+
+func (t *Seat) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufSeat); err != nil {
+		return err
+	}
+
+	// t.Witness (atp.ID) (struct)
+	if err := t.Witness.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Bond (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Bond)); err != nil {
+		return err
+	}
+
+	// t.Committed (bool) (bool)
+	if err := cbg.WriteBool(w, t.Committed); err != nil {
+		return err
+	}
+
+	// t.Revealed (bool) (bool)
+	if err := cbg.WriteBool(w, t.Revealed); err != nil {
+		return err
+	}
+
+	// t.Answer (task.Answer) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Answer)); err != nil {
+		return err
+	}
+
+	// t.Digest (task.Digest) (array)
+	if len(t.Digest) > 2097152 {
+		return xerrors.Errorf("Byte array in field t.Digest was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajByteString, uint64(len(t.Digest))); err != nil {
+		return err
+	}
+
+	if _, err := cw.Write(t.Digest[:]); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (t *Seat) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = Seat{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 6 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Witness (atp.ID) (struct)
+
+	{
+
+		if err := t.Witness.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.Witness: %w", err)
+		}
+
+	}
+	// t.Bond (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Bond = atp.Amount(extra)
+
+	}
+	// t.Committed (bool) (bool)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	if maj != cbg.MajOther {
+		return fmt.Errorf("booleans must be major type 7")
+	}
+	switch extra {
+	case 20:
+		t.Committed = false
+	case 21:
+		t.Committed = true
+	default:
+		return fmt.Errorf("booleans are either major type 7, value 20 or 21 (got %d)", extra)
+	}
+	// t.Revealed (bool) (bool)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	if maj != cbg.MajOther {
+		return fmt.Errorf("booleans must be major type 7")
+	}
+	switch extra {
+	case 20:
+		t.Revealed = false
+	case 21:
+		t.Revealed = true
+	default:
+		return fmt.Errorf("booleans are either major type 7, value 20 or 21 (got %d)", extra)
+	}
+	// t.Answer (task.Answer) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Answer = Answer(extra)
+
+	}
+	// t.Digest (task.Digest) (array)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+
+	if extra > 2097152 {
+		return fmt.Errorf("t.Digest: byte array too large (%d)", extra)
+	}
+	if maj != cbg.MajByteString {
+		return fmt.Errorf("expected byte array")
+	}
+	if extra != 32 {
+		return fmt.Errorf("expected array to have 32 elements")
+	}
+
+	t.Digest = [32]uint8{}
+	if _, err := io.ReadFull(cr, t.Digest[:]); err != nil {
+		return err
+	}
+	return nil
+}
+
+var lengthBufStake = []byte{133}
+
+func (t *Stake) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufStake); err != nil {
+		return err
+	}
+
+	// t.Amount (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Amount)); err != nil {
+		return err
+	}
+
+	// t.Leaving (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Leaving)); err != nil {
+		return err
+	}
+
+	// t.Reserved (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Reserved)); err != nil {
+		return err
+	}
+
+	// t.Open (uint64) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Open)); err != nil {
+		return err
+	}
+
+	// t.Seen (task.Height) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Seen)); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *Stake) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = Stake{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 5 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Amount (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Amount = atp.Amount(extra)
+
+	}
+	// t.Leaving (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Leaving = atp.Amount(extra)
+
+	}
+	// t.Reserved (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Reserved = atp.Amount(extra)
+
+	}
+	// t.Open (uint64) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Open = uint64(extra)
+
+	}
+	// t.Seen (task.Height) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Seen = Height(extra)
+
+	}
+	return nil
+}
+
+var lengthBufUnbonding = []byte{132}
+
+func (t *Unbonding) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufUnbonding); err != nil {
+		return err
+	}
+
+	// t.ID (cid.Cid) (struct)
+
+	if err := cbg.WriteCid(cw, t.ID); err != nil {
+		return xerrors.Errorf("failed to write cid field t.ID: %w", err)
+	}
+
+	// t.Owner (atp.ID) (struct)
+	if err := t.Owner.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Amount (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Amount)); err != nil {
+		return err
+	}
+
+	// t.Until (atp.Millis) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Until)); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *Unbonding) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = Unbonding{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 4 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.ID (cid.Cid) (struct)
+
+	{
+
+		c, err := cbg.ReadCid(cr)
+		if err != nil {
+			return xerrors.Errorf("failed to read cid field t.ID: %w", err)
+		}
+
+		t.ID = c
+
+	}
+	// t.Owner (atp.ID) (struct)
+
+	{
+
+		if err := t.Owner.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.Owner: %w", err)
+		}
+
+	}
+	// t.Amount (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Amount = atp.Amount(extra)
+
+	}
+	// t.Until (atp.Millis) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Until = atp.Millis(extra)
+
+	}
+	return nil
+}
+
+var lengthBufStaking = []byte{133}
+
+func (t *Staking) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufStaking); err != nil {
+		return err
+	}
+
+	// t.Genesis ([32]uint8) (array)
+	if len(t.Genesis) > 2097152 {
+		return xerrors.Errorf("Byte array in field t.Genesis was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajByteString, uint64(len(t.Genesis))); err != nil {
+		return err
+	}
+
+	if _, err := cw.Write(t.Genesis[:]); err != nil {
+		return err
+	}
+
+	// t.Owner (atp.ID) (struct)
+	if err := t.Owner.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Nonce (uint64) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Nonce)); err != nil {
+		return err
+	}
+
+	// t.Index (uint64) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Index)); err != nil {
+		return err
+	}
+
+	// t.Amount (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Amount)); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *Staking) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = Staking{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 5 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Genesis ([32]uint8) (array)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+
+	if extra > 2097152 {
+		return fmt.Errorf("t.Genesis: byte array too large (%d)", extra)
+	}
+	if maj != cbg.MajByteString {
+		return fmt.Errorf("expected byte array")
+	}
+	if extra != 32 {
+		return fmt.Errorf("expected array to have 32 elements")
+	}
+
+	t.Genesis = [32]uint8{}
+	if _, err := io.ReadFull(cr, t.Genesis[:]); err != nil {
+		return err
+	}
+	// t.Owner (atp.ID) (struct)
+
+	{
+
+		if err := t.Owner.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.Owner: %w", err)
+		}
+
+	}
+	// t.Nonce (uint64) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Nonce = uint64(extra)
+
+	}
+	// t.Index (uint64) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Index = uint64(extra)
+
+	}
+	// t.Amount (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Amount = atp.Amount(extra)
 
 	}
 	return nil
@@ -1902,7 +3006,7 @@ func (t *Platform) UnmarshalCBOR(r io.Reader) (err error) {
 	return nil
 }
 
-var lengthBufEconomy = []byte{143}
+var lengthBufEconomy = []byte{150}
 
 func (t *Economy) MarshalCBOR(w io.Writer) error {
 	if t == nil {
@@ -2006,6 +3110,48 @@ func (t *Economy) MarshalCBOR(w io.Writer) error {
 		return err
 	}
 
+	// t.LeastStake (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.LeastStake)); err != nil {
+		return err
+	}
+
+	// t.SeatBond (uint64) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.SeatBond)); err != nil {
+		return err
+	}
+
+	// t.LeastCommit (atp.Span) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.LeastCommit)); err != nil {
+		return err
+	}
+
+	// t.MostCommit (atp.Span) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.MostCommit)); err != nil {
+		return err
+	}
+
+	// t.RevealWindow (atp.Span) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.RevealWindow)); err != nil {
+		return err
+	}
+
+	// t.AppealWindow (atp.Span) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.AppealWindow)); err != nil {
+		return err
+	}
+
+	// t.Unbonding (atp.Span) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Unbonding)); err != nil {
+		return err
+	}
+
 	return nil
 }
 
@@ -2028,7 +3174,7 @@ func (t *Economy) UnmarshalCBOR(r io.Reader) (err error) {
 		return fmt.Errorf("cbor input should be of type array")
 	}
 
-	if extra != 15 {
+	if extra != 22 {
 		return fmt.Errorf("cbor input had wrong number of fields")
 	}
 
@@ -2242,10 +3388,108 @@ func (t *Economy) UnmarshalCBOR(r io.Reader) (err error) {
 		t.Silence = atp.Span(extra)
 
 	}
+	// t.LeastStake (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.LeastStake = atp.Amount(extra)
+
+	}
+	// t.SeatBond (uint64) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.SeatBond = uint64(extra)
+
+	}
+	// t.LeastCommit (atp.Span) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.LeastCommit = atp.Span(extra)
+
+	}
+	// t.MostCommit (atp.Span) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.MostCommit = atp.Span(extra)
+
+	}
+	// t.RevealWindow (atp.Span) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.RevealWindow = atp.Span(extra)
+
+	}
+	// t.AppealWindow (atp.Span) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.AppealWindow = atp.Span(extra)
+
+	}
+	// t.Unbonding (atp.Span) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Unbonding = atp.Span(extra)
+
+	}
 	return nil
 }
 
-var lengthBufEvidence = []byte{131}
+var lengthBufEvidence = []byte{132}
 
 func (t *Evidence) MarshalCBOR(w io.Writer) error {
 	if t == nil {
@@ -2277,6 +3521,12 @@ func (t *Evidence) MarshalCBOR(w io.Writer) error {
 		return err
 	}
 
+	// t.Voids (uint64) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Voids)); err != nil {
+		return err
+	}
+
 	return nil
 }
 
@@ -2299,7 +3549,7 @@ func (t *Evidence) UnmarshalCBOR(r io.Reader) (err error) {
 		return fmt.Errorf("cbor input should be of type array")
 	}
 
-	if extra != 3 {
+	if extra != 4 {
 		return fmt.Errorf("cbor input had wrong number of fields")
 	}
 
@@ -2343,6 +3593,20 @@ func (t *Evidence) UnmarshalCBOR(r io.Reader) (err error) {
 			return fmt.Errorf("wrong type for uint64 field")
 		}
 		t.Day = Day(extra)
+
+	}
+	// t.Voids (uint64) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Voids = uint64(extra)
 
 	}
 	return nil
@@ -2753,7 +4017,7 @@ func (t *Engaged) UnmarshalCBOR(r io.Reader) (err error) {
 	return nil
 }
 
-var lengthBufPaid = []byte{141}
+var lengthBufPaid = []byte{144}
 
 func (t *Paid) MarshalCBOR(w io.Writer) error {
 	if t == nil {
@@ -2831,6 +4095,23 @@ func (t *Paid) MarshalCBOR(w io.Writer) error {
 		return err
 	}
 
+	// t.Dispute (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Dispute)); err != nil {
+		return err
+	}
+
+	// t.Appeal (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Appeal)); err != nil {
+		return err
+	}
+
+	// t.Appellant (atp.OptionalID) (struct)
+	if err := t.Appellant.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
 	// t.ToRequester (atp.Amount) (uint64)
 
 	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.ToRequester)); err != nil {
@@ -2883,7 +4164,7 @@ func (t *Paid) UnmarshalCBOR(r io.Reader) (err error) {
 		return fmt.Errorf("cbor input should be of type array")
 	}
 
-	if extra != 13 {
+	if extra != 16 {
 		return fmt.Errorf("cbor input had wrong number of fields")
 	}
 
@@ -2987,6 +4268,43 @@ func (t *Paid) UnmarshalCBOR(r io.Reader) (err error) {
 			return fmt.Errorf("wrong type for uint64 field")
 		}
 		t.Bond = atp.Amount(extra)
+
+	}
+	// t.Dispute (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Dispute = atp.Amount(extra)
+
+	}
+	// t.Appeal (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Appeal = atp.Amount(extra)
+
+	}
+	// t.Appellant (atp.OptionalID) (struct)
+
+	{
+
+		if err := t.Appellant.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.Appellant: %w", err)
+		}
 
 	}
 	// t.ToRequester (atp.Amount) (uint64)
@@ -3238,6 +4556,1236 @@ func (t *ReputationChanged) UnmarshalCBOR(r io.Reader) (err error) {
 		}
 
 		t.Cause = Cause(sval)
+	}
+	return nil
+}
+
+var lengthBufChallenged = []byte{132}
+
+func (t *Challenged) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufChallenged); err != nil {
+		return err
+	}
+
+	// t.Task (cid.Cid) (struct)
+
+	if err := cbg.WriteCid(cw, t.Task); err != nil {
+		return xerrors.Errorf("failed to write cid field t.Task: %w", err)
+	}
+
+	// t.By (atp.ID) (struct)
+	if err := t.By.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Appeal (bool) (bool)
+	if err := cbg.WriteBool(w, t.Appeal); err != nil {
+		return err
+	}
+
+	// t.Bond (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Bond)); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *Challenged) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = Challenged{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 4 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Task (cid.Cid) (struct)
+
+	{
+
+		c, err := cbg.ReadCid(cr)
+		if err != nil {
+			return xerrors.Errorf("failed to read cid field t.Task: %w", err)
+		}
+
+		t.Task = c
+
+	}
+	// t.By (atp.ID) (struct)
+
+	{
+
+		if err := t.By.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.By: %w", err)
+		}
+
+	}
+	// t.Appeal (bool) (bool)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	if maj != cbg.MajOther {
+		return fmt.Errorf("booleans must be major type 7")
+	}
+	switch extra {
+	case 20:
+		t.Appeal = false
+	case 21:
+		t.Appeal = true
+	default:
+		return fmt.Errorf("booleans are either major type 7, value 20 or 21 (got %d)", extra)
+	}
+	// t.Bond (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Bond = atp.Amount(extra)
+
+	}
+	return nil
+}
+
+var lengthBufDrawn = []byte{137}
+
+func (t *Drawn) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufDrawn); err != nil {
+		return err
+	}
+
+	// t.Task (cid.Cid) (struct)
+
+	if err := cbg.WriteCid(cw, t.Task); err != nil {
+		return xerrors.Errorf("failed to write cid field t.Task: %w", err)
+	}
+
+	// t.Level (task.Level) (uint8)
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Level)); err != nil {
+		return err
+	}
+
+	// t.Disputed (bool) (bool)
+	if err := cbg.WriteBool(w, t.Disputed); err != nil {
+		return err
+	}
+
+	// t.Audit (task.PPM) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Audit)); err != nil {
+		return err
+	}
+
+	// t.Candidates (uint64) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Candidates)); err != nil {
+		return err
+	}
+
+	// t.Height (task.Height) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Height)); err != nil {
+		return err
+	}
+
+	// t.Beacon (task.Digest) (array)
+	if len(t.Beacon) > 2097152 {
+		return xerrors.Errorf("Byte array in field t.Beacon was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajByteString, uint64(len(t.Beacon))); err != nil {
+		return err
+	}
+
+	if _, err := cw.Write(t.Beacon[:]); err != nil {
+		return err
+	}
+
+	// t.Seats ([]atp.ID) (slice)
+	if len(t.Seats) > 41 {
+		return xerrors.Errorf("Slice value in field t.Seats was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajArray, uint64(len(t.Seats))); err != nil {
+		return err
+	}
+	for _, v := range t.Seats {
+		if err := v.MarshalCBOR(cw); err != nil {
+			return err
+		}
+
+	}
+
+	// t.Bond (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Bond)); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *Drawn) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = Drawn{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 9 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Task (cid.Cid) (struct)
+
+	{
+
+		c, err := cbg.ReadCid(cr)
+		if err != nil {
+			return xerrors.Errorf("failed to read cid field t.Task: %w", err)
+		}
+
+		t.Task = c
+
+	}
+	// t.Level (task.Level) (uint8)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	if maj != cbg.MajUnsignedInt {
+		return fmt.Errorf("wrong type for uint8 field")
+	}
+	if extra > math.MaxUint8 {
+		return fmt.Errorf("integer in input was too large for uint8 field")
+	}
+	t.Level = Level(extra)
+	// t.Disputed (bool) (bool)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	if maj != cbg.MajOther {
+		return fmt.Errorf("booleans must be major type 7")
+	}
+	switch extra {
+	case 20:
+		t.Disputed = false
+	case 21:
+		t.Disputed = true
+	default:
+		return fmt.Errorf("booleans are either major type 7, value 20 or 21 (got %d)", extra)
+	}
+	// t.Audit (task.PPM) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Audit = PPM(extra)
+
+	}
+	// t.Candidates (uint64) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Candidates = uint64(extra)
+
+	}
+	// t.Height (task.Height) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Height = Height(extra)
+
+	}
+	// t.Beacon (task.Digest) (array)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+
+	if extra > 2097152 {
+		return fmt.Errorf("t.Beacon: byte array too large (%d)", extra)
+	}
+	if maj != cbg.MajByteString {
+		return fmt.Errorf("expected byte array")
+	}
+	if extra != 32 {
+		return fmt.Errorf("expected array to have 32 elements")
+	}
+
+	t.Beacon = [32]uint8{}
+	if _, err := io.ReadFull(cr, t.Beacon[:]); err != nil {
+		return err
+	}
+	// t.Seats ([]atp.ID) (slice)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+
+	if extra > 41 {
+		return fmt.Errorf("t.Seats: array too large (%d)", extra)
+	}
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("expected cbor array")
+	}
+
+	if extra > 0 {
+		t.Seats = make([]atp.ID, extra)
+	}
+
+	for i := 0; i < int(extra); i++ {
+		{
+			var maj byte
+			var extra uint64
+			var err error
+			_ = maj
+			_ = extra
+			_ = err
+
+			{
+
+				if err := t.Seats[i].UnmarshalCBOR(cr); err != nil {
+					return xerrors.Errorf("unmarshaling t.Seats[i]: %w", err)
+				}
+
+			}
+
+		}
+	}
+	// t.Bond (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Bond = atp.Amount(extra)
+
+	}
+	return nil
+}
+
+var lengthBufRevealed = []byte{133}
+
+func (t *Revealed) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufRevealed); err != nil {
+		return err
+	}
+
+	// t.Task (cid.Cid) (struct)
+
+	if err := cbg.WriteCid(cw, t.Task); err != nil {
+		return xerrors.Errorf("failed to write cid field t.Task: %w", err)
+	}
+
+	// t.Level (task.Level) (uint8)
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Level)); err != nil {
+		return err
+	}
+
+	// t.Witness (atp.ID) (struct)
+	if err := t.Witness.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Answer (task.Answer) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Answer)); err != nil {
+		return err
+	}
+
+	// t.Hash (task.Digest) (array)
+	if len(t.Hash) > 2097152 {
+		return xerrors.Errorf("Byte array in field t.Hash was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajByteString, uint64(len(t.Hash))); err != nil {
+		return err
+	}
+
+	if _, err := cw.Write(t.Hash[:]); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (t *Revealed) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = Revealed{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 5 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Task (cid.Cid) (struct)
+
+	{
+
+		c, err := cbg.ReadCid(cr)
+		if err != nil {
+			return xerrors.Errorf("failed to read cid field t.Task: %w", err)
+		}
+
+		t.Task = c
+
+	}
+	// t.Level (task.Level) (uint8)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	if maj != cbg.MajUnsignedInt {
+		return fmt.Errorf("wrong type for uint8 field")
+	}
+	if extra > math.MaxUint8 {
+		return fmt.Errorf("integer in input was too large for uint8 field")
+	}
+	t.Level = Level(extra)
+	// t.Witness (atp.ID) (struct)
+
+	{
+
+		if err := t.Witness.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.Witness: %w", err)
+		}
+
+	}
+	// t.Answer (task.Answer) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Answer = Answer(extra)
+
+	}
+	// t.Hash (task.Digest) (array)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+
+	if extra > 2097152 {
+		return fmt.Errorf("t.Hash: byte array too large (%d)", extra)
+	}
+	if maj != cbg.MajByteString {
+		return fmt.Errorf("expected byte array")
+	}
+	if extra != 32 {
+		return fmt.Errorf("expected array to have 32 elements")
+	}
+
+	t.Hash = [32]uint8{}
+	if _, err := io.ReadFull(cr, t.Hash[:]); err != nil {
+		return err
+	}
+	return nil
+}
+
+var lengthBufJudged = []byte{138}
+
+func (t *Judged) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufJudged); err != nil {
+		return err
+	}
+
+	// t.Task (cid.Cid) (struct)
+
+	if err := cbg.WriteCid(cw, t.Task); err != nil {
+		return xerrors.Errorf("failed to write cid field t.Task: %w", err)
+	}
+
+	// t.Level (task.Level) (uint8)
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Level)); err != nil {
+		return err
+	}
+
+	// t.Final (bool) (bool)
+	if err := cbg.WriteBool(w, t.Final); err != nil {
+		return err
+	}
+
+	// t.Verdict (task.Verdict) (string)
+	if len(t.Verdict) > 8192 {
+		return xerrors.Errorf("Value in field t.Verdict was too long")
+	}
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajTextString, uint64(len(t.Verdict))); err != nil {
+		return err
+	}
+	if _, err := cw.WriteString(string(t.Verdict)); err != nil {
+		return err
+	}
+
+	// t.Quality (task.PPM) (uint64)
+
+	if t.Quality == nil {
+		if _, err := cw.Write(cbg.CborNull); err != nil {
+			return err
+		}
+	} else {
+		if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(*t.Quality)); err != nil {
+			return err
+		}
+	}
+
+	// t.Median (task.PPM) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Median)); err != nil {
+		return err
+	}
+
+	// t.Seats (uint64) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Seats)); err != nil {
+		return err
+	}
+
+	// t.Committed (uint64) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Committed)); err != nil {
+		return err
+	}
+
+	// t.Revealed (uint64) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Revealed)); err != nil {
+		return err
+	}
+
+	// t.Scores (uint64) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Scores)); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *Judged) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = Judged{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 10 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Task (cid.Cid) (struct)
+
+	{
+
+		c, err := cbg.ReadCid(cr)
+		if err != nil {
+			return xerrors.Errorf("failed to read cid field t.Task: %w", err)
+		}
+
+		t.Task = c
+
+	}
+	// t.Level (task.Level) (uint8)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	if maj != cbg.MajUnsignedInt {
+		return fmt.Errorf("wrong type for uint8 field")
+	}
+	if extra > math.MaxUint8 {
+		return fmt.Errorf("integer in input was too large for uint8 field")
+	}
+	t.Level = Level(extra)
+	// t.Final (bool) (bool)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	if maj != cbg.MajOther {
+		return fmt.Errorf("booleans must be major type 7")
+	}
+	switch extra {
+	case 20:
+		t.Final = false
+	case 21:
+		t.Final = true
+	default:
+		return fmt.Errorf("booleans are either major type 7, value 20 or 21 (got %d)", extra)
+	}
+	// t.Verdict (task.Verdict) (string)
+
+	{
+		sval, err := cbg.ReadStringWithMax(cr, 8192)
+		if err != nil {
+			return err
+		}
+
+		t.Verdict = Verdict(sval)
+	}
+	// t.Quality (task.PPM) (uint64)
+
+	{
+
+		b, err := cr.ReadByte()
+		if err != nil {
+			return err
+		}
+		if b != cbg.CborNull[0] {
+			if err := cr.UnreadByte(); err != nil {
+				return err
+			}
+			maj, extra, err = cr.ReadHeader()
+			if err != nil {
+				return err
+			}
+			if maj != cbg.MajUnsignedInt {
+				return fmt.Errorf("wrong type for uint64 field")
+			}
+			typed := PPM(extra)
+			t.Quality = &typed
+		}
+
+	}
+	// t.Median (task.PPM) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Median = PPM(extra)
+
+	}
+	// t.Seats (uint64) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Seats = uint64(extra)
+
+	}
+	// t.Committed (uint64) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Committed = uint64(extra)
+
+	}
+	// t.Revealed (uint64) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Revealed = uint64(extra)
+
+	}
+	// t.Scores (uint64) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Scores = uint64(extra)
+
+	}
+	return nil
+}
+
+var lengthBufSeatPaid = []byte{134}
+
+func (t *SeatPaid) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufSeatPaid); err != nil {
+		return err
+	}
+
+	// t.Task (cid.Cid) (struct)
+
+	if err := cbg.WriteCid(cw, t.Task); err != nil {
+		return xerrors.Errorf("failed to write cid field t.Task: %w", err)
+	}
+
+	// t.Level (task.Level) (uint8)
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Level)); err != nil {
+		return err
+	}
+
+	// t.Witness (atp.ID) (struct)
+	if err := t.Witness.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Rating (task.PPM) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Rating)); err != nil {
+		return err
+	}
+
+	// t.Pay (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Pay)); err != nil {
+		return err
+	}
+
+	// t.Slashed (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Slashed)); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *SeatPaid) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = SeatPaid{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 6 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Task (cid.Cid) (struct)
+
+	{
+
+		c, err := cbg.ReadCid(cr)
+		if err != nil {
+			return xerrors.Errorf("failed to read cid field t.Task: %w", err)
+		}
+
+		t.Task = c
+
+	}
+	// t.Level (task.Level) (uint8)
+
+	maj, extra, err = cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	if maj != cbg.MajUnsignedInt {
+		return fmt.Errorf("wrong type for uint8 field")
+	}
+	if extra > math.MaxUint8 {
+		return fmt.Errorf("integer in input was too large for uint8 field")
+	}
+	t.Level = Level(extra)
+	// t.Witness (atp.ID) (struct)
+
+	{
+
+		if err := t.Witness.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.Witness: %w", err)
+		}
+
+	}
+	// t.Rating (task.PPM) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Rating = PPM(extra)
+
+	}
+	// t.Pay (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Pay = atp.Amount(extra)
+
+	}
+	// t.Slashed (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Slashed = atp.Amount(extra)
+
+	}
+	return nil
+}
+
+var lengthBufStakeBonded = []byte{130}
+
+func (t *StakeBonded) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufStakeBonded); err != nil {
+		return err
+	}
+
+	// t.ID (atp.ID) (struct)
+	if err := t.ID.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Amount (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Amount)); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *StakeBonded) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = StakeBonded{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 2 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.ID (atp.ID) (struct)
+
+	{
+
+		if err := t.ID.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.ID: %w", err)
+		}
+
+	}
+	// t.Amount (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Amount = atp.Amount(extra)
+
+	}
+	return nil
+}
+
+var lengthBufStakeLeaving = []byte{132}
+
+func (t *StakeLeaving) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufStakeLeaving); err != nil {
+		return err
+	}
+
+	// t.Unbonding (cid.Cid) (struct)
+
+	if err := cbg.WriteCid(cw, t.Unbonding); err != nil {
+		return xerrors.Errorf("failed to write cid field t.Unbonding: %w", err)
+	}
+
+	// t.ID (atp.ID) (struct)
+	if err := t.ID.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Amount (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Amount)); err != nil {
+		return err
+	}
+
+	// t.Until (atp.Millis) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Until)); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *StakeLeaving) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = StakeLeaving{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 4 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Unbonding (cid.Cid) (struct)
+
+	{
+
+		c, err := cbg.ReadCid(cr)
+		if err != nil {
+			return xerrors.Errorf("failed to read cid field t.Unbonding: %w", err)
+		}
+
+		t.Unbonding = c
+
+	}
+	// t.ID (atp.ID) (struct)
+
+	{
+
+		if err := t.ID.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.ID: %w", err)
+		}
+
+	}
+	// t.Amount (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Amount = atp.Amount(extra)
+
+	}
+	// t.Until (atp.Millis) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Until = atp.Millis(extra)
+
+	}
+	return nil
+}
+
+var lengthBufStakeReleased = []byte{131}
+
+func (t *StakeReleased) MarshalCBOR(w io.Writer) error {
+	if t == nil {
+		_, err := w.Write(cbg.CborNull)
+		return err
+	}
+
+	cw := cbg.NewCborWriter(w)
+
+	if _, err := cw.Write(lengthBufStakeReleased); err != nil {
+		return err
+	}
+
+	// t.Unbonding (cid.Cid) (struct)
+
+	if err := cbg.WriteCid(cw, t.Unbonding); err != nil {
+		return xerrors.Errorf("failed to write cid field t.Unbonding: %w", err)
+	}
+
+	// t.ID (atp.ID) (struct)
+	if err := t.ID.MarshalCBOR(cw); err != nil {
+		return err
+	}
+
+	// t.Amount (atp.Amount) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Amount)); err != nil {
+		return err
+	}
+
+	return nil
+}
+
+func (t *StakeReleased) UnmarshalCBOR(r io.Reader) (err error) {
+	*t = StakeReleased{}
+
+	cr := cbg.NewCborReader(r)
+
+	maj, extra, err := cr.ReadHeader()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+
+	if maj != cbg.MajArray {
+		return fmt.Errorf("cbor input should be of type array")
+	}
+
+	if extra != 3 {
+		return fmt.Errorf("cbor input had wrong number of fields")
+	}
+
+	// t.Unbonding (cid.Cid) (struct)
+
+	{
+
+		c, err := cbg.ReadCid(cr)
+		if err != nil {
+			return xerrors.Errorf("failed to read cid field t.Unbonding: %w", err)
+		}
+
+		t.Unbonding = c
+
+	}
+	// t.ID (atp.ID) (struct)
+
+	{
+
+		if err := t.ID.UnmarshalCBOR(cr); err != nil {
+			return xerrors.Errorf("unmarshaling t.ID: %w", err)
+		}
+
+	}
+	// t.Amount (atp.Amount) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Amount = atp.Amount(extra)
+
 	}
 	return nil
 }

@@ -32,6 +32,14 @@ type Economy struct {
 	ExecutionWindow atp.Span `json:"execution_window_ms"` // by default
 	RecomputeWindow atp.Span `json:"recompute_window_ms"` // longest execution in class recompute
 	Silence         atp.Span `json:"silence_ms"`          // of a requester, after which a result counts as accepted
+
+	LeastStake   atp.Amount `json:"least_stake_uatp"` // of a witness
+	SeatBond     uint64     `json:"seat_bond"`        // reserved of it for a seat, in seat fees
+	LeastCommit  atp.Span   `json:"least_commit_ms"`  // of twice the execution window, in which witnesses commit
+	MostCommit   atp.Span   `json:"most_commit_ms"`
+	RevealWindow atp.Span   `json:"reveal_window_ms"`
+	AppealWindow atp.Span   `json:"appeal_window_ms"`
+	Unbonding    atp.Span   `json:"unbonding_ms"` // from a STAKE_UNBOND to the release
 }
 
 // DefaultEconomy returns the parameters of the design.
@@ -53,6 +61,14 @@ func DefaultEconomy() Economy {
 		ExecutionWindow: 300 * atp.Second,
 		RecomputeWindow: 300 * atp.Second,
 		Silence:         120 * atp.Second,
+
+		LeastStake:   100 * atp.ATP,
+		SeatBond:     10,
+		LeastCommit:  30 * atp.Second,
+		MostCommit:   600 * atp.Second,
+		RevealWindow: 60 * atp.Second,
+		AppealWindow: 300 * atp.Second,
+		Unbonding:    3_600 * atp.Second,
 	}
 }
 
@@ -80,7 +96,29 @@ func (e Economy) Validate() error {
 	require(e.inWindow(e.ExecutionWindow), "execution_window_ms: have %d, want %d to %d", e.ExecutionWindow, e.MinWindow, e.MaxWindow)
 	require(e.inWindow(e.RecomputeWindow), "recompute_window_ms: have %d, want %d to %d", e.RecomputeWindow, e.MinWindow, e.MaxWindow)
 	require(e.Silence > 0 && e.Silence <= e.MaxWindow, "silence_ms: have %d, want 1 to %d", e.Silence, e.MaxWindow)
+	e.validateWitnesses(require)
 	return errors.Join(errs...)
+}
+
+func (e Economy) validateWitnesses(require func(ok bool, format string, args ...any)) {
+	require(e.LeastStake > 0, "least_stake_uatp: have 0, want some")
+	require(e.SeatBond > 0 && e.SeatBond <= 1_000, "seat_bond: have %d, want 1 to 1000", e.SeatBond)
+	require(e.LeastCommit > 0 && e.LeastCommit <= e.MostCommit, "least_commit_ms: have %d, want 1 to %d", e.LeastCommit, e.MostCommit)
+	for _, w := range []struct {
+		name string
+		have atp.Span
+	}{
+		{"most_commit_ms", e.MostCommit}, {"reveal_window_ms", e.RevealWindow},
+		{"appeal_window_ms", e.AppealWindow}, {"unbonding_ms", e.Unbonding},
+	} {
+		require(w.have > 0 && w.have <= e.MaxWindow, "%s: have %d, want 1 to %d", w.name, w.have, e.MaxWindow)
+	}
+}
+
+// CommitWindow returns how long witnesses of a task of that execution window
+// have to find their answer.
+func (e Economy) CommitWindow(execution atp.Span) atp.Span {
+	return min(max(e.LeastCommit, 2*execution), e.MostCommit)
 }
 
 func (e Economy) inWindow(d atp.Span) bool { return d >= e.MinWindow && d <= e.MaxWindow }
@@ -112,7 +150,7 @@ const (
 	witnessedBlob  = 16 * MiB
 )
 
-// Validate reports, as [ErrTerms] or [ErrClass], what is wrong with the terms
+// Validate reports, as [ErrTerms], what is wrong with the terms
 // in this economy, with that supply.
 func (t Terms) Validate(e Economy, supply atp.Amount) error {
 	if err := t.Check(); err != nil {
@@ -138,8 +176,6 @@ func (t Terms) Validate(e Economy, supply atp.Amount) error {
 		return fmt.Errorf("%w: execution window: have %d ms, want %d to %d", ErrTerms, t.ExecutionWindow, e.MinWindow, e.MaxWindow)
 	case t.Class == Recompute && t.ExecutionWindow > e.RecomputeWindow:
 		return fmt.Errorf("%w: execution window: have %d ms, want at most %d in class %s", ErrTerms, t.ExecutionWindow, e.RecomputeWindow, t.Class)
-	case witnessed:
-		return fmt.Errorf("%w: %s needs drawn witnesses, whom this version does not have: use %s", ErrClass, t.Class, Mutual)
 	}
 	return nil
 }

@@ -25,10 +25,15 @@ func largest() (task.Task, task.Platform) {
 	}
 	t := task.Task{
 		ID: atp.Sum(nil), Requester: party, Terms: terms, Fee: atp.MaxAmount, Stage: task.Accepted, Deadline: math.MaxUint64, Posted: math.MaxUint64,
-		Acceptance: &task.Acceptance{Executor: party, Bond: atp.MaxAmount, LateCharge: atp.MaxAmount, Time: math.MaxUint64},
+		Acceptance: &task.Acceptance{Executor: party, Bond: atp.MaxAmount, LateCharge: atp.MaxAmount, Seats: 7, Time: math.MaxUint64},
 		Proof: &task.Proof{Result: blob, Size: task.MaxBlob, Claim: &whole, Record: task.Record{
 			Latency: math.MaxUint64, Cost: atp.MaxAmount, Tokens: math.MaxUint64, Iterations: math.MaxUint64, FinalEnergy: math.MinInt64, Convergence: task.S,
 		}},
+		PostedAt: math.MaxUint64,
+		Review: &task.Review{
+			Audit: task.S, Disputed: true, Appealed: true, First: task.OverLimit, Quality: task.S, Level: task.Everyone,
+			Asked: math.MaxUint64, Until: math.MaxUint64, Committee: 7, Everyone: 41, Final: true, Committed: 41, Revealed: 41,
+		},
 	}
 	p := jetson()
 	p.Name, p.Society, p.Hardware.Architecture = task.Name(strings.Repeat("n", 32)), task.Society(strings.Repeat("s", 32)), strings.Repeat("a", 32)
@@ -48,7 +53,14 @@ func TestTheLargestRecordsFitInAStatesValue(t *testing.T) {
 	if err := errors.Join(tk.Terms.Check(), p.Check()); err != nil {
 		t.Fatal(err)
 	}
-	for name, v := range map[string]atp.Value{"task": &tk, "platform": &p} {
+	var seats, candidates task.Panel
+	for range 41 {
+		seats.Seats = append(seats.Seats, task.Seat{Witness: bob, Bond: atp.MaxAmount, Committed: true, Revealed: true, Answer: task.ResourceLimit})
+	}
+	for range 100 {
+		candidates.Candidates = append(candidates.Candidates, bob)
+	}
+	for name, v := range map[string]atp.Value{"task": &tk, "platform": &p, "seats of everyone": &seats, "candidates": &candidates} {
 		data, err := atp.Encode(v)
 		if err != nil {
 			t.Fatal(err)
@@ -67,6 +79,8 @@ func decoders() map[string]func([]byte) (atp.Value, error) {
 		"task":     func(b []byte) (atp.Value, error) { t, err := task.DecodeTask(b); return &t, err },
 		"platform": func(b []byte) (atp.Value, error) { p, err := task.DecodePlatform(b); return &p, err },
 		"proof":    func(b []byte) (atp.Value, error) { p := new(task.Proof); return p, atp.Decode(b, p) },
+		"panel":    func(b []byte) (atp.Value, error) { p := new(task.Panel); return p, atp.Decode(b, p) },
+		"stake":    func(b []byte) (atp.Value, error) { s := new(task.Stake); return s, atp.Decode(b, s) },
 		"evidence": func(b []byte) (atp.Value, error) { e := new(task.Evidence); return e, atp.Decode(b, e) },
 		"economy":  func(b []byte) (atp.Value, error) { e := new(task.Economy); return e, atp.Decode(b, e) },
 	}
@@ -80,6 +94,8 @@ func FuzzDecode(f *testing.F) {
 	economy := task.DefaultEconomy()
 	for _, v := range []atp.Value{
 		&tk, &tk.Terms, tk.Proof, &fresh, &fresh.Terms, &p, &task.Evidence{For: 3, Against: 70_000, Day: 20_000}, &economy,
+		&task.Panel{Candidates: []atp.ID{alice}, Seats: []task.Seat{{Witness: bob, Bond: 7, Committed: true, Answer: task.Unavailable}}},
+		&task.Stake{Amount: 5, Leaving: 4, Reserved: 3, Open: 2, Seen: 1},
 	} {
 		data, err := atp.Encode(v)
 		if err != nil {

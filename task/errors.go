@@ -12,7 +12,8 @@ import (
 var (
 	// ErrTerms reports a field of a task's terms that is out of bounds.
 	ErrTerms = fmt.Errorf("task: %w: invalid terms", atp.ErrRefused)
-	// ErrClass reports a verification class that this version does not run.
+	// ErrClass reports a verification class that lacks witnesses, or knows no
+	// such step.
 	ErrClass = fmt.Errorf("task: %w: verification class", atp.ErrRefused)
 	// ErrNoTask reports a task that never was, or has been settled.
 	ErrNoTask = fmt.Errorf("task: %w: no such open task", atp.ErrRefused)
@@ -26,6 +27,13 @@ var (
 	ErrProof = fmt.Errorf("task: %w: invalid proof", atp.ErrRefused)
 	// ErrMark reports a mark above the whole.
 	ErrMark = fmt.Errorf("task: %w: invalid mark", atp.ErrRefused)
+	// ErrSeat reports one who has no seat, or has done its part.
+	ErrSeat = fmt.Errorf("task: %w: no such seat", atp.ErrRefused)
+	// ErrAnswer reports an answer that the class has no use for, or that is not
+	// what was committed to.
+	ErrAnswer = fmt.Errorf("task: %w: invalid answer", atp.ErrRefused)
+	// ErrStake reports an amount that cannot become, or stop being, a stake.
+	ErrStake = fmt.Errorf("task: %w: stake", atp.ErrRefused)
 	// ErrPlatform reports a platform's record that is out of bounds.
 	ErrPlatform = fmt.Errorf("task: %w: invalid platform", atp.ErrRefused)
 )

@@ -6,9 +6,9 @@ import (
 	"github.com/sage-p2p/sage-p2p/atp"
 )
 
-// Event is something that the state machine did: one of the pointers *Locked,
-// *Moved, *Engaged, *Paid, *ReputationChanged. An operation returns its
-// events in the order in which they happened.
+// Event is something that the state machine did: a pointer to one of the structs
+// of this file or of event_witness.go. An operation returns its events in the
+// order in which they happened.
 type Event interface {
 	atp.Value
 	event()
@@ -52,11 +52,14 @@ type Paid struct {
 	Task        cid.Cid        `json:"task"`
 	Path        Path           `json:"path"`
 	Outcome     Outcome        `json:"outcome"`
-	Quality     *PPM           `json:"quality_ppm"` // found for the result; of COMMIT only
+	Quality     *PPM           `json:"quality_ppm"` // found for the result; of COMMIT only, but where it hit a limit
 	Requester   atp.ID         `json:"requester"`
 	Executor    atp.OptionalID `json:"executor"`
-	Lock        atp.Amount     `json:"lock_uatp"` // what the lock held
-	Bond        atp.Amount     `json:"bond_uatp"` // what the bond held
+	Lock        atp.Amount     `json:"lock_uatp"`         // what the lock held
+	Bond        atp.Amount     `json:"bond_uatp"`         // what the bond held
+	Dispute     atp.Amount     `json:"dispute_bond_uatp"` // of the requester, if it disputed
+	Appeal      atp.Amount     `json:"appeal_bond_uatp"`  // of the appellant, if there is one
+	Appellant   atp.OptionalID `json:"appellant"`
 	ToRequester atp.Amount     `json:"to_requester_uatp"`
 	ToExecutor  atp.Amount     `json:"to_executor_uatp"`
 	ToSeats     atp.Amount     `json:"to_seats_uatp"`

@@ -2,36 +2,105 @@ package task
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/sage-p2p/sage-p2p/atp"
 )
 
-// A finding is what a task's end says about the party in a role.
+// A finding is what a task's end says about one who had a part in it.
 type finding struct {
-	role      Role
-	cause     Cause
-	good, bad PPM
+	key         Key
+	cause       Cause
+	good, bad   PPM
+	counterpart Society
 }
 
-// findings returns what the path says of whom. An offer that nobody took says
-// nothing, nor does a late executor say anything of its requester.
-func (t Task) findings(path Path, mark *PPM, w PPM) []finding {
-	switch path {
+// findings returns what the end says of whom. An offer that nobody took says
+// nothing, nor does an executor that failed say anything of its requester; a
+// task that no verdict ended, or one beyond the limits that its requester chose,
+// says nothing of anyone.
+func (t Task) findings(end ending, seats []leaver, e Economy) []finding {
+	v := Weight(t.Terms.Price)
+	unseen := atp.MulDiv(v, e.Unaudited, S)
+	switch end.path {
+	case PostedEnds:
+		return nil
 	case Unaudited:
-		good := atp.MulDiv(w, AcceptedQuality(t.Terms.MinQuality, t.Proof.Claim, mark), S)
-		return []finding{{Executor, CausePass, good, w - good}, {Requester, CausePass, w, 0}}
+		return t.ofParties(CausePass, unseen, end.quality, CausePass, unseen)
 	case Late:
-		return []finding{{Executor, CauseLate, 0, w}}
+		return t.ofParties(CauseLate, unseen, nil, "", 0)
 	case Refused:
-		return []finding{{Requester, CauseRefused, 0, w}}
+		return t.ofParties("", 0, nil, CauseRefused, unseen)
 	}
-	return nil
+	var list []finding
+	switch {
+	case end.verdict == Pass && t.Review.Disputed:
+		list = t.ofParties(CausePass, v, end.quality, CauseFail, 3*v)
+	case end.verdict == Pass:
+		list = t.ofParties(CausePass, v, end.quality, CausePass, v)
+	case end.verdict == Fail:
+		list = t.ofParties(CauseFail, 3*v, nil, "", 0)
+	default:
+		return nil
+	}
+	return append(list, t.ofWitnesses(seats)...)
+}
+
+// ofParties returns findings of the executor and the requester, each for a cause
+// if there is one. Only a pass speaks for whom it is about, as far as the quality
+// goes. Parties of one society say nothing of each other, nor does one that was
+// never admitted. Dust, which would be forgotten at once, weighs nothing.
+func (t Task) ofParties(executor Cause, w PPM, q *PPM, requester Cause, ofRequester PPM) (list []finding) {
+	add := func(key Key, cause Cause, w PPM, q PPM, other Party) {
+		if w < faded {
+			w = 0
+		}
+		if cause == "" || t.Requester.Society == t.Acceptance.Executor.Society || !other.Admitted {
+			return
+		}
+		good := PPM(0)
+		if cause == CausePass {
+			good = atp.MulDiv(w, q, S)
+		}
+		list = append(list, finding{key, cause, good, w - good, other.Society})
+	}
+	quality := S
+	if q != nil {
+		quality = *q
+	}
+	add(Key{Who: t.Acceptance.Executor.ID, Role: Executor, Type: t.Terms.Type}, executor, w, quality, t.Requester)
+	add(Key{Who: t.Requester.ID, Role: Requester}, requester, ofRequester, S, t.Acceptance.Executor)
+	return list
+}
+
+// perSeat is the weight of what a seat says of its witness.
+const perSeat = S / 5
+
+// ofWitnesses returns one finding for each witness, of all its seats. The
+// counterpart is the requester's society, which brought the task.
+func (t Task) ofWitnesses(seats []leaver) (list []finding) {
+	if !t.Requester.Admitted {
+		return nil
+	}
+	for _, s := range seats {
+		i := slices.IndexFunc(list, func(f finding) bool { return f.key.Who == s.Witness })
+		if i < 0 {
+			i = len(list)
+			list = append(list, finding{Key{Who: s.Witness, Role: Witness}, CauseAbsent, 0, 0, t.Requester.Society})
+		}
+		good := PPM(0)
+		if s.Revealed {
+			good, list[i].cause = atp.MulDiv(perSeat, s.Rating, S), CauseWitness
+		}
+		list[i].good, list[i].bad = list[i].good+good, list[i].bad+perSeat-good
+	}
+	return list
 }
 
 // A judgement is a finding as it changes the state: reckoned, not yet written.
 type judgement struct {
-	total, pair entry // of the party in all, and with the other's society
-	event       ReputationChanged
+	entries []entry // of the party in all, and with the other's society
+	event   ReputationChanged
 }
 
 type entry struct {
@@ -40,24 +109,15 @@ type entry struct {
 	existed  bool
 }
 
-// judge reckons what the path does to the reputations of the parties. It does
-// nothing between parties of one society, nor on the word of one that was
-// never admitted. Dust, which would be forgotten at once, weighs nothing.
-func (b Book) judge(t Task, path Path, mark *PPM, day Day) ([]judgement, error) {
-	w := atp.MulDiv(Weight(t.Terms.Price), b.State.Economy().Unaudited, S)
-	if w < faded {
-		w = 0
+// judge reckons what a task's end does to the records of all who had a part in
+// it.
+func (b Book) judge(t Task, end ending, seats []leaver, day Day) ([]judgement, error) {
+	if row, _ := rowOf(end.path); row.outcome == Void {
+		return b.countVoid(t, day)
 	}
 	var judgements []judgement
-	for _, f := range t.findings(path, mark, w) {
-		self, other, typ := t.Requester, t.Acceptance.Executor, Type("")
-		if f.role == Executor {
-			self, other, typ = other, self, t.Terms.Type
-		}
-		if self.Society == other.Society || !other.Admitted {
-			continue
-		}
-		j, err := b.weigh(f, Key{Who: self.ID, Role: f.role, Type: typ}, other.Society, day)
+	for _, f := range t.findings(end, seats, b.State.Economy()) {
+		j, err := b.weigh(f, day)
 		if err != nil {
 			return nil, err
 		}
@@ -67,9 +127,27 @@ func (b Book) judge(t Task, path Path, mark *PPM, day Day) ([]judgement, error) 
 	return judgements, nil
 }
 
+// countVoid counts a task without a verdict, for both parties. It moves no
+// reputation.
+func (b Book) countVoid(t Task, day Day) ([]judgement, error) {
+	var judgements []judgement
+	for _, key := range []Key{
+		{Who: t.Acceptance.Executor.ID, Role: Executor, Type: t.Terms.Type}, {Who: t.Requester.ID, Role: Requester},
+	} {
+		total, err := b.read(key, day)
+		if err != nil {
+			return nil, err
+		}
+		total.evidence.Voids++
+		judgements = append(judgements, judgement{entries: []entry{total}})
+	}
+	return judgements, nil
+}
+
 // weigh adds a finding to what is known, as far as the cap on one society's
 // word allows.
-func (b Book) weigh(f finding, key Key, counterpart Society, day Day) (judgement, error) {
+func (b Book) weigh(f finding, day Day) (judgement, error) {
+	key := f.key
 	n, err := b.State.Societies()
 	if err != nil {
 		return judgement{}, fmt.Errorf("task: societies: %w", err)
@@ -79,7 +157,7 @@ func (b Book) weigh(f finding, key Key, counterpart Society, day Day) (judgement
 		return judgement{}, err
 	}
 	between := key
-	between.Counterpart = counterpart
+	between.Counterpart = f.counterpart
 	pair, err := b.read(between, day)
 	if err != nil {
 		return judgement{}, err
@@ -90,7 +168,7 @@ func (b Book) weigh(f finding, key Key, counterpart Society, day Day) (judgement
 	for _, e := range []*Evidence{&total.evidence, &pair.evidence} {
 		e.For, e.Against = plus(e.For, good), plus(e.Against, bad)
 	}
-	return judgement{total, pair, ReputationChanged{
+	return judgement{[]entry{total, pair}, ReputationChanged{
 		Who: key.Who, Role: key.Role, Type: key.Type,
 		Old: old, New: total.evidence.Reputation(), Cause: f.cause,
 	}}, nil
@@ -110,12 +188,12 @@ func (b Book) read(key Key, day Day) (entry, error) {
 	return entry{key, now, existed}, nil
 }
 
-// write stores both records of a judgement. One without evidence has no place
+// write stores the records of a judgement. One without evidence has no place
 // in the state.
 func (b Book) write(j judgement) error {
-	for _, e := range []entry{j.total, j.pair} {
+	for _, e := range j.entries {
 		var err error
-		switch empty := e.evidence.For == 0 && e.evidence.Against == 0; {
+		switch empty := e.evidence.For == 0 && e.evidence.Against == 0 && e.evidence.Voids == 0; {
 		case !empty:
 			err = b.State.SetEvidence(e.key, e.evidence)
 		case e.existed:

@@ -22,6 +22,8 @@ type memory struct {
 	members map[atp.ID]task.Member
 	n       uint64 // societies
 	economy task.Economy
+	block   task.Block
+	council task.Council
 
 	reads, writes int
 	failRead      int // the read that fails, counted from 1
@@ -121,6 +123,51 @@ func (m *memory) SetEvidence(k task.Key, e task.Evidence) error {
 }
 func (m *memory) DeleteEvidence(k task.Key) error { return m.delete("evidence/" + k.String()) }
 
+func panelKey(id cid.Cid, level task.Level) string { return fmt.Sprintf("panel/%s/%d", id, level) }
+
+func (m *memory) Panel(id cid.Cid, level task.Level) (p task.Panel, ok bool, err error) {
+	ok, err = m.get(panelKey(id, level), &p)
+	return p, ok, err
+}
+
+func (m *memory) SetPanel(id cid.Cid, level task.Level, p task.Panel) error {
+	return m.set(panelKey(id, level), &p)
+}
+
+func (m *memory) DeletePanel(id cid.Cid, level task.Level) error {
+	return m.delete(panelKey(id, level))
+}
+
+func (m *memory) Stake(id atp.ID) (s task.Stake, ok bool, err error) {
+	ok, err = m.get("stake/"+id.String(), &s)
+	return s, ok, err
+}
+
+func (m *memory) SetStake(id atp.ID, s task.Stake) error { return m.set("stake/"+id.String(), &s) }
+func (m *memory) DeleteStake(id atp.ID) error            { return m.delete("stake/" + id.String()) }
+
+func (m *memory) Stakers() (ids []atp.ID, err error) {
+	for _, key := range m.keys("stake") {
+		id, err := atp.ParseID(strings.TrimPrefix(key, "stake/"))
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, atp.Compare)
+	return ids, m.read()
+}
+
+func (m *memory) Unbonding(id cid.Cid) (u task.Unbonding, ok bool, err error) {
+	ok, err = m.get("unbonding/"+id.String(), &u)
+	return u, ok, err
+}
+
+func (m *memory) SetUnbonding(u task.Unbonding) error { return m.set("unbonding/"+u.ID.String(), &u) }
+func (m *memory) DeleteUnbonding(id cid.Cid) error    { return m.delete("unbonding/" + id.String()) }
+func (m *memory) Block() task.Block                   { return m.block }
+func (m *memory) Council() (task.Council, error)      { return m.council, m.read() }
+
 // keys returns what is kept under a kind, in order.
 func (m *memory) keys(kind string) []string {
 	var keys []string
@@ -154,8 +201,9 @@ func (m *memory) check() error {
 		held := t.Terms.Price
 		if t.Acceptance == nil {
 			held += t.Fee
-		} else {
-			bonded += t.Acceptance.Bond
+		}
+		for _, b := range t.Bonds(m.economy) {
+			bonded += b.Amount
 		}
 		switch lock, ok, err := m.Lock(t.ID); {
 		case err != nil || !ok || !lock.Task || lock.Amount != held:
@@ -166,16 +214,49 @@ func (m *memory) check() error {
 		}
 		locked += held
 	}
-	have, tasks := m.totals, len(m.keys("task"))
+	stakes, err := m.checkStakes()
+	if err != nil {
+		return err
+	}
+	bonded += stakes
+	have, tasks, leaving := m.totals, len(m.keys("task")), len(m.keys("unbonding"))
 	switch {
 	case have.Available != sum.Available || have.Locked != sum.Locked || have.Bonded != sum.Bonded:
 		return fmt.Errorf("totals are %+v, the accounts hold %+v", have, sum)
 	case locked != sum.Locked || bonded != sum.Bonded:
-		return fmt.Errorf("accounts hold %+v, the open tasks have %s ATP locked and %s ATP bonded", sum, locked, bonded)
-	case len(m.keys("lock")) != tasks || len(m.keys("due")) != tasks:
-		return fmt.Errorf("%d tasks, %d locks, %d deadlines, want as many of each", tasks, len(m.keys("lock")), len(m.keys("due")))
+		return fmt.Errorf("accounts hold %+v, the open tasks and stakes have %s ATP locked and %s ATP bonded", sum, locked, bonded)
+	case len(m.keys("lock")) != tasks || len(m.keys("due")) != tasks+leaving:
+		return fmt.Errorf("%d tasks, %d locks, %d unbondings, %d deadlines, want one for each", tasks, len(m.keys("lock")), leaving, len(m.keys("due")))
 	}
 	return have.Check()
+}
+
+// checkStakes adds up all stakes, and compares them with the seats and with what
+// is on its way back.
+func (m *memory) checkStakes() (sum atp.Amount, err error) {
+	reserved, open := make(map[atp.ID]atp.Amount), make(map[atp.ID]uint64)
+	for _, key := range m.keys("panel") {
+		var p task.Panel
+		if err := atp.Decode([]byte(m.values[key]), &p); err != nil {
+			return 0, err
+		}
+		for _, s := range p.Seats {
+			reserved[s.Witness] += s.Bond
+			open[s.Witness]++
+		}
+	}
+	ids, err := m.Stakers()
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range ids {
+		s, _, err := m.Stake(id)
+		if err != nil || s.Reserved != reserved[id] || s.Open != open[id] || s.Reserved > s.Amount || s.Leaving > s.Amount {
+			return 0, fmt.Errorf("the stake of %s is %+v, its seats reserve %s ATP for %d: %v", id, s, reserved[id], open[id], err)
+		}
+		sum += s.Amount
+	}
+	return sum, nil
 }
 
 // The platforms of the tests. Carl belongs to the society of bob; dora is not

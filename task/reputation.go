@@ -20,11 +20,14 @@ const (
 // Cause says why a reputation changed.
 type Cause string
 
-// The causes that class mutual knows.
+// The causes.
 const (
-	CausePass    Cause = "PASS"    // the result was accepted, or the task paid for
-	CauseLate    Cause = "LATE"    // no proof in time, or one that withdrew
-	CauseRefused Cause = "REFUSED" // the requester would not pay
+	CausePass    Cause = "PASS"      // the result was accepted, or the task paid for
+	CauseLate    Cause = "LATE"      // no proof in time, or one that withdrew
+	CauseRefused Cause = "REFUSED"   // the requester would not pay
+	CauseFail    Cause = "FAIL"      // witnesses found the result wanting; or what the requester said of it false
+	CauseWitness Cause = "WITNESSED" // by how near the answer was to that of the others
+	CauseAbsent  Cause = "ABSENT"    // a witness that did not commit, or did not reveal
 )
 
 // Key names a record of evidence: a platform in a role, per task type as
@@ -63,9 +66,10 @@ func DayOf(m atp.Millis) Day { return Day(m / atp.Millis(atp.Day)) }
 // Evidence is what speaks for and against a platform, in ppm of one settled
 // task of weight 1. It decays daily.
 type Evidence struct {
-	For     PPM // s
-	Against PPM // f
-	Day     Day // up to which it has decayed
+	For     PPM    // s
+	Against PPM    // f
+	Day     Day    // up to which it has decayed
+	Voids   uint64 // tasks that ended without a verdict; does not decay
 }
 
 // faded is what decays away for good: evidence below it is forgotten when it is

@@ -5,13 +5,19 @@
 // reputation: both follow from what the parties did, and when (A4). Every stage
 // but the last has a deadline whose edge needs nobody (A3).
 //
-// This version runs class mutual, where the two parties find the quality
-// themselves. The arithmetic of the other classes is here and tested; posting
-// in them is refused with [ErrClass].
+// In class mutual the two parties find the quality themselves. In the others
+// witnesses do, whom a beacon draws: of every result one in so many is audited,
+// any may be disputed, and a committee's word be appealed to everyone. They
+// commit and reveal, are paid by how near they are to the rest, and have a stake
+// to lose.
 //
 // Other than the design has it: a named executor too must be registered for the
 // task's type and runtime, a private task names its executor, and a task that
-// weighs less than 1,000 ppm is no evidence.
+// weighs less than 1,000 ppm is no evidence. A task of a witnessed class is also
+// refused to an executor while nobody could witness it. A dispute that no
+// validator but the parties could draw for ends like one without witnesses, as
+// does the level of everyone with a single witness. No level seats more than 41,
+// whom then the beacon draws.
 //
 // All arithmetic is in integers: parts per million ([PPM]) and µATP.
 package task
@@ -33,8 +39,14 @@ type Stage string
 const (
 	Posted   Stage = "POSTED"   // price and fee are locked; ends with the offer window
 	Accepted Stage = "ACCEPTED" // the executor's bond is set aside; ends with the execution window
-	Proven   Stage = "PROVEN"   // the result is named; ends with the requester's silence
+	Proven   Stage = "PROVEN"   // the result is named, and was not drawn; ends with the requester's silence
 	Settled  Stage = "SETTLED"  // all money has gone its way; the task has left the state
+
+	// In the classes with witnesses.
+	Drawing    Stage = "DRAWING"    // waits for a beacon: ends with one that may draw, or after so many blocks
+	Committing Stage = "COMMITTING" // witnesses sit; ends when all have committed, or with the window
+	Revealing  Stage = "REVEALING"  // ends when all who committed have revealed, or with the window
+	Decided    Stage = "DECIDED"    // by a committee; ends with the window for an appeal
 )
 
 // Society names the owner behind one or more platforms. Independence is
@@ -57,8 +69,10 @@ type Task struct {
 	Stage      Stage       `json:"stage"`
 	Deadline   atp.Millis  `json:"deadline"`   // of the stage
 	Posted     atp.Millis  `json:"posted"`     // time of the block that posted it
+	PostedAt   Height      `json:"posted_at"`  // its height
 	Acceptance *Acceptance `json:"acceptance"` // from stage Accepted on
 	Proof      *Proof      `json:"proof"`      // from stage Proven on
+	Review     *Review     `json:"review"`     // with the proof, in every class but mutual
 }
 
 // Acceptance is what an executor agreed to. It is not changed once made.
@@ -66,6 +80,7 @@ type Acceptance struct {
 	Executor   Party      `json:"executor"`
 	Bond       atp.Amount `json:"bond_uatp"`
 	LateCharge atp.Amount `json:"late_charge_uatp"` // of the bond, if no proof comes in time
+	Seats      uint64     `json:"seats"`            // n₀, of a committee; 0 in class mutual
 	Time       atp.Millis `json:"time"`             // of the block that accepted it
 }
 

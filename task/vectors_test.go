@@ -58,6 +58,35 @@ type vectors struct {
 		PoolPays atp.Amount `json:"pool_pays"`
 	} `json:"audit_pool_share"`
 	Settlement []settlementVector
+	Answers    struct {
+		Unavailable   task.Answer `json:"UNAVAILABLE"`
+		ResourceLimit task.Answer `json:"RESOURCE_LIMIT"`
+	}
+	Draw []struct {
+		Beacon    hexBytes
+		Task      hexBytes `json:"task_cid_bytes"`
+		Level     task.Level
+		Societies []string
+		Seats     uint64
+		Drawn     []string
+	}
+	AuditDraw []struct {
+		Beacon  hexBytes
+		Task    hexBytes `json:"task_cid_bytes"`
+		P       task.PPM
+		Audited bool
+	} `json:"audit_draw"`
+	Seal []struct {
+		Genesis hexBytes
+		Task    hexBytes `json:"task_cid_bytes"`
+		Level   task.Level
+		Result  hexBytes `json:"result_cid_bytes"`
+		Witness hexBytes `json:"witness_peer_id_bytes"`
+		Score   task.Answer
+		Hash    hexBytes `json:"memory_hash"`
+		Salt    hexBytes
+		Commit  string
+	} `json:"wcommit"`
 }
 
 type settlementVector struct {

@@ -203,6 +203,18 @@ func accountsOf(e chain.Event) []atp.ID {
 		return []atp.ID{f.Requester, f.Executor.ID}
 	case *task.ReputationChanged:
 		return []atp.ID{f.Who}
+	case *task.Challenged:
+		return []atp.ID{f.By}
+	case *task.Drawn:
+		return f.Seats
+	case *task.SeatPaid:
+		return []atp.ID{f.Witness}
+	case *task.StakeBonded:
+		return []atp.ID{f.ID}
+	case *task.StakeLeaving:
+		return []atp.ID{f.ID}
+	case *task.StakeReleased:
+		return []atp.ID{f.ID}
 	}
 	return nil
 }

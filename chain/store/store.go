@@ -160,6 +160,9 @@ func (s *Store) headAt(m meta, id string) (Head, error) {
 		return Head{Tip: m.Tip, StateRoot: m.StateRoot}, nil
 	}
 	c, err := cid.Decode(id)
+	if err == nil && c.String() != id { // the last digit has bits that no byte of the CID needs
+		err = fmt.Errorf("%.80q is not how the CID %s is written", id, c)
+	}
 	if err != nil {
 		return Head{}, fmt.Errorf("%w: %s: %w", ErrCorrupt, headKey, err)
 	}

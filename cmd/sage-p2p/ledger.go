@@ -38,6 +38,7 @@ func (p program) balance() *cli.Command {
 					[2]string{"available", coins(a.AvailableUATP)},
 					[2]string{"locked", coins(a.LockedUATP)},
 					[2]string{"bonded", coins(a.BondedUATP)},
+					[2]string{"stake", ofBonded(a.Stake)},
 				)
 				if a.ReplacedBy != "" {
 					facts(w, [2]string{"replaced", "by " + a.ReplacedBy.String()})

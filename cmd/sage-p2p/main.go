@@ -75,7 +75,7 @@ func (p program) app() *cli.App {
 		{p.status(), p.peers(), p.doctor(), p.logs(), p.stop(), p.config()},
 		{p.balance(), p.history(), p.transfer(), p.lock()},
 		{p.ask(), p.models(), p.task(), p.whyIdle()},
-		{p.platforms(), p.platform(), p.rep(), p.validators(), p.validator(), p.federation(), p.key()},
+		{p.platforms(), p.platform(), p.rep(), p.validators(), p.validator(), p.stake(), p.federation(), p.key()},
 		{p.block(), p.tx(), p.events(), p.chain()},
 		{p.receipt(), p.verify(), p.account()},
 		{p.sim(), p.completion(), p.version()},

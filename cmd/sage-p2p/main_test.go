@@ -281,7 +281,7 @@ func TestWhatPeopleRead(t *testing.T) {
 
 func TestEveryCommandPrintsJSON(t *testing.T) {
 	for name, args := range map[string][]string{
-		"status": {"status"}, "peers": {"peers"}, "validators": {"validators"}, "validator join": {"validator", "join"}, "validator leave": {"validator", "leave"}, "platforms": {"platforms"}, "platform show": {"platform", "show", "beta"},
+		"status": {"status"}, "peers": {"peers"}, "validators": {"validators"}, "validator join": {"validator", "join"}, "validator leave": {"validator", "leave"}, "stake bond": {"stake", "bond", "2"}, "platforms": {"platforms"}, "platform show": {"platform", "show", "beta"},
 		"platform register": {"platform", "register", "--name", "alpha", "--offer", "vision=11/34/56/200"},
 		"balance":           {"balance"}, "history": {"history"}, "lock list": {"lock", "list"}, "transfer": {"transfer", "beta", "1"},
 		"lock create": {"lock", "create", "beta", "1", "--until", "2040-01-01T00:00:00Z"}, "lock commit": {"lock", "commit", apitest.CID("lock 1").String()},

@@ -88,6 +88,8 @@ func eventLines(e chain.Event, known names) []string {
 		}
 	case *task.Paid:
 		return paidLines(*f, known)
+	case *task.Challenged, *task.Drawn, *task.Revealed, *task.Judged, *task.SeatPaid:
+		return []string{witnessLine(f, known)}
 	case *task.ReputationChanged:
 		return []string{fmt.Sprintf("reputation of %s as %s: %s → %s (%s)", known.of(f.Who.ID),
 			clean(strings.TrimSpace(string(f.Type)+" "+string(f.Role))), share(view.PPM(f.Old)), share(view.PPM(f.New)), clean(string(f.Cause)))}
@@ -95,8 +97,32 @@ func eventLines(e chain.Event, known names) []string {
 	return nil
 }
 
+// witnessLine is what an event of a task's witnesses says.
+func witnessLine(fact chain.Fact, known names) string {
+	switch f := fact.(type) {
+	case *task.Challenged:
+		return fmt.Sprintf("%s bonded by %s", coins(f.Bond), known.of(f.By.ID))
+	case *task.Drawn:
+		switch n := len(f.Seats); {
+		case n > 0:
+			return fmt.Sprintf("%s drawn of %s, by the beacon of block %d", plural(n, "witness", "witnesses"), plural(int(f.Candidates), "society", "societies"), f.Height)
+		case f.Height == 0:
+			return fmt.Sprintf("not drawn: %s could witness", plural(int(f.Candidates), "society", "societies"))
+		}
+		return fmt.Sprintf("not drawn for an audit, of probability %s, by the beacon of block %d", share(view.PPM(f.Audit)), f.Height)
+	case *task.Revealed:
+		return fmt.Sprintf("%s says %s", known.of(f.Witness.ID), clean(f.Answer.String()))
+	case *task.Judged:
+		return fmt.Sprintf("%s, by %d of %s with a score", clean(string(f.Verdict)), f.Scores, plural(int(f.Seats), "witness", "witnesses"))
+	case *task.SeatPaid:
+		return fmt.Sprintf("%s to the witness %s, %s slashed", coins(f.Pay), known.of(f.Witness.ID), coins(f.Slashed))
+	}
+	return ""
+}
+
 func paidLines(f task.Paid, known names) []string {
-	lines := []string{fmt.Sprintf("%s: %s locked and %s bonded are paid out", clean(string(f.Outcome)), coins(f.Lock), coins(f.Bond))}
+	bonded := f.Bond + f.Dispute + f.Appeal // parts of the supply
+	lines := []string{fmt.Sprintf("%s: %s locked and %s bonded are paid out", clean(string(f.Outcome)), coins(f.Lock), coins(bonded))}
 	for _, leg := range []struct {
 		amount atp.Amount
 		text   string

@@ -18,6 +18,8 @@ func writes() map[string]string {
 		"/api/v1/txs":                     "\x00",
 		"/api/v1/transfers":               `{"to":"beta","amount_uatp":1}`,
 		"/api/v1/validators/join":         `{}`,
+		"/api/v1/stake/bond":              `{"amount_uatp":2}`,
+		"/api/v1/stake/unbond":            `{"amount_uatp":1}`,
 		"/api/v1/validators/leave":        `{}`,
 		"/api/v1/key/rotate":              `{}`,
 		"/api/v1/validators/vote":         `{"platform":"beta"}`,

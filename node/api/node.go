@@ -106,6 +106,9 @@ type Wallet interface {
 	// RotateKey replaces the platform's key. Once it is final the node begins
 	// anew, as another peer.
 	RotateKey(context.Context) (view.Submission, error)
+	// BondStake sets an amount aside to be a witness, and UnbondStake asks it back.
+	BondStake(context.Context, view.Amount) (view.Submission, error)
+	UnbondStake(context.Context, view.Amount) (view.Submission, error)
 
 	// PostTask posts a task whose program and input are blobs of the node.
 	// The executor is empty for view.ToOpen and, with t.To == view.ToAuto, for

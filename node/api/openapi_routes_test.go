@@ -172,6 +172,8 @@ func writeOperations() map[string]operation {
 		"POST /api/v1/key/rotate":       {does: "Replace the platform's key.", query: []query{waitAnyQ, timeoutParam}, answer: view.Submission{}},
 		"POST /api/v1/validators/vote":  submitsOp("Vote for a platform to join, or take that back.", view.NewVote{}, `{"platform":"beta"}`),
 		"POST /api/v1/validators/leave": {does: "Give the vote back.", query: []query{waitAnyQ, timeoutParam}, answer: view.Submission{}},
+		"POST /api/v1/stake/bond":       submitsOp("Set an amount aside to be drawn as a witness.", view.StakeChange{}, `{"amount_uatp":2000000}`),
+		"POST /api/v1/stake/unbond":     submitsOp("Ask an amount of the stake back: it counts no more at once, and is released later.", view.StakeChange{}, `{"amount_uatp":1000000}`),
 		"POST /api/v1/platforms":        submitsOp("Register this platform, or register it anew: what is left out stays as it is.", view.Registration{}, `{"name":"alpha"}`),
 		"POST /api/v1/tasks": {
 			does: "Post a task: the parts spec (a NewTask), program and input, in this order.", query: []query{waitAnyQ, timeoutParam}, media: "multipart/form-data",

@@ -58,6 +58,8 @@ func (s *Server) routes() map[string]http.HandlerFunc {
 		"POST /api/v1/key/rotate": s.submits(func(_ http.ResponseWriter, r *http.Request) (view.Submission, error) {
 			return s.node.RotateKey(r.Context())
 		}),
+		"POST /api/v1/stake/bond":               s.submits(s.bondStake),
+		"POST /api/v1/stake/unbond":             s.submits(s.unbondStake),
 		"POST /api/v1/tasks":                    s.submits(s.postTask),
 		"POST /api/v1/tasks/{task}/acknowledge": s.submits(s.acknowledge),
 		"POST /api/v1/tasks/{task}/cancel":      s.submits(s.cancelTask),

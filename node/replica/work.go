@@ -37,9 +37,10 @@ func (r *Replica) transactions(in Transactions) error {
 func (r *Replica) blockTime() atp.Millis { return max(r.head().Time+1, r.clock.now()) }
 
 // busy reports whether there is something to do by our own mempool, state and
-// clock: a transaction that a block could hold, or a time that has come.
+// clock: a transaction that a block could hold, a task that waits for a beacon, or
+// a time that has come.
 func (r *Replica) busy() bool {
-	if r.pool.Ready(r.blockTime()) {
+	if r.pool.Ready(r.blockTime()) || r.state.AwaitsBeacon() {
 		return true
 	}
 	at, ok := r.due()

@@ -132,6 +132,45 @@ func (n *Node) RotateKey(context.Context) (view.Submission, error) {
 	return view.Submission{TxID: n.submit("KEY_ROTATE", func() error { return nil }), NewID: ID("omega")}, nil
 }
 
+// BondStake implements api.Wallet.
+func (n *Node) BondStake(_ context.Context, amount view.Amount) (view.Submission, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.canPay(amount); err != nil {
+		return view.Submission{}, err
+	}
+	return view.Submission{TxID: n.submit("STAKE_BOND", func() error {
+		own := n.accounts[ID(n.Self)]
+		own.AvailableUATP -= amount
+		own.BondedUATP += amount
+		stake := view.Stake{}
+		if own.Stake != nil {
+			stake = *own.Stake
+		}
+		stake.AmountUATP += amount
+		stake.FreeUATP += amount
+		own.Stake = &stake
+		return nil
+	})}, nil
+}
+
+// UnbondStake implements api.Wallet. The stake stays on its way back.
+func (n *Node) UnbondStake(_ context.Context, amount view.Amount) (view.Submission, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if own := n.accounts[ID(n.Self)]; own.Stake == nil || own.Stake.FreeUATP < amount {
+		return view.Submission{}, &view.Error{Code: view.CodeRefused, Message: "the stake has less than is asked for", Height: view.Height(len(n.blocks) - 1)}
+	}
+	return view.Submission{TxID: n.submit("STAKE_UNBOND", func() error {
+		own := n.accounts[ID(n.Self)]
+		stake := *own.Stake
+		stake.FreeUATP -= amount
+		stake.LeavingUATP += amount
+		own.Stake = &stake
+		return nil
+	})}, nil
+}
+
 // PostTask implements api.Wallet. The router always picks beta.
 func (n *Node) PostTask(_ context.Context, t view.NewTask, executor peer.ID) (view.Submission, error) {
 	n.mu.Lock()

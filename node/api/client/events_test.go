@@ -220,6 +220,7 @@ func TestTheClientHasEveryRoute(t *testing.T) {
 		"postTasksAcknowledge": "Acknowledge", "postTasksCancel": "CancelTask",
 		"postValidatorsJoin": "JoinValidators", "postValidatorsLeave": "LeaveValidators",
 		"postKeyRotate": "RotateKey", "postValidatorsVote": "VoteOnValidator",
+		"postStakeBond": "BondStake", "postStakeUnbond": "UnbondStake",
 		"postStop": "Stop", "postInvites": "Invite",
 	}
 	for path, item := range doc.Paths {

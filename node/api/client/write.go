@@ -63,6 +63,16 @@ func (c *Client) RotateKey(ctx context.Context) (view.Submission, error) {
 	return post[view.Submission](ctx, c, path("key", "rotate"), struct{}{})
 }
 
+// BondStake sets an amount of the node's aside to be drawn as a witness.
+func (c *Client) BondStake(ctx context.Context, amount view.Amount) (view.Submission, error) {
+	return post[view.Submission](ctx, c, path("stake", "bond"), view.StakeChange{AmountUATP: amount})
+}
+
+// UnbondStake asks an amount of the node's stake back.
+func (c *Client) UnbondStake(ctx context.Context, amount view.Amount) (view.Submission, error) {
+	return post[view.Submission](ctx, c, path("stake", "unbond"), view.StakeChange{AmountUATP: amount})
+}
+
 // Stop tells the node to end. It returns before the node has ended.
 func (c *Client) Stop(ctx context.Context) (view.Stopping, error) {
 	return post[view.Stopping](ctx, c, path("stop"), struct{}{})

@@ -9,6 +9,12 @@ type Transfer struct {
 	New        bool   `json:"new,omitempty"` // the payee may be an account that no block has ever touched
 }
 
+// StakeChange asks to set an amount of the node's account aside as a stake, or
+// for it back.
+type StakeChange struct {
+	AmountUATP Amount `json:"amount_uatp"`
+}
+
 // NewLock asks for a two-phase payment from the node's account.
 type NewLock struct {
 	To         string `json:"to"`

@@ -270,10 +270,20 @@ type Account struct {
 	AvailableUATP Amount           `json:"available_uatp"`
 	LockedUATP    Amount           `json:"locked_uatp"`
 	BondedUATP    Amount           `json:"bonded_uatp"`
-	Nonce         uint64           `json:"nonce"` // 0 if the key was replaced: it has none any more
+	Stake         *Stake           `json:"stake,omitempty"` // of what is bonded; absent: none
+	Nonce         uint64           `json:"nonce"`           // 0 if the key was replaced: it has none any more
 	Reputation    List[Reputation] `json:"reputation"`
 	Height        Height           `json:"height"`
 	ReplacedBy    peer.ID          `json:"replaced_by,omitempty"` // who the platform is now, under another key
+}
+
+// Stake is what a platform has set aside to be drawn as a witness.
+type Stake struct {
+	AmountUATP   Amount `json:"amount_uatp"`
+	FreeUATP     Amount `json:"free_uatp"`     // of it, for new seats
+	ReservedUATP Amount `json:"reserved_uatp"` // of it, for open seats
+	LeavingUATP  Amount `json:"leaving_uatp"`  // of it, asked back and not yet released
+	OpenSeats    uint64 `json:"open_seats"`
 }
 
 // Movement is one change of one account.

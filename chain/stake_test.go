@@ -1,0 +1,110 @@
+package chain
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/bft"
+	"github.com/sage-p2p/sage-p2p/task"
+)
+
+// TestAStakeIsApartFromTheBondOfAVote bonds and asks back as a validator: of what
+// it has bonded, only the stake is its own to ask for.
+func TestAStakeIsApartFromTheBondOfAVote(t *testing.T) {
+	w := newWorld(t, 2)
+	if r := w.does(0, &StakeUnbond{Amount: atp.ATP}); r.Code != CodeStake {
+		t.Errorf("its bond is asked back as a stake: %s: %s", r.Code, r.Detail)
+	}
+	if r := w.does(0, &StakeBond{Amount: 901 * atp.ATP}); r.Code != CodeInsufficient {
+		t.Errorf("more than it has: %s", r.Code)
+	}
+	if r := w.does(0, &StakeBond{Amount: 150 * atp.ATP}); !r.OK() || r.Events[0].Name() != "STAKE_BOND" {
+		t.Fatalf("%s: %s", r.Code, r.Detail)
+	}
+	if r := w.does(0, &StakeUnbond{Amount: 150*atp.ATP + 1}); r.Code != CodeStake {
+		t.Errorf("more than its stake: %s", r.Code)
+	}
+	r := w.does(0, &StakeUnbond{Amount: 60 * atp.ATP})
+	if !r.OK() || r.Events[0].Name() != "STAKE_UNBOND" {
+		t.Fatalf("%s: %s", r.Code, r.Detail)
+	}
+	leaving := r.Events[0].Fact.(*task.StakeLeaving)
+	must(t, w.state.EachUnbonding(func(u task.Unbonding) error {
+		if u.ID != leaving.Unbonding || u.Amount != 60*atp.ATP || u.Until != leaving.Until {
+			t.Errorf("%+v is on its way back, want %+v", u, leaving)
+		}
+		return nil
+	}))
+	if a, err := w.state.Account(w.keys[0].id); err != nil || a.Bonded != 250*atp.ATP || a.Available != 750*atp.ATP {
+		t.Errorf("it has %+v, %v", a, err)
+	}
+	w.blockAfter(w.state.Params().Economy.Unbonding + 1)
+	if released := w.only(w.block()); released.Subject != leaving.Unbonding || released.Events[0].Name() != "STAKE_RELEASED" {
+		t.Errorf("released: %+v", released)
+	}
+	if a, err := w.state.Account(w.keys[0].id); err != nil || a.Bonded != 190*atp.ATP || a.Available != 810*atp.ATP {
+		t.Errorf("it has %+v, %v", a, err)
+	}
+	if s, ok, err := w.state.Stake(w.keys[0].id); err != nil || !ok || s.Amount != 90*atp.ATP || s.Leaving != 0 {
+		t.Errorf("its stake is %+v, %v, %v", s, ok, err)
+	}
+	if _, ok, err := w.state.NextDue(); err != nil || ok {
+		t.Errorf("something is still due: %v", err)
+	}
+}
+
+// TestASignatureOrATransactionSaysThatAWitnessIsThere has a validator and an
+// observer with stakes, of whom neither sends anything for a while.
+func TestASignatureOrATransactionSaysThatAWitnessIsThere(t *testing.T) {
+	w := newWorld(t, 2)
+	w.block(w.tx(0, &StakeBond{Amount: 150 * atp.ATP}), w.tx(1, &StakeBond{Amount: 150 * atp.ATP}))
+	seen := func(i int) uint64 {
+		s, _, err := w.state.Stake(w.keys[i].id)
+		must(t, err)
+		return uint64(s.Seen)
+	}
+	for range 3 {
+		w.block()
+	}
+	if seen(0) != 4 || seen(1) != 1 {
+		t.Errorf("the validator was seen in block %d, the observer in block %d, want 4 and 1", seen(0), seen(1))
+	}
+	w.block(w.tx(1, &StakeUnbond{Amount: 200 * atp.ATP})) // refused, and sent all the same
+	if seen(0) != 5 || seen(1) != 5 {
+		t.Errorf("the validator was seen in block %d, the observer in block %d, want 5", seen(0), seen(1))
+	}
+}
+
+// TestACertificateOfAnotherSetCountsNobody has two join the only validator: the
+// certificate in the block above numbers the set of one, not that of three.
+func TestACertificateOfAnotherSetCountsNobody(t *testing.T) {
+	w := newWorld(t, 3)
+	var txs []VerifiedTx
+	for i := range w.keys {
+		txs = append(txs, w.tx(i, &PlatformRegister{Platform: registration(task.Name(fmt.Sprintf("founder-%d", i)))}), w.tx(i, &StakeBond{Amount: 150 * atp.ATP}))
+	}
+	w.block(txs...)
+	soon := Transaction{Expires: w.state.Tip().Time + 30_000}
+	w.block(w.signed(1, soon, &ValidatorJoin{}), w.signed(2, soon, &ValidatorJoin{}))
+	if n := w.state.Validators().Len(); n != 3 {
+		t.Fatalf("%d validators, want 3", n)
+	}
+	seenNow := func() (ids []atp.ID) {
+		must(t, w.state.EachStake(func(id atp.ID, s task.Stake) error {
+			if s.Seen == task.Height(w.state.Tip().Height) {
+				ids = append(ids, id)
+			}
+			return nil
+		}))
+		return ids
+	}
+	w.block()
+	if ids := seenNow(); len(ids) != 0 {
+		t.Errorf("%v count as seen, by the certificate of another set", ids)
+	}
+	w.block()
+	if ids := seenNow(); len(ids) != 1 || bft.ID(ids[0]) != w.state.Validators().ID(0) {
+		t.Errorf("%v count as seen, want the first of the three alone", ids)
+	}
+}

@@ -183,6 +183,7 @@ func checkRefused(t *testing.T, p *player, before State, b Block, r Result) {
 		header.Height, header.Parent = before.tip.Height+1, before.tip.ID
 		d, err := begin(before, header)
 		must(t, err)
+		d.root.Decided = before.root.Validators
 		must(t, d.ledger().Fee(tx.Tx().From, tx.Tx().Fee))
 		must(t, d.see(tx.Tx().From))
 		a, err := d.Account(tx.Tx().From)

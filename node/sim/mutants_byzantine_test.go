@@ -63,7 +63,7 @@ func byzantineMutants() []mutant {
 			{"chain/apply.go", "case account.Available < tx.Fee:", "case account.Available > 0 && tx.Fee == 1:"},
 		}, want: "ended itself|A2", test: test, args: by("invalid-transaction packer")},
 		{name: "the signature of a transaction is not checked", edits: []edit{
-			{"chain/tx.go", "if i := claimed[k]; !good {", "if i := claimed[k]; !good && i < 0 {"},
+			{"chain/tx.go", "if i := claimed[k]; !good && errs[i] == nil {", "if i := claimed[k]; !good && i < 0 {"},
 		}, want: "A4", test: test, args: by("invalid-transaction packer")},
 		{name: "a block that was fetched need not be the certified one", edits: []edit{
 			{"node/replica/sync.go", " || b.Cert.Block != id {", " || !id.Defined() {"},

@@ -81,11 +81,11 @@ func newWASM(dir string) (*exec.WASM, error) {
 func program(t testing.TB, name string) []byte {
 	t.Helper()
 	compile := func() ([]byte, error) {
-		if name != "probe" {
+		if name != "probe" && name != "checker" {
 			return programs.Load(context.Background(), name)
 		}
-		target := filepath.Join(shared.dir, "probe.wasm")
-		if err := programs.Compile(context.Background(), "testdata/probe", target); err != nil {
+		target := filepath.Join(shared.dir, name+".wasm")
+		if err := programs.Compile(context.Background(), "testdata/"+name, target); err != nil {
 			return nil, err
 		}
 		return os.ReadFile(target)

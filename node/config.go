@@ -47,9 +47,13 @@ type Config struct {
 
 	NoMDNS   bool `toml:"no_mdns"`  // neither announce this platform on the LAN nor look for others there
 	Observer bool `toml:"observer"` // never vote, even if the genesis names this platform
-	NoWork   bool `toml:"no_work"`  // accept no tasks
+	NoWork   bool `toml:"no_work"`  // accept no tasks, and witness none
 	Public   bool `toml:"public"`   // reachable from the internet: relay for the federation
 	Relay    bool `toml:"relay"`    // do nothing but that: as Public, Observer and NoWork together
+
+	// What a platform does by itself for tasks with witnesses.
+	NoWitness bool `toml:"no_witness"` // bond no stake: be drawn as no witness
+	NoReview  bool `toml:"no_review"`  // neither acknowledge, dispute nor appeal: leave it to the operator
 
 	// A server of language models, which this platform asks and offers to
 	// others. Whoever starts the node makes runtimes of it (Upstream).

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
@@ -10,7 +11,6 @@ import (
 
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/chain"
-	"github.com/sage-p2p/sage-p2p/node/api/view"
 	"github.com/sage-p2p/sage-p2p/node/wire"
 	"github.com/sage-p2p/sage-p2p/task"
 	"github.com/sage-p2p/sage-p2p/task/exec"
@@ -93,11 +93,10 @@ func (w *worker) accept(ctx context.Context, t task.Task) (task.Task, error) {
 	if err := w.journal.prune(maxEntries, w.settled); err != nil {
 		return t, err
 	}
-	charges, err := w.r.state().ChargesTo(w.n.id(), t)
+	bond, err := w.bondFor(t)
 	if err != nil {
 		return t, err
 	}
-	bond := charges.MinBond(t.Terms.Class)
 	err = w.submit(ctx, &chain.TaskAccept{Task: t.ID, Bond: bond}, t.Deadline, func(a chain.Action) bool {
 		p, ok := a.(*chain.TaskAccept)
 		return ok && p.Task == t.ID
@@ -124,6 +123,9 @@ func (w *worker) suits(t task.Task) error {
 	}
 	if _, err := w.n.runtimes.Runtime(string(t.Terms.Runtime)); err != nil {
 		return decline("%w", err)
+	}
+	if t.Terms.Class == task.Judge {
+		return decline("%w: class %s", errNoJudge, t.Terms.Class)
 	}
 	p, registered, err := w.r.state().Platform(w.n.id())
 	if err != nil {
@@ -183,11 +185,16 @@ func (w *worker) prepare(ctx context.Context, t task.Task) error {
 	}
 	until, cancel := context.WithTimeout(ctx, w.left(t.Deadline))
 	defer cancel()
-	for _, blob := range []struct {
+	type content struct {
 		id    cid.Cid
 		limit int64
-	}{{t.Terms.Program, exec.MaxProgram}, {t.Terms.Input, int64(t.Terms.InputSize)}} {
-		if err := w.obtain(until, t, blob.id, blob.limit); err != nil {
+	}
+	all := []content{{t.Terms.Program, exec.MaxProgram}, {t.Terms.Input, int64(t.Terms.InputSize)}}
+	if t.Terms.Checker != nil {
+		all = append(all, content{*t.Terms.Checker, exec.MaxProgram})
+	}
+	for _, c := range all {
+		if err := w.obtain(until, t, c.id, c.limit); err != nil {
 			return err
 		}
 	}
@@ -229,7 +236,7 @@ func (w *worker) obtain(ctx context.Context, t task.Task, blob cid.Cid, limit in
 }
 
 // content is where what the requester of a task has sent is kept.
-func (w *worker) content(t task.Task) blobs { return w.n.blobs.from(t.Requester.ID) }
+func (w *worker) content(t task.Task) blobs { return w.n.posted(t) }
 
 // proving is how much of the time that is left before a deadline is kept for the
 // proof to become final.
@@ -268,6 +275,8 @@ func (w *worker) perform(ctx context.Context, t task.Task) (task.Proof, error) {
 		case errors.Is(err, exec.ErrHost) && try < hostTries:
 			w.n.log.Warn("execution failed here, and is tried again", "task", t.ID, "err", err)
 			told.text.again()
+		case err != nil && t.Terms.Class != task.Mutual:
+			return task.Proof{}, err // late costs less than what witnesses would find
 		case errors.Is(err, exec.ErrHost):
 			return w.unfinished(t.ID, err, new(task.PPM(0)))
 		case err != nil:
@@ -302,85 +311,27 @@ func (w *worker) unfinished(id cid.Cid, why error, claim *task.PPM) (task.Proof,
 
 // proofOf stores a result, and names it.
 func (w *worker) proofOf(got exec.Result) (task.Proof, error) {
-	proof := task.Proof{
-		Size:   task.Size(len(got.Output)),
+	if err := w.n.makeRoom(); err != nil {
+		return task.Proof{}, err
+	}
+	var stored cid.Cid
+	var err error
+	if got.Failed {
+		stored, err = w.n.blobs.putRecord(got.Output)
+	} else {
+		stored, err = w.n.blobs.putBytes(got.Output)
+	}
+	return task.Proof{
+		Result: stored, Size: task.Size(len(got.Output)),
 		Record: task.Record{Latency: atp.Span(got.Elapsed.Milliseconds()), Iterations: 1},
-	}
-	err := w.n.makeRoom()
-	switch {
-	case err != nil:
-	case got.Failed:
-		proof.Result, err = w.n.blobs.putRecord(got.Output)
-	default:
-		proof.Result, err = w.n.blobs.putBytes(got.Output)
-	}
-	return proof, err
+	}, err
 }
 
-// submit makes a transaction, unless one of before a restart says the same, and
-// waits until it is final. It tries again while there is no room for it, until
-// the deadline has passed.
-func (w *worker) submit(ctx context.Context, a chain.Action, deadline atp.Millis, same func(chain.Action) bool) error {
-	tx, waits, err := w.n.ownPending(same)
-	if err != nil || waits {
-		return errors.Join(err, w.final(ctx, tx.ID()))
+// resultCID names a result without storing it.
+func resultCID(got exec.Result) (cid.Cid, error) {
+	sum := sha256.Sum256(got.Output)
+	if got.Failed {
+		return blobCID(cid.DagCBOR, sum[:])
 	}
-	for pause := retryFirst; ; pause = min(2*pause, retryMost) {
-		tx, err := w.r.wallet.submit(ctx, a, deadline.Add(expiryGrace))
-		if err == nil {
-			return w.final(ctx, tx.ID())
-		}
-		var no *view.Error
-		if !errors.As(err, &no) || !no.Retryable || w.left(deadline) <= 0 {
-			return err
-		}
-		if !sleep(ctx, pause) {
-			return ctx.Err()
-		}
-	}
-}
-
-// ownPending returns a transaction of ours that is not final yet and does what
-// is asked for.
-func (n *Node) ownPending(does func(chain.Action) bool) (chain.VerifiedTx, bool, error) {
-	locals, err := n.store.Locals()
-	if err != nil {
-		return chain.VerifiedTx{}, false, err
-	}
-	for _, tx := range locals {
-		for _, op := range tx.Tx().Ops {
-			if tx.Tx().From == n.id() && does(op.Action) {
-				return tx, true, nil
-			}
-		}
-	}
-	return chain.VerifiedTx{}, false, nil
-}
-
-// errGivenUp reports a transaction that no block can hold any more.
-var errGivenUp = errors.New("node: transaction was in no block in time")
-
-// final waits until a transaction of ours is final, and returns why its
-// operations failed, if they did.
-func (w *worker) final(ctx context.Context, id cid.Cid) error {
-	for {
-		changed := w.n.hub.Changed()
-		_, gaveUp := w.r.wallet.gaveUp(id) // before looking: what is final has been given up too
-		tx, ok, err := w.n.finalTx(id)
-		switch {
-		case err != nil:
-			return err
-		case ok && !tx.Receipt.OK():
-			return fmt.Errorf("node: refused in block %d: %s", tx.Height, tx.Receipt.Detail)
-		case ok:
-			return nil
-		case gaveUp:
-			return fmt.Errorf("%w: %s", errGivenUp, id)
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+	return blobCID(cid.Raw, sum[:])
 }

@@ -31,6 +31,7 @@ type journalEntry struct {
 	Program cid.Cid     `json:"program"`
 	Input   cid.Cid     `json:"input"`
 	Proof   *task.Proof `json:"proof,omitempty"`
+	Answers []answer    `json:"answers,omitempty"` // as a witness, one for each level
 	Failure string      `json:"failure,omitempty"` // why it could not be executed here, for people
 }
 
@@ -160,4 +161,49 @@ func (j journal) prune(most int, settled func(cid.Cid) (bool, error)) error {
 		excess--
 	}
 	return nil
+}
+
+// answer is what this platform says as a witness, of one level.
+type answer struct {
+	Level  task.Level  `json:"level"`
+	Answer task.Answer `json:"answer"`
+	Hash   []byte      `json:"hash"` // of the run's final memory
+	Salt   []byte      `json:"salt"`
+}
+
+// swear notes the answer that is about to be committed to, and returns the one
+// that counts: that of before, if there is one.
+func (j journal) swear(t task.Task, o task.Opening) (counts task.Opening, err error) {
+	err = j.change(t.ID, func(e *journalEntry) {
+		if known, ok := e.sworn(o.Level); ok {
+			counts = known
+			return
+		}
+		e.Answers = append(e.Answers, answer{o.Level, o.Answer, o.Hash[:], o.Salt[:]})
+		counts = o
+	})
+	return counts, err
+}
+
+// sworn returns the answer that was given at a level, or is about to be.
+func (j journal) sworn(t task.Task, level task.Level) (task.Opening, bool, error) {
+	e, _, err := j.read(t.ID)
+	if err != nil {
+		return task.Opening{}, false, err
+	}
+	o, ok := e.sworn(level)
+	return o, ok, nil
+}
+
+func (e journalEntry) sworn(level task.Level) (task.Opening, bool) {
+	for _, a := range e.Answers {
+		if a.Level != level {
+			continue
+		}
+		o := task.Opening{Level: level, Answer: a.Answer}
+		copy(o.Hash[:], a.Hash)
+		copy(o.Salt[:], a.Salt)
+		return o, true
+	}
+	return task.Opening{}, false
 }

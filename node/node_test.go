@@ -39,7 +39,8 @@ func up(t *testing.T, name string, change func(*node.Config), opts ...node.Optio
 	cfg := node.DefaultConfig()
 	cfg.Home, cfg.Name, cfg.Network = t.TempDir(), name, "test"
 	cfg.Listen, cfg.APIAddr = []string{"/ip4/127.0.0.1/tcp/0"}, "127.0.0.1:0"
-	cfg.NoMDNS = true // tests must not find one another
+	cfg.NoMDNS = true    // tests must not find one another
+	cfg.NoWitness = true // nor have less than they count on
 	change(&cfg)
 	return start(t, cfg, opts...)
 }

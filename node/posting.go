@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -12,6 +13,7 @@ import (
 	"github.com/sage-p2p/sage-p2p/chain"
 	"github.com/sage-p2p/sage-p2p/node/api/view"
 	"github.com/sage-p2p/sage-p2p/task"
+	"github.com/sage-p2p/sage-p2p/task/exec"
 )
 
 // PostTask implements api.Wallet.
@@ -39,6 +41,10 @@ func (n *Node) PostTask(ctx context.Context, t view.NewTask, executor peer.ID) (
 	if err := n.priceOf(r, &terms); err != nil {
 		return view.Submission{}, err
 	}
+	if sub.Because, err = n.chooseClass(r, &terms); err != nil {
+		return view.Submission{}, err
+	}
+	sub.Verify = string(terms.Class)
 	if err := terms.Validate(r.state().Params().Economy, r.state().Totals().Supply); err != nil {
 		return view.Submission{}, refuse(err)
 	}
@@ -74,8 +80,11 @@ func (n *Node) terms(r *running, t view.NewTask) (task.Terms, error) {
 	if t.MinQualityPPM != 0 {
 		terms.MinQuality = task.PPM(t.MinQualityPPM)
 	}
-	if t.Verify != "" {
-		terms.Class = task.Class(t.Verify)
+	terms.Class = task.Class(t.Verify)
+	contents := []cid.Cid{terms.Program, terms.Input}
+	if !t.Checker.IsZero() {
+		terms.Checker = &t.Checker.Cid
+		contents = append(contents, t.Checker.Cid)
 	}
 	if t.OfferWindowMS != 0 {
 		terms.OfferWindow = atp.Span(t.OfferWindowMS)
@@ -83,7 +92,7 @@ func (n *Node) terms(r *running, t view.NewTask) (task.Terms, error) {
 	if t.ExecutionWindowMS != 0 {
 		terms.ExecutionWindow = atp.Span(t.ExecutionWindowMS)
 	}
-	for _, blob := range []cid.Cid{terms.Program, terms.Input} {
+	for _, blob := range contents {
 		if !n.blobs.has(blob) {
 			return terms, &view.Error{
 				Code: view.CodeNotFound, Message: fmt.Sprintf("this node does not hold the content %s", blob),
@@ -110,8 +119,57 @@ func (n *Node) checkProgram(terms task.Terms) error {
 	if err := rt.Check(program); err != nil {
 		return &view.Error{Code: view.CodeInvalid, Message: fmt.Sprintf("no platform could execute the program: %v", err), Hint: "see what a program is: sage-p2p task submit --help"}
 	}
+	wasm, err := n.runtimes.Runtime(exec.WASMName)
+	if err != nil || terms.Checker == nil {
+		return nil
+	}
+	checker, err := n.blobs.get(*terms.Checker)
+	if err != nil {
+		return err
+	}
+	if err := wasm.Check(checker); err != nil {
+		return &view.Error{Code: view.CodeInvalid, Message: fmt.Sprintf("no platform could run the checker: %v", err), Hint: "try it with: sage-p2p task check --help"}
+	}
 	return nil
 }
+
+// chooseClass sets the class of a task for which none was asked: that of its
+// checker or, where the work can be done again and there are witnesses, recompute,
+// or else mutual. It returns why.
+func (n *Node) chooseClass(r *running, terms *task.Terms) (because string, err error) {
+	switch {
+	case terms.Class == task.Judge:
+		return "", &view.Error{
+			Code: view.CodeRefused, Message: "no platform of this version judges results: nobody would accept a task of class judge",
+			Hint: "write what makes a result good as a program, and give it with --checker FILE",
+		}
+	case terms.Class != "":
+		return "", nil
+	case terms.Checker != nil:
+		terms.Class = task.Checker
+		return "a checker is named", nil
+	}
+	terms.Class = task.Mutual
+	switch {
+	case terms.Private:
+		return "the task is private", nil
+	case terms.Runtime != exec.WASMName:
+		return fmt.Sprintf("what runtime %s does cannot be done again alike", terms.Runtime), nil
+	}
+	again := *terms
+	again.Class = task.Recompute
+	if err := again.Validate(r.state().Params().Economy, r.state().Totals().Supply); err != nil {
+		return "witnesses take no such task: " + words(err), nil
+	}
+	if _, err := r.state().CouldWitness(n.id(), again); err != nil {
+		return words(err), nil
+	}
+	*terms = again
+	return "there are independent witnesses", nil
+}
+
+// words are those of an error without the name of its package.
+func words(err error) string { return strings.TrimPrefix(err.Error(), "task: ") }
 
 // priceOf fills in the executor's own quote where no price was named.
 func (n *Node) priceOf(r *running, terms *task.Terms) error {
@@ -181,70 +239,4 @@ func (n *Node) candidates(r *running, of task.Type) ([]candidate, error) {
 		return err
 	})
 	return all, err
-}
-
-// Acknowledge implements api.Wallet.
-func (n *Node) Acknowledge(ctx context.Context, id view.CID, m view.Mark) (view.Submission, error) {
-	r, t, err := n.ownTask(id)
-	if err != nil {
-		return view.Submission{}, err
-	}
-	if t.Stage != task.Proven {
-		return view.Submission{}, n.wrongStage(t, "it can be judged once its result is proven, and until it is settled")
-	}
-	mark := task.S
-	switch {
-	case m.Refuse:
-		mark = 0
-	case m.QualityPPM != nil:
-		mark = task.PPM(*m.QualityPPM)
-	case t.Proof.Claim != nil:
-		mark = *t.Proof.Claim
-	}
-	tx, err := r.wallet.submit(ctx, &chain.TaskAcknowledge{Task: t.ID, Mark: mark}, 0)
-	if err == nil {
-		r.wallet.about(tx.ID(), t.ID)
-	}
-	return view.Submission{TxID: viewCID(tx.ID()), TaskID: id}, err
-}
-
-// CancelTask implements api.Wallet.
-func (n *Node) CancelTask(ctx context.Context, id view.CID) (view.Submission, error) {
-	r, t, err := n.ownTask(id)
-	if err != nil {
-		return view.Submission{}, err
-	}
-	if t.Stage != task.Posted {
-		return view.Submission{}, n.wrongStage(t, "it can be cancelled only until somebody accepts it")
-	}
-	tx, err := r.wallet.submit(ctx, &chain.TaskCancel{Task: t.ID}, 0)
-	return view.Submission{TxID: viewCID(tx.ID()), TaskID: id}, err
-}
-
-// ownTask returns a task that this platform has posted.
-func (n *Node) ownTask(id view.CID) (*running, task.Task, error) {
-	r, err := n.ready()
-	if err != nil {
-		return nil, task.Task{}, err
-	}
-	t, known, err := n.knownTask(id.Cid)
-	switch {
-	case err != nil:
-		return nil, task.Task{}, err
-	case !known:
-		return nil, task.Task{}, notFound(nil, "no task %s is known here", id)
-	case t.Requester.ID != n.id():
-		return nil, task.Task{}, &view.Error{
-			Code: view.CodeRefused, Message: "this platform did not post the task",
-			Hint: "ask its requester, whom sage-p2p task show names",
-		}
-	}
-	return r, t, nil
-}
-
-func (n *Node) wrongStage(t task.Task, when string) error {
-	return &view.Error{
-		Code: view.CodeRefused, Message: fmt.Sprintf("the task is %s: %s", t.Stage, when),
-		Hint: "see it: sage-p2p task show " + t.ID.String(),
-	}
 }

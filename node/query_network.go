@@ -66,11 +66,7 @@ func (n *Node) Status(context.Context) (view.Status, error) {
 
 // modeOf says what the federation's size lets it promise.
 func modeOf(s chain.State) view.Mode {
-	societies := s.Census().Societies
-	if s.Params().Admission == chain.AdmitAuto {
-		societies = s.Census().Platforms
-	}
-	switch {
+	switch societies := societiesOf(s); {
 	case societies <= 1:
 		return view.ModeSolo
 	case societies <= 3:
@@ -79,6 +75,15 @@ func modeOf(s chain.State) view.Mode {
 		return view.ModeVoid
 	}
 	return view.ModeFull
+}
+
+// societiesOf counts the societies with a platform: where anyone is admitted, each
+// platform is one.
+func societiesOf(s chain.State) uint64 {
+	if s.Params().Admission == chain.AdmitAuto {
+		return s.Census().Platforms
+	}
+	return s.Census().Societies
 }
 
 // medianOffset is the median of what the peers' clocks are ahead of ours.
@@ -137,8 +142,10 @@ func (n *Node) Platforms(context.Context) ([]view.Platform, error) {
 		v.Reputation = standing[id]
 		v.Validator = state.Validators().Contains(bft.ID(id))
 		v.Connected = up[id.ID]
+		stake, _, err := state.Stake(id)
+		v.StakeUATP = view.Amount(stake.Staying())
 		list = append(list, v)
-		return nil
+		return err
 	})
 	slices.SortFunc(list, func(a, b view.Platform) int { return strings.Compare(a.Name, b.Name) })
 	return list, err

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/sage-p2p/sage-p2p/atp"
-	"github.com/sage-p2p/sage-p2p/chain/store"
 	"github.com/sage-p2p/sage-p2p/node/api/view"
 	"github.com/sage-p2p/sage-p2p/task"
 )
@@ -87,6 +86,9 @@ func (n *Node) Task(_ context.Context, id view.CID) (view.Task, error) {
 	}
 	v := n.viewTask(r, t, names)
 	tell(&v, history)
+	for i, seat := range v.Witnesses {
+		v.Witnesses[i].Name = names.of(atp.ID{ID: seat.PeerID})
+	}
 	v.ConsensusMS = view.Span(r.wallet.spentOn(id.Cid))
 	if len(v.History) > 0 {
 		whole := view.Span(v.History[len(v.History)-1].TimeMS - v.History[0].TimeMS)
@@ -130,6 +132,9 @@ func (n *Node) viewTask(r *running, t task.Task, names names) view.Task {
 		v.Executor, v.ExecutorName = a.Executor.ID.ID, names.of(a.Executor.ID)
 		v.BondUATP = view.Amount(a.Bond)
 	}
+	if terms.Checker != nil {
+		v.Spec.Checker = viewCID(*terms.Checker)
+	}
 	if p := t.Proof; p != nil {
 		v.Result, v.ResultSize, v.ResultHere = viewCID(p.Result), uint64(p.Size), n.blobs.has(p.Result)
 		if p.Claim != nil {
@@ -154,83 +159,4 @@ func viewStage(s task.Stage) view.TaskState {
 		return view.TaskSettled
 	}
 	return view.TaskPending
-}
-
-// tell adds a task's history: a step for each move, with the money and the
-// reputation that it moved.
-func tell(v *view.Task, history []store.Happening) {
-	for _, h := range history {
-		if m, ok := h.Event.Fact.(*task.Moved); ok {
-			v.History = append(v.History, view.Step{
-				TimeMS: view.Millis(h.Time), Height: view.Height(h.Height), Event: string(m.Step), By: m.By.ID.ID,
-				Tx: viewCID(h.Subject), Legs: []view.Leg{}, Reputation: []view.ReputationMove{},
-			})
-			if m.By.IsZero() {
-				v.History[len(v.History)-1].Tx = view.CID{} // the deadline's own doing
-			}
-			continue
-		}
-		if len(v.History) == 0 {
-			continue // the first event of a task is its posting
-		}
-		step := &v.History[len(v.History)-1]
-		switch f := h.Event.Fact.(type) {
-		case *task.Locked:
-			step.Legs = append(step.Legs, view.Leg{What: "locked", To: f.Payer.ID, AmountUATP: view.Amount(f.Amount)})
-		case *task.Engaged:
-			step.Legs = append(step.Legs,
-				view.Leg{What: "bonded", To: f.Executor.ID, AmountUATP: view.Amount(f.Bond)},
-				view.Leg{What: "fee discharged", AmountUATP: view.Amount(f.Discharged)},
-				view.Leg{What: "fee to the pool", AmountUATP: view.Amount(f.ToPool)})
-		case *task.Paid:
-			settled(v, step, f)
-		case *task.ReputationChanged:
-			step.Reputation = append(step.Reputation, view.ReputationMove{
-				PeerID: f.Who.ID, Role: string(f.Role), Type: string(f.Type),
-				OldPPM: view.PPM(f.Old), NewPPM: view.PPM(f.New), Cause: string(f.Cause),
-			})
-		}
-	}
-}
-
-// settled adds how a task ended.
-func settled(v *view.Task, step *view.Step, f *task.Paid) {
-	v.Settlement = view.Settlement(f.Outcome)
-	if f.Quality != nil {
-		q := view.PPM(*f.Quality)
-		v.QualityPPM = &q
-	}
-	v.Cause = causeOf(f.Path, task.Op(step.Event))
-	for _, leg := range []view.Leg{
-		{What: "to the requester", To: f.Requester.ID, AmountUATP: view.Amount(f.ToRequester)},
-		{What: "to the executor", To: f.Executor.ID.ID, AmountUATP: view.Amount(f.ToExecutor)},
-		{What: "to witnesses", AmountUATP: view.Amount(f.ToSeats)},
-		{What: "to the pool", AmountUATP: view.Amount(f.ToPool)},
-		{What: "from the pool", AmountUATP: view.Amount(f.FromPool)},
-	} {
-		if leg.AmountUATP > 0 {
-			step.Legs = append(step.Legs, leg)
-		}
-	}
-}
-
-// causeOf says in a word or two why a task ended as it did.
-func causeOf(path task.Path, step task.Op) string {
-	switch {
-	case path == task.PostedEnds && step == task.OpCancel:
-		return "cancelled"
-	case path == task.PostedEnds:
-		return "not accepted"
-	case path == task.Late && step == task.OpWithdraw:
-		return "withdrawn"
-	case path == task.Late:
-		return "late"
-	case path == task.Refused:
-		return "refused"
-	case path == task.Unaudited && step == task.OpAcknowledge:
-		return "acknowledged"
-	case path == task.Unaudited:
-		return "silence"
-	}
-	return string(path)
 }

@@ -56,3 +56,65 @@ func viewStake(s task.Stake, known bool) *view.Stake {
 		LeavingUATP: view.Amount(s.Leaving), OpenSeats: s.Open,
 	}
 }
+
+// A platform that works offers itself as a witness, where there can be witnesses
+// at all: it bonds the least stake, and as much again as half of it for what may be
+// slashed, unless that is more than a part of what it has.
+const (
+	enoughOwners  = 4 // two parties, and the two witnesses that an audit needs
+	mostStakePart = 3 // of what is available, one in that many
+)
+
+// offerStake bonds the stake of a witness, once there are enough societies for one
+// to be of use. What the operator has bonded already, or asks back, it leaves alone.
+func (w *worker) offerStake(ctx context.Context) error {
+	if w.n.cfg.NoWork || w.n.cfg.NoWitness || len(w.n.runtimes.Names()) == 0 {
+		return nil
+	}
+	for {
+		changed := w.n.hub.Changed()
+		amount, settled, err := w.stakeToOffer()
+		if err != nil {
+			return ours(err)
+		}
+		if settled {
+			return nil
+		}
+		if amount > 0 {
+			err := w.submit(ctx, &chain.StakeBond{Amount: amount}, nowAtp().Add(atp.Day), func(a chain.Action) bool {
+				_, is := a.(*chain.StakeBond)
+				return is
+			})
+			if err != nil && ctx.Err() == nil {
+				w.n.hub.alarm(fmt.Sprintf("this platform could not bond the stake of a witness, and is drawn as none: %v: try sage-p2p stake bond", err))
+			}
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// stakeToOffer returns what to bond now, nothing while there is no use in it; or
+// that there is nothing to bond any more.
+func (w *worker) stakeToOffer() (amount atp.Amount, settled bool, err error) {
+	state := w.r.state()
+	stake, _, err := state.Stake(w.n.id())
+	least := state.Params().Economy.LeastStake
+	if err != nil || stake.Leaving > 0 || stake.Amount >= least {
+		return 0, err == nil, err
+	}
+	_, registered, err := state.Platform(w.n.id())
+	if err != nil || !registered || societiesOf(state) < enoughOwners {
+		return 0, false, err
+	}
+	account, err := state.Account(w.n.id())
+	amount = least + least/2 - stake.Amount
+	if err != nil || amount > account.Available/mostStakePart {
+		return 0, false, err
+	}
+	return amount, false, nil
+}

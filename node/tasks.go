@@ -54,10 +54,11 @@ func (n *Node) serveBlob(from peer.ID, s stream, raw []byte) (err error) {
 		n.host.Blame(from, err.Error())
 		return err
 	}
-	if err := n.entitled(atp.ID{ID: from}, req); err != nil {
+	held, err := n.entitled(atp.ID{ID: from}, req)
+	if err != nil {
 		return refuseBlob(s, err)
 	}
-	f, size, err := n.blobs.open(req.Blob)
+	f, size, err := held.open(req.Blob)
 	if err != nil {
 		return refuseBlob(s, err)
 	}
@@ -71,30 +72,6 @@ func (n *Node) serveBlob(from peer.ID, s stream, raw []byte) (err error) {
 func refuseBlob(s stream, why error) error {
 	text := strings.ToValidUTF8(why.Error(), "?")
 	return s.WriteFrame(append([]byte{blobRefused}, text[:min(len(text), maxRefusal)]...))
-}
-
-// entitled reports why the task gives who no right to content of ours. What we
-// posted, program and input, is for whoever may accept the task or has; what we
-// proved, the result, is for the requester. A task between others gives nobody a
-// right to anything here.
-func (n *Node) entitled(who atp.ID, req wire.BlobRequest) error {
-	r := n.chain.Load()
-	if r == nil {
-		return errNotHere
-	}
-	t, known, err := n.knownTask(req.Task)
-	if err != nil || !known {
-		return fmt.Errorf("task %s is not known here", req.Task)
-	}
-	proved := t.Proof != nil && t.Acceptance.Executor.ID == n.id()
-	if proved && t.Proof.Result == req.Blob && who == t.Requester.ID {
-		return nil
-	}
-	posted := t.Requester.ID == n.id()
-	if posted && (req.Blob == t.Terms.Program || req.Blob == t.Terms.Input) && mayExecute(r.state(), t, who) {
-		return nil
-	}
-	return fmt.Errorf("task %s gives no right to %s", req.Task, req.Blob)
 }
 
 // mayExecute reports whether who has accepted the task, or could.
@@ -189,21 +166,30 @@ func (n *Node) wantedBlobs() (map[cid.Cid]bool, error) {
 	for _, tx := range locals {
 		for _, op := range tx.Tx().Ops {
 			if post, ok := op.Action.(*chain.FederationTask); ok {
-				wanted[post.Terms.Program], wanted[post.Terms.Input] = true, true
+				want(wanted, post.Terms)
 			}
 		}
 	}
 	err = r.state().EachTask(func(t task.Task) error {
-		if !r.worker.concerns(t) {
-			return nil
+		part, err := rolesOf(r.state(), t, n.id())
+		if err != nil || !part.any() && !r.worker.concerns(t) {
+			return err
 		}
-		wanted[t.Terms.Program], wanted[t.Terms.Input] = true, true
+		want(wanted, t.Terms)
 		if t.Proof != nil {
 			wanted[t.Proof.Result] = true
 		}
 		return nil
 	})
 	return wanted, err
+}
+
+// want adds what the terms of a task name.
+func want(wanted map[cid.Cid]bool, t task.Terms) {
+	wanted[t.Program], wanted[t.Input] = true, true
+	if t.Checker != nil {
+		wanted[*t.Checker] = true
+	}
 }
 
 // fetchResult makes sure that the result of a task of ours is here.

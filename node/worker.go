@@ -94,7 +94,8 @@ func (w *worker) concerns(t task.Task) bool {
 	id := w.n.id()
 	return t.Requester.ID == id || t.Terms.Executor.ID == id ||
 		t.Acceptance != nil && t.Acceptance.Executor.ID == id ||
-		t.Stage == task.Posted && t.Terms.Executor.IsZero()
+		t.Stage == task.Posted && t.Terms.Executor.IsZero() ||
+		t.Stage == task.Committing || t.Stage == task.Revealing // part knows whether we sit
 }
 
 // learn tells the router how an executor of ours did, at the time of a block.
@@ -122,7 +123,7 @@ func (w *worker) run(ctx context.Context) error {
 	if err := w.lookAtAll(ctx); err != nil {
 		return err
 	}
-	w.r.work.Go(func() error { return w.register(ctx) })
+	w.r.work.Go(func() error { return errors.Join(w.register(ctx), w.offerStake(ctx)) })
 	again := time.NewTicker(lookEvery)
 	defer again.Stop()
 	for {
@@ -237,9 +238,37 @@ func (w *worker) part(t task.Task) func(context.Context, task.Task) error {
 	switch {
 	case t.Stage == task.Proven && t.Requester.ID == id:
 		return w.collect
+	case t.Stage == task.Decided && t.Review.First == task.Fail && t.Acceptance.Executor.ID == id:
+		return w.appeal
+	case t.Requester.ID == id && witnessing(t):
+		if !w.n.blobs.has(t.Proof.Result) {
+			return w.take
+		}
+	case t.Stage == task.Committing || t.Stage == task.Revealing:
+		if _, due, err := w.dueSeat(t); due && err == nil {
+			return w.witness
+		}
 	case t.Stage == task.Posted && t.Requester.ID != id && !w.n.cfg.NoWork && !w.turned[t.ID],
 		t.Stage == task.Accepted && t.Acceptance.Executor.ID == id:
 		return w.execute
+	}
+	return nil
+}
+
+// witnessing reports whether witnesses sit, or a committee has decided.
+func witnessing(t task.Task) bool {
+	return t.Stage == task.Committing || t.Stage == task.Revealing || t.Stage == task.Decided
+}
+
+// take fetches the result of our task while witnesses look at it: it may be settled
+// without asking us.
+func (w *worker) take(ctx context.Context, t task.Task) error {
+	if left := w.left(t.Deadline); left > 0 {
+		if err := w.gather(ctx, t, left); err != nil && ctx.Err() == nil {
+			w.n.log.Info("a result that witnesses look at is not here", "task", t.ID, "err", err)
+			return nil
+		}
+		w.n.hub.tell()
 	}
 	return nil
 }
@@ -259,31 +288,48 @@ func (w *worker) hasPlace(t task.Task) bool {
 	return len(w.active) < maxActive/2 && of < maxOfOne
 }
 
-// collect fetches the result of our task while its executor serves it. Silence
-// would pay for it: a result that cannot be had, or that only says that there is
-// none, is refused before it is too late.
+// collect fetches the result of our task while its executor serves it, and looks
+// at it. Silence would pay for it: what cannot be had is refused or, where
+// witnesses judge, disputed before it is too late.
 func (w *worker) collect(ctx context.Context, t task.Task) error {
-	last := w.left(t.Deadline) / 3 // of the time to answer, for the refusal to become final
+	last := w.left(t.Deadline) / 3 // of the time to answer, for the answer to become final
 	for pause := retryFirst; ; pause = min(2*pause, retryMost) {
 		err := w.n.fetchResult(ctx, t)
-		if err == nil && t.Proof.Result.Prefix().Codec == cid.Raw {
-			economy := w.r.state().Params().Economy
-			took := t.Deadline - atp.Millis(economy.Silence) - t.Acceptance.Time
-			w.r.router.proved(t.Acceptance.Executor.ID, t.Terms.Type, time.Duration(took)*time.Millisecond)
-			w.n.hub.tell()
-			return nil
+		if err == nil {
+			return w.collected(ctx, t, last)
 		}
 		now, known, storeErr := w.n.knownTask(t.ID)
 		if storeErr != nil || !known || now.Stage != task.Proven {
 			return errors.Join(err, storeErr)
 		}
-		if err == nil || errors.Is(err, errLied) || w.left(t.Deadline) <= last {
-			return w.refuse(ctx, t, err)
+		if errors.Is(err, errLied) || w.left(t.Deadline) <= last {
+			if t.Terms.Class == task.Mutual {
+				return w.refuse(ctx, t, err)
+			}
+			return w.dispute(ctx, t, err.Error())
 		}
 		if !sleep(ctx, min(pause, max(retryFirst, w.left(t.Deadline)-last))) {
 			return nil
 		}
 	}
+}
+
+// collected looks at a result of our task that is here. In class mutual one that
+// only says that there is none is refused, and the rest is the operator's to judge;
+// in the others we judge it as a witness would.
+func (w *worker) collected(ctx context.Context, t task.Task, last time.Duration) error {
+	switch failed := t.Proof.Result.Prefix().Codec != cid.Raw; {
+	case t.Terms.Class != task.Mutual:
+		w.n.hub.tell()
+		return w.review(ctx, t, last)
+	case failed:
+		return w.refuse(ctx, t, nil)
+	}
+	economy := w.r.state().Params().Economy
+	took := t.Deadline - atp.Millis(economy.Silence) - t.Acceptance.Time
+	w.r.router.proved(t.Acceptance.Executor.ID, t.Terms.Type, time.Duration(took)*time.Millisecond)
+	w.n.hub.tell()
+	return nil
 }
 
 // refuse marks the result of our task as worth nothing.

@@ -29,6 +29,8 @@ func writes() map[string]string {
 		"/api/v1/platforms":               `{}`,
 		"/api/v1/tasks":                   ``,
 		"/api/v1/tasks/bafyx/cancel":      `{}`,
+		"/api/v1/tasks/bafyx/dispute":     `{}`,
+		"/api/v1/tasks/bafyx/appeal":      `{}`,
 		"/api/v1/tasks/bafyx/acknowledge": `{}`,
 	}
 }
@@ -118,7 +120,7 @@ func TestWritesNeedTheirContentType(t *testing.T) {
 	s := serve(t, nil)
 	for path, body := range writes() {
 		for _, kind := range []string{"", "text/plain", "application/x-www-form-urlencoded"} {
-			if strings.HasSuffix(path, "/cancel") || strings.Contains(path, "/locks/") || strings.HasSuffix(path, "/join") || strings.HasSuffix(path, "/leave") || strings.HasSuffix(path, "/rotate") {
+			if strings.HasSuffix(path, "/cancel") || strings.HasSuffix(path, "/dispute") || strings.HasSuffix(path, "/appeal") || strings.Contains(path, "/locks/") || strings.HasSuffix(path, "/join") || strings.HasSuffix(path, "/leave") || strings.HasSuffix(path, "/rotate") {
 				continue // no body to misread; the token is what they need
 			}
 			resp, text := s.ask("POST", path, body, header("Content-Type", kind))

@@ -82,6 +82,10 @@ type Tasks interface {
 	// Task returns a task with its history. A task that was submitted here is
 	// found, pending, before its transaction is final.
 	Task(context.Context, view.CID) (view.Task, error)
+
+	// VerifyTask finds the quality of a result as a witness would, here and now, if
+	// the task gives this platform a right to what that needs.
+	VerifyTask(context.Context, view.CID) (view.Examination, error)
 }
 
 // Wallet makes transactions of the node's own account. A method returns when
@@ -117,6 +121,11 @@ type Wallet interface {
 
 	Acknowledge(ctx context.Context, task view.CID, m view.Mark) (view.Submission, error)
 	CancelTask(ctx context.Context, task view.CID) (view.Submission, error)
+
+	// DisputeTask asks for witnesses of a result, as its requester, and AppealTask
+	// for everyone's word after a committee's, as the party that it was against.
+	DisputeTask(ctx context.Context, task view.CID) (view.Submission, error)
+	AppealTask(ctx context.Context, task view.CID) (view.Submission, error)
 
 	// SubmitTx takes a transaction signed elsewhere in its canonical encoding.
 	SubmitTx(ctx context.Context, encoded []byte) (view.Submission, error)

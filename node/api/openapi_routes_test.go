@@ -176,7 +176,7 @@ func writeOperations() map[string]operation {
 		"POST /api/v1/stake/unbond":     submitsOp("Ask an amount of the stake back: it counts no more at once, and is released later.", view.StakeChange{}, `{"amount_uatp":1000000}`),
 		"POST /api/v1/platforms":        submitsOp("Register this platform, or register it anew: what is left out stays as it is.", view.Registration{}, `{"name":"alpha"}`),
 		"POST /api/v1/tasks": {
-			does: "Post a task: the parts spec (a NewTask), program and input, in this order.", query: []query{waitAnyQ, timeoutParam}, media: "multipart/form-data",
+			does: "Post a task: the part spec (a NewTask) first, then program, input and, in class checker, checker.", query: []query{waitAnyQ, timeoutParam}, media: "multipart/form-data",
 			answer: view.Submission{}, as: "multipart/form-data; boundary=" + boundary,
 			send: form("spec", visionSpec, "program", module, "input", "x"),
 		},
@@ -186,6 +186,15 @@ func writeOperations() map[string]operation {
 		},
 		"POST /api/v1/tasks/{task}/cancel": {
 			does: "Take back a task that nobody has accepted.", query: []query{waitAnyQ, timeoutParam}, answer: view.Submission{}, try: "/api/v1/tasks/{POSTED}/cancel",
+		},
+		"POST /api/v1/tasks/{task}/dispute": {
+			does: "Ask for witnesses of a result, as its requester.", query: []query{waitAnyQ, timeoutParam}, answer: view.Submission{}, try: "/api/v1/tasks/{DISPUTABLE}/dispute",
+		},
+		"POST /api/v1/tasks/{task}/appeal": {
+			does: "Ask for everyone's word after a committee's, as the party that it was against.", query: []query{waitAnyQ, timeoutParam}, answer: view.Submission{}, try: "/api/v1/tasks/{DECIDED}/appeal",
+		},
+		"POST /api/v1/tasks/{task}/verify": {
+			does: "Find the quality of a result here as a witness would, by executing the task again or by its checker.", answer: view.Examination{}, try: "/api/v1/tasks/{TASK}/verify",
 		},
 	}
 }

@@ -130,8 +130,14 @@ func lived(t *testing.T) (served, *strings.Replacer) {
 	settled := posted
 	settled.ID, settled.State, settled.Settlement = apitest.CID("settled"), view.TaskSettled, view.SettledCommit
 	s.node.SetTask(settled)
+	disputable, decided := posted, posted
+	disputable.ID, disputable.State = apitest.CID("disputable"), view.TaskProven
+	decided.ID, decided.State = apitest.CID("decided"), view.TaskWitnessing
+	s.node.SetTask(disputable)
+	s.node.SetTask(decided)
 	return s, strings.NewReplacer("{TX}", apitest.CID("tx 0").String(), "{LOCK1}", lock1, "{LOCK2}", lock2,
-		"{TASK}", proven.ID.String(), "{POSTED}", posted.ID.String(), "{SETTLED}", settled.ID.String())
+		"{TASK}", proven.ID.String(), "{POSTED}", posted.ID.String(), "{SETTLED}", settled.ID.String(),
+		"{DISPUTABLE}", disputable.ID.String(), "{DECIDED}", decided.ID.String())
 }
 
 // call makes a request and checks it, and its answer, against the document.

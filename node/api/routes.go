@@ -62,7 +62,10 @@ func (s *Server) routes() map[string]http.HandlerFunc {
 		"POST /api/v1/stake/unbond":             s.submits(s.unbondStake),
 		"POST /api/v1/tasks":                    s.submits(s.postTask),
 		"POST /api/v1/tasks/{task}/acknowledge": s.submits(s.acknowledge),
-		"POST /api/v1/tasks/{task}/cancel":      s.submits(s.cancelTask),
+		"POST /api/v1/tasks/{task}/cancel":      s.submits(s.ofTask(s.node.CancelTask)),
+		"POST /api/v1/tasks/{task}/dispute":     s.submits(s.ofTask(s.node.DisputeTask)),
+		"POST /api/v1/tasks/{task}/appeal":      s.submits(s.ofTask(s.node.AppealTask)),
+		"POST /api/v1/tasks/{task}/verify":      answers(s, s.verifyTask),
 	}
 	maps.Copy(all, s.explanations())
 	maps.Copy(all, s.gateway())

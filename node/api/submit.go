@@ -142,10 +142,23 @@ func (s *Server) acknowledge(w http.ResponseWriter, r *http.Request) (view.Submi
 	return s.node.Acknowledge(r.Context(), id, mark)
 }
 
-func (s *Server) cancelTask(_ http.ResponseWriter, r *http.Request) (view.Submission, error) {
+// ofTask makes a handler of what is submitted about a task, without more to say.
+func (s *Server) ofTask(do func(context.Context, view.CID) (view.Submission, error)) func(http.ResponseWriter, *http.Request) (view.Submission, error) {
+	return func(_ http.ResponseWriter, r *http.Request) (view.Submission, error) {
+		id, err := s.task(r.Context(), r.PathValue("task"))
+		if err != nil {
+			return view.Submission{}, err
+		}
+		return do(r.Context(), id)
+	}
+}
+
+// verifyTask takes as long as the task's program does.
+func (s *Server) verifyTask(w http.ResponseWriter, r *http.Request) (view.Examination, error) {
 	id, err := s.task(r.Context(), r.PathValue("task"))
 	if err != nil {
-		return view.Submission{}, err
+		return view.Examination{}, err
 	}
-	return s.node.CancelTask(r.Context(), id)
+	s.setDeadlines(w, s.limits.transfer, s.limits.transfer+s.limits.write)
+	return s.node.VerifyTask(r.Context(), id)
 }

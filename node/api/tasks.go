@@ -31,10 +31,10 @@ func (s *Server) postTask(w http.ResponseWriter, r *http.Request) (view.Submissi
 	}
 	defer release()
 	s.setDeadlines(w, s.limits.transfer, s.limits.transfer+s.limits.write)
-	r.Body = http.MaxBytesReader(w, r.Body, s.limits.json+s.limits.program+s.limits.input)
+	r.Body = http.MaxBytesReader(w, r.Body, s.limits.json+2*s.limits.program+s.limits.input)
 	form, err := r.MultipartReader()
 	if err != nil {
-		return view.Submission{}, invalid("the body must be multipart/form-data with the parts spec, program and input")
+		return view.Submission{}, invalid("the body must be multipart/form-data with the parts spec, program and input, and checker where there is one")
 	}
 	t, err := s.readTask(r.Context(), form)
 	if err != nil {
@@ -92,6 +92,8 @@ func (s *Server) readBlob(ctx context.Context, part *multipart.Part, t *view.New
 		into, limit = &t.Program, s.limits.program
 	case "input":
 		into, limit = &t.Input, s.limits.input
+	case "checker":
+		into, limit = &t.Checker, s.limits.program
 	default:
 		return invalid("the form has an unknown part %.40q", name)
 	}
@@ -100,11 +102,11 @@ func (s *Server) readBlob(ctx context.Context, part *multipart.Part, t *view.New
 		return invalid("the form gives %s twice", name)
 	}
 	body := bufio.NewReader(capTo(part, limit, "the "+name))
-	if name == "program" && strings.HasPrefix(t.Runtime, "wasm") {
+	if name == "program" && strings.HasPrefix(t.Runtime, "wasm") || name == "checker" {
 		if magic, err := body.Peek(4); !bytes.Equal(magic, []byte("\x00asm")) {
 			return blame(err, &view.Error{
 				Code:    view.CodeInvalid,
-				Message: "the program is not a WASM module",
+				Message: "the " + name + " is not a WASM module",
 				Hint:    "compile it for wasip1, for example: GOOS=wasip1 GOARCH=wasm go build -o prog.wasm .",
 			})
 		}

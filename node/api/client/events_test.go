@@ -218,6 +218,7 @@ func TestTheClientHasEveryRoute(t *testing.T) {
 		"postTxs": "SubmitTx", "postTransfers": "Transfer", "postLocks": "CreateLock", "postLocksCommit": "CommitLock",
 		"postLocksRollback": "RollbackLock", "postPlatforms": "Register", "postTasks": "PostTask",
 		"postTasksAcknowledge": "Acknowledge", "postTasksCancel": "CancelTask",
+		"postTasksDispute": "DisputeTask", "postTasksAppeal": "AppealTask", "postTasksVerify": "VerifyTask",
 		"postValidatorsJoin": "JoinValidators", "postValidatorsLeave": "LeaveValidators",
 		"postKeyRotate": "RotateKey", "postValidatorsVote": "VoteOnValidator",
 		"postStakeBond": "BondStake", "postStakeUnbond": "UnbondStake",

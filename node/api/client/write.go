@@ -93,14 +93,35 @@ func (c *Client) CancelTask(ctx context.Context, task string) (view.Submission, 
 	return post[view.Submission](ctx, c, path("tasks", task, "cancel"), struct{}{})
 }
 
+// DisputeTask asks for witnesses of a task's result.
+func (c *Client) DisputeTask(ctx context.Context, task string) (view.Submission, error) {
+	return post[view.Submission](ctx, c, path("tasks", task, "dispute"), struct{}{})
+}
+
+// AppealTask asks for everyone's word after a committee's.
+func (c *Client) AppealTask(ctx context.Context, task string) (view.Submission, error) {
+	return post[view.Submission](ctx, c, path("tasks", task, "appeal"), struct{}{})
+}
+
+// VerifyTask has the node find the quality of a task's result as a witness would.
+// It takes as long as the task's program does.
+func (c *Client) VerifyTask(ctx context.Context, task string) (view.Examination, error) {
+	return post[view.Examination](ctx, c, path("tasks", task, "verify"), struct{}{})
+}
+
 // PostTask posts a task. Program and input are read to their ends; either may
 // be nil where t names a CID that the node already holds.
 func (c *Client) PostTask(ctx context.Context, t view.NewTask, program, input io.Reader) (view.Submission, error) {
+	return c.PostChecked(ctx, t, program, input, nil)
+}
+
+// PostChecked is PostTask with a checker, which makes class checker the default.
+func (c *Client) PostChecked(ctx context.Context, t view.NewTask, program, input, checker io.Reader) (view.Submission, error) {
 	r, w := io.Pipe()
 	form := multipart.NewWriter(w)
 	var g errgroup.Group
 	g.Go(func() error {
-		err := writeForm(form, t, program, input)
+		err := writeForm(form, t, program, input, checker)
 		return errors.Join(err, w.CloseWithError(err)) // the request then fails too, if it still runs
 	})
 	sub, answer := call[view.Submission](ctx, c, http.MethodPost, path("tasks"), form.FormDataContentType(), r)
@@ -134,8 +155,8 @@ func (s source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// writeForm writes spec, program and input, in this order.
-func writeForm(form *multipart.Writer, t view.NewTask, program, input io.Reader) error {
+// writeForm writes spec, program, input and checker, in this order, those that there are.
+func writeForm(form *multipart.Writer, t view.NewTask, program, input, checker io.Reader) error {
 	spec, err := form.CreateFormField("spec")
 	if err != nil {
 		return err
@@ -146,7 +167,7 @@ func writeForm(form *multipart.Writer, t view.NewTask, program, input io.Reader)
 	for _, part := range []struct {
 		name string
 		from io.Reader
-	}{{"program", program}, {"input", input}} {
+	}{{"program", program}, {"input", input}, {"checker", checker}} {
 		if part.from == nil {
 			continue
 		}

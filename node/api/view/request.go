@@ -48,8 +48,8 @@ const (
 	ToOpen = "open" // the first to accept executes
 )
 
-// NewTask is the spec part of a task's multipart form. Program and input come
-// in parts of these names after it, or by a CID that the node already holds.
+// NewTask is the spec part of a task's multipart form. Program, input and checker
+// come in parts of these names after it, or by a CID that the node already holds.
 // A zero price, window, quality, class, complexity or horizon takes the default.
 type NewTask struct {
 	Type              string  `json:"type"`
@@ -58,7 +58,8 @@ type NewTask struct {
 	Runtime           string  `json:"runtime"`
 	Program           CID     `json:"program,omitzero"`
 	Input             CID     `json:"input,omitzero"`
-	To                string  `json:"to,omitempty"` // as Transfer.To, or ToAuto (default), or ToOpen
+	Checker           CID     `json:"checker,omitzero"` // in class checker, which it makes the default
+	To                string  `json:"to,omitempty"`     // as Transfer.To, or ToAuto (default), or ToOpen
 	PriceUATP         Amount  `json:"price_uatp,omitempty"`
 	MinQualityPPM     PPM     `json:"min_quality_ppm,omitempty"`
 	Verify            string  `json:"verify,omitempty"`
@@ -90,6 +91,8 @@ type Submission struct {
 	Executor peer.ID `json:"executor,omitempty"` // whom the router picked
 	Routing  string  `json:"routing,omitempty"`  // why, in one line
 	NewID    peer.ID `json:"new_id,omitempty"`   // whom the platform is, once its key is replaced
+	Verify   string  `json:"verify,omitempty"`   // the class of a task that was posted
+	Because  string  `json:"because,omitempty"`  // why it is of that class, where it was not asked for
 	Tx       *Tx     `json:"tx,omitempty"`
 	Task     *Task   `json:"task,omitempty"`
 }

@@ -64,6 +64,7 @@ type Spec struct {
 	PriceUATP         Amount  `json:"price_uatp"`
 	MinQualityPPM     PPM     `json:"min_quality_ppm"`
 	Verify            string  `json:"verify"`
+	Checker           CID     `json:"checker,omitzero"`
 	OfferWindowMS     Span    `json:"offer_window_ms"`
 	ExecutionWindowMS Span    `json:"execution_window_ms"`
 	Private           bool    `json:"private"`
@@ -71,10 +72,30 @@ type Spec struct {
 
 // Witness is a seat of a task.
 type Witness struct {
-	PeerID     peer.ID `json:"peer_id"`
-	Level      int     `json:"level"`
-	ScorePPM   *PPM    `json:"score_ppm,omitempty"`
-	EarnedUATP Amount  `json:"earned_uatp"`
+	PeerID      peer.ID `json:"peer_id"`
+	Name        string  `json:"name,omitempty"`
+	Level       int     `json:"level"` // 0 a committee, 1 everyone
+	ScorePPM    *PPM    `json:"score_ppm,omitempty"`
+	Answer      string  `json:"answer,omitempty"` // the score, UNAVAILABLE or RESOURCE_LIMIT; absent before it is revealed
+	EarnedUATP  Amount  `json:"earned_uatp"`
+	SlashedUATP Amount  `json:"slashed_uatp"`
+}
+
+// Examination is what this platform finds when it looks at a result as a witness
+// would.
+type Examination struct {
+	TaskID      CID    `json:"task_id"`
+	Class       string `json:"class"` // recompute, also for a task of class mutual, or checker
+	Did         string `json:"did"`   // in a sentence
+	ScorePPM    *PPM   `json:"score_ppm,omitempty"`
+	Answer      string `json:"answer"`         // the score or, without one, why there is none
+	Passes      bool   `json:"passes"`         // it is at least what the task asks for
+	Proved      CID    `json:"proved"`         // the result that the executor named
+	Found       CID    `json:"found,omitzero"` // that of our own run, in class recompute
+	MemoryHash  string `json:"memory_hash"`    // SHA-256 of our run's final memory, in hexadecimal
+	MemoryAlike int    `json:"memory_alike"`   // witnesses who have revealed the same
+	MemoryOther int    `json:"memory_other"`   // and another
+	ElapsedMS   Span   `json:"elapsed_ms"`
 }
 
 // Step is one event of a task's life with its arithmetic.

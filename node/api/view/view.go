@@ -224,6 +224,7 @@ type Platform struct {
 	Runtimes   List[string]     `json:"runtimes"`
 	Reputation List[Reputation] `json:"reputation"`
 	Validator  bool             `json:"validator"`
+	StakeUATP  Amount           `json:"stake_uatp"` // bonded to be drawn as a witness; 0: it is drawn as none
 	Connected  bool             `json:"connected"`
 	SinceMS    Millis           `json:"since_ms"` // time of the block that registered it
 }

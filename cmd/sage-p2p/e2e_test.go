@@ -335,13 +335,13 @@ func TestChainCheckFindsWhatIsWrong(t *testing.T) {
 }
 
 // demonstrate starts the demonstration as a process of its own.
-func demonstrate(t *testing.T, ctx context.Context, out io.Writer) *osexec.Cmd {
+func demonstrate(t *testing.T, ctx context.Context, out io.Writer, flags ...string) *osexec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := osexec.CommandContext(ctx, self, "demo")
+	cmd := osexec.CommandContext(ctx, self, append([]string{"demo"}, flags...)...)
 	cmd.Env = append(os.Environ(), asProgram+"=1", "TMPDIR="+t.TempDir())
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -362,6 +362,24 @@ func TestTheDemonstrationHoldsWhatItClaims(t *testing.T) {
 		t.Fatalf("demo: %v\n%s", err, out.String())
 	}
 	for _, want := range []string{"COMMIT", "ROLLBACK", "kill -9", "catches up", "refused by all four", "Equal"} {
+		if !strings.Contains(unwrapped(out.String()), want) {
+			t.Errorf("the demonstration says nothing of %q:\n%s", want, out.String())
+		}
+	}
+	checkGone(t, out.String())
+}
+
+func TestTheDemonstrationWithWitnessesHoldsWhatItClaims(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes up to a minute; leave out -short")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	var out bytes.Buffer
+	if err := demonstrate(t, ctx, &out, "--witnesses").Wait(); err != nil {
+		t.Fatalf("demo --witnesses: %v\n%s", err, out.String())
+	}
+	for _, want := range []string{"told by a variable of its environment to lie", "draws its result for an audit", "loses its whole bond of the seat", "appeals to everyone", "ROLLBACK", "Equal"} {
 		if !strings.Contains(unwrapped(out.String()), want) {
 			t.Errorf("the demonstration says nothing of %q:\n%s", want, out.String())
 		}

@@ -78,6 +78,9 @@ func (f *follower) take(ctx context.Context, t view.Task) error {
 		return nil
 	}
 	f.answered = true
+	if t.Spec.Verify != "mutual" {
+		return f.witnessed(t)
+	}
 	if f.Bool("accept") {
 		return f.answer(t, view.Mark{})
 	}
@@ -94,6 +97,23 @@ func (f *follower) take(ctx context.Context, t view.Task) error {
 		return nil
 	}
 	return f.ask(ctx, t)
+}
+
+// witnessed says who answers a result that witnesses could judge: the node by
+// itself, unless it is quicker here, or told not to.
+func (f *follower) witnessed(t view.Task) error {
+	name := short(t.ID.String())
+	if !f.Bool("accept") {
+		f.tell("  the node looks at the result by itself, and acknowledges or disputes it; before that, or with --no-review, you may:")
+		f.tell("  accept it:  " + f.command("task acknowledge "+name))
+		f.tell("  dispute it: " + f.command("task dispute "+name))
+		return nil
+	}
+	err := f.answer(t, view.Mark{})
+	if now, again := f.node.Task(f.Context.Context, t.ID.String()); err != nil && again == nil && now.State != view.TaskProven {
+		return nil // it was answered already
+	}
+	return err
 }
 
 // ask asks who sits at the terminal what to answer.

@@ -211,16 +211,17 @@ func (p program) platforms() *cli.Command {
 				return err
 			}
 			return s.show(view.Platforms{Platforms: platforms}, func(w io.Writer) {
-				table(w, "NAME|ID|TYPE|PRICE|REPUTATION|RUNTIMES|HERE", func(row func(...any)) {
+				table(w, "NAME|ID|TYPE|PRICE|REPUTATION|RUNTIMES|STAKE|HERE", func(row func(...any)) {
 					for _, pl := range platforms {
 						name, id := who(pl.Name, ""), short(pl.PeerID.String())
 						runtimes, here := clean(strings.Join(pl.Runtimes, " ")), yes(pl.Connected)
+						stake := fmt.Sprint(pl.StakeUATP)
 						if len(pl.Offers) == 0 {
-							row(name, id, "–", "–", "–", runtimes, here)
+							row(name, id, "–", "–", "–", runtimes, stake, here)
 						}
 						for _, o := range pl.Offers {
-							row(name, id, clean(o.Type), o.LowUATP, standing(pl.Reputation, o.Type), runtimes, here)
-							name, id, runtimes, here = "", "", "", ""
+							row(name, id, clean(o.Type), o.LowUATP, standing(pl.Reputation, o.Type), runtimes, stake, here)
+							name, id, runtimes, stake, here = "", "", "", "", ""
 						}
 					}
 				})
@@ -313,6 +314,14 @@ func parseOffer(text string) (view.Offer, error) {
 	return o, nil
 }
 
+// seatStakeOf says whether a platform can be drawn as a witness.
+func seatStakeOf(pl view.Platform) string {
+	if pl.StakeUATP == 0 {
+		return ""
+	}
+	return "with a stake of " + coins(pl.StakeUATP)
+}
+
 func printPlatform(w io.Writer, pl view.Platform) {
 	fmt.Fprintf(w, "%s · %s\n", who(pl.Name, ""), pl.PeerID)
 	h, since := pl.Horizon, ""
@@ -325,6 +334,7 @@ func printPlatform(w io.Writer, pl view.Platform) {
 		[2]string{"horizon", clean(strings.Join([]string{h.Spatial, h.Temporal, h.Complexity}, ", "))},
 		[2]string{"runtimes", clean(strings.Join(pl.Runtimes, ", "))},
 		[2]string{"validator", yes(pl.Validator)},
+		[2]string{"witness", seatStakeOf(pl)},
 		[2]string{"since", since},
 	)
 	table(w, "OFFER|LOW|MEDIUM|HIGH|CRITICAL", func(row func(...any)) {

@@ -97,6 +97,8 @@ func TestFlagsComeBeforeTheEnvironmentTheFileAndTheDefault(t *testing.T) {
 		"observer":        {"true", "false", "true", [3]any{true, false, true}},
 		"no_mdns":         {"true", "false", "true", [3]any{true, false, true}},
 		"no_work":         {"true", "false", "true", [3]any{true, false, true}},
+		"no_witness":      {"true", "false", "true", [3]any{true, false, true}},
+		"no_review":       {"true", "false", "true", [3]any{true, false, true}},
 		"openai_url":      {`"http://a:1/v1"`, "http://b:1/v1", "http://c:1/v1", [3]any{"http://a:1/v1", "http://b:1/v1", "http://c:1/v1"}},
 		"openai_models":   {`["a"]`, "a,b", "b", [3]any{[]any{"a"}, []any{"a", "b"}, []any{"b"}}},
 		"openai_key_file": {`"/a/key"`, "/b/key", "/c/key", [3]any{"/a/key", "/b/key", "/c/key"}},

@@ -32,7 +32,8 @@ func (p program) taskSubmit() *cli.Command {
 			&cli.StringFlag{Name: "complexity", Usage: "low, medium, high or critical"},
 			&cli.StringFlag{Name: "price", Usage: "`ATP` to pay", DefaultText: "the list price"},
 			&cli.StringFlag{Name: "min-quality", Usage: "least quality, `0..1`", DefaultText: "0.7"},
-			&cli.StringFlag{Name: "verify", Usage: "how quality is found", DefaultText: "mutual"},
+			&cli.StringFlag{Name: "verify", Usage: "how quality is found: mutual, recompute, checker or judge", DefaultText: "recompute where there are witnesses, else mutual"},
+			&cli.StringFlag{Name: "checker", Usage: "`FILE` of a program that judges the result, with class checker; try it with: task check"},
 			&cli.DurationFlag{Name: "deadline", Usage: "time for the work", DefaultText: "5m"},
 			&cli.DurationFlag{Name: "offer", Usage: "time to accept it", DefaultText: "1m"},
 			&cli.BoolFlag{Name: "private", Usage: "only the two parties ever see input and result"},
@@ -63,7 +64,14 @@ func (s *session) submitTask() error {
 		return err
 	}
 	defer func() { _ = input.Close() }() // it was only read
-	sub, err := s.node.PostTask(s.Context.Context, t, program, input)
+	checker, err := s.openChecker(t.Verify)
+	if err != nil {
+		return err
+	}
+	if checker != nil {
+		defer func() { _ = checker.Close() }() // it was only read
+	}
+	sub, err := s.node.PostChecked(s.Context.Context, t, program, input, reader(checker))
 	if err != nil {
 		return err
 	}
@@ -97,6 +105,11 @@ func printPosted(w io.Writer, sub view.Submission) {
 	fmt.Fprintf(w, "task %s\n", sub.TaskID)
 	if sub.Routing != "" {
 		fmt.Fprintf(w, "routed to %s\n", clean(sub.Routing))
+	}
+	if sub.Because != "" {
+		for _, line := range wrap(fmt.Sprintf("class %s, since %s", sub.Verify, clean(sub.Because)), helpWidth) {
+			fmt.Fprintln(w, line)
+		}
 	}
 }
 
@@ -148,6 +161,35 @@ func (s *session) openProgram(runtime string) (io.ReadCloser, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// openChecker opens the checker, if one is named.
+func (s *session) openChecker(verify string) (*os.File, error) {
+	name := s.String("checker")
+	switch {
+	case name == "" && verify != "checker":
+		return nil, nil
+	case name == "":
+		return nil, usagef("--verify checker: want the program that judges, with --checker FILE")
+	case verify != "" && verify != "checker":
+		return nil, usagef("--checker: a checker judges in class checker alone, and --verify says %s", verify)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, noFile("checker", name, err)
+	}
+	if err := checkProgram(f, "wasm"); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// reader is f, or nil where there is none.
+func reader(f *os.File) io.Reader {
+	if f == nil {
+		return nil
+	}
+	return f
 }
 
 // loadExample loads an example, which may have to be compiled first.

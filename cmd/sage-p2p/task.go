@@ -20,9 +20,12 @@ const taskPatience = 10 * time.Minute
 
 func (p program) task() *cli.Command {
 	return &cli.Command{
-		Name:        "task",
-		Usage:       "delegate work, follow it, answer its result",
-		Subcommands: []*cli.Command{p.taskSubmit(), p.taskList(), p.taskShow(), p.taskWait(), p.taskResult(), p.taskLogs(), p.taskAcknowledge(), p.taskRefuse(), p.taskCancel(), p.taskWhyNot()},
+		Name:  "task",
+		Usage: "delegate work, follow it, answer its result",
+		Subcommands: []*cli.Command{
+			p.taskSubmit(), p.taskList(), p.taskShow(), p.taskWait(), p.taskResult(), p.taskLogs(), p.taskAcknowledge(), p.taskRefuse(), p.taskCancel(),
+			p.taskDispute(), p.taskAppeal(), p.taskCheck(), p.taskVerify(), p.taskWhyNot(),
+		},
 	}
 }
 
@@ -125,6 +128,7 @@ func printTask(w io.Writer, t view.Task) {
 		[2]string{"failure", clean(t.Failure)},
 		[2]string{"overhead", agreement},
 	)
+	printSeats(w, t)
 	for _, step := range t.History {
 		printStep(w, step, func(id peer.ID) string { return partyOf(t, id) })
 	}
@@ -145,9 +149,13 @@ func partyOf(t view.Task, id peer.ID) string {
 		return who(t.RequesterName, id)
 	case t.Executor:
 		return who(t.ExecutorName, id)
-	default:
-		return who("", id)
 	}
+	for _, seat := range t.Witnesses {
+		if seat.PeerID == id {
+			return who(seat.Name, id)
+		}
+	}
+	return who("", id)
 }
 
 // past is what happened in a step of a task's life.
@@ -163,6 +171,8 @@ func past(step string) string {
 		return "proven"
 	case "refuse":
 		return "refused"
+	case "dispute", "commit", "reveal", "decide", "conclude", "appeal", "spare", "seat", "void", "widen":
+		return witnessed(step)
 	default:
 		return clean(step)
 	}
@@ -184,8 +194,10 @@ func printStep(w io.Writer, step view.Step, name func(peer.ID) string) {
 	for _, r := range step.Reputation {
 		fmt.Fprintf(w, "    reputation of %s as %s: %s → %s (%s)\n", name(r.PeerID), clean(strings.TrimSpace(r.Type+" "+r.Role)), share(r.OldPPM), share(r.NewPPM), clean(r.Cause))
 	}
-	if step.Note != "" {
-		fmt.Fprintf(w, "    %s\n", clean(step.Note))
+	for _, line := range wrap(clean(step.Note), helpWidth-4) {
+		if line != "" {
+			fmt.Fprintf(w, "    %s\n", line)
+		}
 	}
 }
 
@@ -219,6 +231,8 @@ func progress(t view.Task) string {
 		return fmt.Sprintf("task %s: accepted by %s, who bonds %s and works", name, executorOf(t), coins(t.BondUATP))
 	case view.TaskProven:
 		return fmt.Sprintf("task %s: done, %d bytes; waiting for the answer of %s", name, t.ResultSize, who(t.RequesterName, t.Requester))
+	case view.TaskWitnessing:
+		return fmt.Sprintf("task %s: witnesses look at the result: %s", name, lastStep(t))
 	case view.TaskSettled:
 		return fmt.Sprintf("task %s: %s, quality %s", name, stateOf(t), quality(t.QualityPPM))
 	default:

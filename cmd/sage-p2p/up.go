@@ -52,9 +52,11 @@ func upFlags() []cli.Flag {
 		&cli.StringFlag{Name: "params", Usage: "`FILE` with parameters of a genesis to found", EnvVars: []string{"SAGE_PARAMS"}},
 		&cli.BoolFlag{Name: "observer", Usage: "never vote, and found nothing", EnvVars: []string{"SAGE_OBSERVER"}},
 		&cli.BoolFlag{Name: "no-mdns", Usage: "neither announce this platform on the LAN nor look for others there", EnvVars: []string{"SAGE_NO_MDNS"}},
-		&cli.BoolFlag{Name: "no-work", Usage: "accept no tasks", EnvVars: []string{"SAGE_NO_WORK"}},
+		&cli.BoolFlag{Name: "no-work", Usage: "accept no tasks, and witness none", EnvVars: []string{"SAGE_NO_WORK"}},
 		&cli.BoolFlag{Name: "public", Usage: "this platform is reachable from the internet: relay between those of its federation that are not", EnvVars: []string{"SAGE_PUBLIC"}},
 		&cli.BoolFlag{Name: "relay", Usage: "do nothing else: as --public --observer --no-work", EnvVars: []string{"SAGE_RELAY"}},
+		&cli.BoolFlag{Name: "no-witness", Usage: "bond no stake, of 150 ATP, to be drawn as a witness of others' tasks", EnvVars: []string{"SAGE_NO_WITNESS"}},
+		&cli.BoolFlag{Name: "no-review", Usage: "leave results that witnesses could judge to the operator: neither acknowledge, dispute nor appeal by itself", EnvVars: []string{"SAGE_NO_REVIEW"}},
 		&cli.StringFlag{Name: "openai-url", Usage: "`URL` of a server of language models with an OpenAI-compatible API, such as http://127.0.0.1:8080/v1, to ask and to offer to others", EnvVars: []string{"SAGE_OPENAI_URL"}},
 		&cli.StringSliceFlag{Name: "openai-models", Usage: "`NAME` of a model there; may be repeated", EnvVars: []string{"SAGE_OPENAI_MODELS"}},
 		&cli.StringFlag{Name: "openai-key-file", Usage: "`FILE` with its API key, which only its owner may read", EnvVars: []string{"SAGE_OPENAI_KEY_FILE"}},
@@ -135,7 +137,7 @@ func makeRuntimes(cfg node.Config) (exec.Registry, *exec.Upstream, error) {
 	if err != nil {
 		return exec.Registry{}, nil, err
 	}
-	all := []exec.Runtime{wasm}
+	all := []exec.Runtime{honestly(wasm)}
 	named, configured := cfg.Upstream()
 	if !configured && (len(named.Models) > 0 || named.KeyFile != "" || cfg.OpenAIPrice != "") {
 		return exec.Registry{}, nil, usagef("there are settings of a server of language models, and no server").hint("name it with --openai-url, such as http://127.0.0.1:8080/v1")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/sage-p2p/sage-p2p/chain"
 	"github.com/sage-p2p/sage-p2p/node/api/view"
 )
 
@@ -25,7 +26,10 @@ func (p program) demo() *cli.Command {
 		Usage: "four platforms on this machine: tasks, money, a crash, and back",
 		Description: "Starts four nodes as processes of their own and checks everything that it\n" +
 			"says: it fails if anything is not as claimed.",
-		Flags: []cli.Flag{&cli.BoolFlag{Name: "keep", Usage: "leave the four running, and say how to talk to them"}},
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "keep", Usage: "leave them running, and say how to talk to them"},
+			&cli.BoolFlag{Name: "witnesses", Usage: "seven platforms instead: an audit, a liar found out, an appeal in vain"},
+		},
 		Action: func(c *cli.Context) (err error) {
 			if err := countArgs(c, 0, 0); err != nil {
 				return err
@@ -34,7 +38,10 @@ func (p program) demo() *cli.Command {
 			if err != nil {
 				return err
 			}
-			d := &demo{out: p.out, call: p.call, dir: dir, began: time.Now()}
+			d := &demo{out: p.out, call: p.call, dir: dir, began: time.Now(), cast: fourPlatforms()}
+			if c.Bool("witnesses") {
+				d.cast = sevenPlatforms()
+			}
 			if c.Bool("json") {
 				d.out = io.Discard
 			}
@@ -49,9 +56,10 @@ func (p program) demo() *cli.Command {
 	}
 }
 
-// demo is the stage: four platforms and what they work on.
+// demo is the stage: the platforms and what they work on.
 type demo struct {
 	out       io.Writer
+	cast             // who plays, and what
 	call      string // how this program was called
 	dir       string
 	began     time.Time
@@ -65,7 +73,33 @@ type demo struct {
 	final demoResult
 }
 
-// demoResult is what `demo --json` prints: what all four have come to.
+// cast is who plays, and what.
+type cast struct {
+	names  []string
+	liars  []string              // of them, who give wrong results
+	args   []string              // of up, for all
+	params func(p *chain.Params) // of the genesis
+	opens  string                // the first words
+	steps  func(*demo) []func(context.Context) error
+	number string // of the names, as a word
+}
+
+// fourPlatforms is the cast of `demo`.
+func fourPlatforms() cast {
+	return cast{
+		names: []string{"alpha", "beta", "gamma", "delta"}, number: "four", args: []string{"--no-witness"}, params: func(*chain.Params) {},
+		opens: "Four platforms on this machine, each its own process with its own key, port and home under %s. " +
+			"Their genesis has short windows (a few seconds where the defaults are minutes), so that deadlines can be watched.",
+		steps: func(d *demo) []func(context.Context) error {
+			return []func(context.Context) error{
+				d.compile, d.found, d.register, d.payForVision, d.refuseABadAnswer, d.killAnExecutor, d.transferWithoutIt,
+				d.missTheDeadline, d.bringItBack, d.commitTwice, d.compare,
+			}
+		},
+	}
+}
+
+// demoResult is what `demo --json` prints: what all have come to.
 type demoResult struct {
 	Height    view.Height          `json:"height"`
 	Block     view.CID             `json:"block"`
@@ -83,11 +117,8 @@ type demoResultPlatform struct {
 
 // play runs every step in order.
 func (d *demo) play(ctx context.Context) error {
-	d.say("Four platforms on this machine, each its own process with its own key, port and home under %s. "+
-		"Their genesis has short windows (a few seconds where the defaults are minutes), so that deadlines can be watched.", d.dir)
-	for _, step := range []func(context.Context) error{
-		d.compile, d.found, d.register, d.payForVision, d.refuseABadAnswer, d.killAnExecutor, d.transferWithoutIt, d.missTheDeadline, d.bringItBack, d.commitTwice, d.compare,
-	} {
+	d.say(d.opens, d.dir)
+	for _, step := range d.steps(d) {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -141,7 +172,7 @@ func (d *demo) failed(err error) error {
 // end ends the platforms and removes their homes, unless they shall be kept.
 func (d *demo) end(keep bool) error {
 	if keep {
-		d.say("The four go on running. Talk to them, and end them, with:")
+		d.say("They go on running. Talk to them, and end them, with:")
 		for _, a := range d.platforms {
 			fmt.Fprintf(d.out, "  %s --home %s status\n", d.call, a.home)
 		}

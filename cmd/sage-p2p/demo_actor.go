@@ -23,6 +23,7 @@ type actor struct {
 	name   string
 	home   string
 	args   []string // of up, but for its home and name
+	env    []string // beside that of the demonstration
 	id     peer.ID
 	cmd    *exec.Cmd
 	gone   chan struct{} // closed when the process has ended
@@ -44,6 +45,7 @@ func (a *actor) start(ctx context.Context) error {
 		return err
 	}
 	a.cmd = exec.Command(self, append([]string{"--home", a.home, "--log-level", "info", "up", "--name", a.name}, a.args...)...)
+	a.cmd.Env = append(os.Environ(), a.env...)
 	a.cmd.Stdout, a.cmd.Stderr = log, log
 	a.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C at the terminal is ours, to end them in order
 	if err := a.cmd.Start(); err != nil {

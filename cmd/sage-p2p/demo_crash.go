@@ -123,7 +123,7 @@ func (d *demo) compare(ctx context.Context) error {
 	if _, err := d.agree(ctx, d.platforms); err != nil {
 		return err
 	}
-	d.say("What all four have come to:")
+	d.say("What all %s have come to:", d.number)
 	all := make([]view.Status, len(d.platforms))
 	for i, a := range d.platforms {
 		var err error
@@ -157,7 +157,7 @@ type entry struct {
 	reputation view.PPM
 }
 
-// books is everyone's standing as all four agree on it.
+// books is everyone's standing as all agree on it.
 func (d *demo) books(ctx context.Context) (map[string]entry, error) {
 	if _, err := d.agree(ctx, d.platforms); err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -52,23 +53,26 @@ func (d *demo) compile(ctx context.Context) error {
 	return nil
 }
 
-// found starts four processes that know one address and agree on a genesis.
+// found starts processes that know one address and agree on a genesis.
 func (d *demo) found(ctx context.Context) error {
 	params := filepath.Join(d.dir, "params.json")
-	if err := writeParams(params); err != nil {
+	if err := writeParams(params, d.params); err != nil {
 		return err
 	}
 	var bootstrap []string
-	for _, name := range []string{"alpha", "beta", "gamma", "delta"} {
+	for _, name := range d.names {
 		a := &actor{name: name, home: filepath.Join(d.dir, name)}
+		if slices.Contains(d.liars, name) {
+			a.env = append(a.env, liarVariable+"=1")
+		}
 		if err := os.Mkdir(a.home, 0o700); err != nil {
 			return err
 		}
 		d.platforms = append(d.platforms, a)
 		a.args = append([]string{
-			"--network", "demo", "--expect", "4", "--params", params, "--api-addr", "127.0.0.1:0", "--no-mdns",
+			"--network", "demo", "--expect", strconv.Itoa(len(d.names)), "--params", params, "--api-addr", "127.0.0.1:0", "--no-mdns",
 			"--listen", "/ip4/127.0.0.1/tcp/0", "--listen", "/ip4/127.0.0.1/udp/0/quic-v1",
-		}, bootstrap...)
+		}, append(bootstrap, d.args...)...)
 		if err := a.start(ctx); err != nil {
 			return err
 		}
@@ -88,26 +92,27 @@ func (d *demo) found(ctx context.Context) error {
 			st, err := a.node.Status(ctx)
 			genesis[st.Genesis] = true
 			delete(genesis, "")
-			return st.Ready() && st.Validators == 4, err
+			return st.Ready() && st.Validators == len(d.names), err
 		}); err != nil {
 			return err
 		}
 	}
 	if len(genesis) != 1 {
-		return fmt.Errorf("there are %d genesis hashes among four platforms: %v", len(genesis), genesis)
+		return fmt.Errorf("there are %d genesis hashes among the %s platforms: %v", len(genesis), d.number, genesis)
 	}
-	d.say("Four processes (%s) have found each other and signed one genesis; each has a vote, three decide.",
-		d.all(func(a *actor) string { return a.name + " " + strconv.Itoa(a.cmd.Process.Pid) }))
+	d.say("The %s processes (%s) have found each other and signed one genesis; each has a vote, %d decide.", d.number,
+		d.all(func(a *actor) string { return a.name + " " + strconv.Itoa(a.cmd.Process.Pid) }), len(d.names)-(len(d.names)-1)/3)
 	return nil
 }
 
 // writeParams writes genesis parameters with short windows.
-func writeParams(file string) error {
+func writeParams(file string, change func(*chain.Params)) error {
 	p := chain.DefaultParams(chain.AdmitAuto)
 	p.Economy.MinWindow = 2 * atp.Second
 	p.Economy.OfferWindow = demoOffer
 	p.Economy.ExecutionWindow = 20 * atp.Second
 	p.Economy.Silence = 20 * atp.Second
+	change(&p)
 	b, err := json.MarshalIndent(p, "", "  ")
 	if err != nil {
 		return err
@@ -115,10 +120,10 @@ func writeParams(file string) error {
 	return os.WriteFile(file, b, 0o600)
 }
 
-// register waits until all four offer their work, by themselves.
+// register waits until all offer their work, by themselves.
 func (d *demo) register(ctx context.Context) error {
 	for _, a := range d.platforms {
-		if err := a.until(ctx, "to see four offers", func() (bool, error) {
+		if err := a.until(ctx, "to see all offers", func() (bool, error) {
 			platforms, err := a.node.Platforms(ctx)
 			offers := 0
 			for _, p := range platforms {
@@ -128,7 +133,7 @@ func (d *demo) register(ctx context.Context) error {
 					}
 				}
 			}
-			return offers == 4, err
+			return offers == len(d.names), err
 		}); err != nil {
 			return err
 		}
@@ -136,7 +141,7 @@ func (d *demo) register(ctx context.Context) error {
 	if _, err := d.agree(ctx, d.platforms); err != nil {
 		return err
 	}
-	d.say("All four have registered what they offer. What each has now, and all four say the same:")
+	d.say("All %s have registered what they offer. What each has now, and all say the same:", d.number)
 	return d.printLedger(ctx)
 }
 

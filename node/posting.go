@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -159,17 +160,18 @@ func (n *Node) chooseClass(r *running, terms *task.Terms) (because string, err e
 	again := *terms
 	again.Class = task.Recompute
 	if err := again.Validate(r.state().Params().Economy, r.state().Totals().Supply); err != nil {
-		return "witnesses take no such task: " + words(err), nil
+		return "witnesses take no such task: " + strings.TrimPrefix(err.Error(), "task: "), nil
 	}
-	if _, err := r.state().CouldWitness(n.id(), again); err != nil {
-		return words(err), nil
+	_, err = r.state().CouldWitness(n.id(), again)
+	switch {
+	case errors.Is(err, task.ErrClass):
+		return "fewer than two other owners could witness it", nil
+	case err != nil:
+		return "", err
 	}
 	*terms = again
 	return "there are independent witnesses", nil
 }
-
-// words are those of an error without the name of its package.
-func words(err error) string { return strings.TrimPrefix(err.Error(), "task: ") }
 
 // priceOf fills in the executor's own quote where no price was named.
 func (n *Node) priceOf(r *running, terms *task.Terms) error {

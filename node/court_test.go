@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	coin "github.com/sage-p2p/sage-p2p/atp"
@@ -273,10 +274,40 @@ func TestACheckerFindsTheQuality(t *testing.T) {
 		t.Errorf("settled by %s (%s), quality %v, %d witnesses", v.Settlement, v.Cause, v.QualityPPM, len(v.Witnesses))
 	}
 	c.all[1].end(t)
-	c.all[1] = c.all[1].again(t, offering(t, checking(lying())))
+	c.all[1] = c.all[1].again(t, offering(t, &scripted{run: func(ctx context.Context, j exec.Job) (exec.Result, error) {
+		if string(j.Program) == "\x00asm checker" { // which it does not believe
+			return exec.Result{Output: []byte("1000000")}, nil
+		}
+		return lying().run(ctx, j)
+	}}))
 	c.all[1].wait(t, "in its federation", func(s view.Status) bool { return s.Peers >= 4 && s.Ready() })
 	if v := c.settled(t, post()); v.Settlement != view.SettledRollback || v.Witnesses[0].Answer != "0 ppm" {
 		t.Errorf("what the checker finds worthless is settled by %s (%s), %+v", v.Settlement, v.Cause, v.Witnesses)
+	}
+}
+
+func TestAnExecutorProvesNothingThatTheCheckerFindsWorthless(t *testing.T) {
+	t.Parallel()
+	var runtimes []exec.Runtime
+	for i := range 5 {
+		work := echoing()
+		if i == 1 {
+			work = lying()
+		}
+		runtimes = append(runtimes, checking(work))
+	}
+	c := newCourt(t, unchanged, runtimes...)
+	sub, err := c.requester().PostTask(t.Context(), view.NewTask{
+		Type: string(task.Vision), Runtime: exec.WASMName, PriceUATP: 50 * atp, To: c.executor().cfg.Name, ExecutionWindowMS: 5_000,
+		Program: c.requester().holds(t, []byte("module")), Input: c.requester().holds(t, []byte("input")),
+		Checker: c.requester().holds(t, []byte("\x00asm checker")),
+	}, c.executor().id(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := c.settled(t, sub.TaskID)
+	if mine := c.executor().waitTask(t, sub.TaskID, "settled", in(view.TaskSettled)); v.Cause != "late" || !strings.Contains(mine.Failure, "not good enough") {
+		t.Errorf("settled by %s (%s), failure %q; want it late rather than wrong", v.Settlement, v.Cause, mine.Failure)
 	}
 }
 

@@ -282,7 +282,7 @@ func (w *worker) perform(ctx context.Context, t task.Task) (task.Proof, error) {
 		case err != nil:
 			return w.unfinished(t.ID, err, nil)
 		default:
-			return w.proofOf(got)
+			return w.worthProving(ctx, t, got)
 		}
 	}
 }
@@ -307,6 +307,22 @@ func (w *worker) unfinished(id cid.Cid, why error, claim *task.PPM) (task.Proof,
 		return task.Proof{}, errors.Join(why, err)
 	}
 	return task.Proof{Result: record, Size: task.Size(len(output)), Claim: claim}, nil
+}
+
+// worthProving is the proof of a result, unless the task's checker finds it not
+// good enough: late costs less than what witnesses would find.
+func (w *worker) worthProving(ctx context.Context, t task.Task, got exec.Result) (task.Proof, error) {
+	proof, err := w.proofOf(got)
+	if err != nil || t.Terms.Class != task.Checker {
+		return proof, err
+	}
+	t.Proof = &proof
+	left := w.left(t.Deadline)
+	found, err := w.examine(ctx, t, left-proving(left))
+	if err == nil && !found.passes(t) {
+		err = fmt.Errorf("node: the result is not proved, as it is not good enough: %s", found.why)
+	}
+	return proof, err
 }
 
 // proofOf stores a result, and names it.

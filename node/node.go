@@ -19,8 +19,8 @@
 // key and signer belong to node/signer, store/ to chain/store, api.addr and
 // api.token to node/api. genesis.json and founding.json are made when the
 // platform joins a federation; blobs/ is content by CID; journal/ is what the
-// worker has promised, and what it executed has said; invites.json, the invites that
-// this platform has made, and invite, the one by which it joined; store.suspect says
+// worker has promised and, as a witness, sworn, and what it executed has said; invites.json,
+// the invites that this platform has made, and invite, the one by which it joined; store.suspect says
 // that the store must be looked at;
 // resigned, that the operator gave the vote back; leaving.json, that a federation
 // is being left, whose chain aside-TIME/ keeps.

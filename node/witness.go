@@ -116,8 +116,8 @@ func (w *worker) swear(ctx context.Context, t task.Task, level task.Level) (task
 	defer cancel()
 	found := verdict{answer: task.Unavailable}
 	if err := w.gather(window, t, w.left(t.Deadline)/gathering); err != nil {
-		if ctx.Err() != nil {
-			return task.Opening{}, ctx.Err()
+		if ctx.Err() != nil || errors.Is(err, ErrBlobsFull) { // nobody's fault but ours
+			return task.Opening{}, err
 		}
 		found.why = err.Error()
 	} else {

@@ -152,7 +152,8 @@ func (c *completer) flags(at place, last string) []candidate {
 
 // fixed are the values of flags that have only a few.
 var fixed = map[string][]string{
-	"state":      {"posted", "accepted", "proven", "settled"},
+	"state":      {"posted", "accepted", "proven", "witnessing", "settled"},
+	"verify":     {"mutual", "recompute", "checker"},
 	"complexity": {"low", "medium", "high", "critical"},
 	"profile":    {"edge", "server"},
 	"log-level":  {"debug", "info", "warn", "error"},

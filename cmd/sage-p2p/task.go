@@ -33,7 +33,7 @@ func (p program) taskList() *cli.Command {
 	return &cli.Command{
 		Name: "list", Usage: "tasks, newest first",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "state", Usage: "only those that are posted, accepted, proven or settled"},
+			&cli.StringFlag{Name: "state", Usage: "only those that are posted, accepted, proven, witnessing or settled"},
 			&cli.BoolFlag{Name: "mine", Usage: "only those that this platform asked for or executes"},
 			&cli.IntFlag{Name: "limit", Usage: "how many", Value: 20},
 			&cli.StringFlag{Name: "cursor", Usage: "go on where an earlier page ended"},

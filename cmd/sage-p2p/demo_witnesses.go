@@ -25,8 +25,9 @@ func sevenPlatforms() cast {
 	return cast{
 		names: []string{"alpha", "beta", "gamma", "delta", "epsilon", liarName, "eta"}, liars: []string{liarName}, number: "seven",
 		params: func(p *chain.Params) {
-			p.Economy.LeastCommit, p.Economy.RevealWindow = 30*atp.Second, 20*atp.Second
-			p.Economy.AppealWindow = 20 * atp.Second
+			// All of them end early where everyone acts: on a busy machine they must not end before.
+			p.Economy.LeastCommit, p.Economy.RevealWindow = 40*atp.Second, 30*atp.Second
+			p.Economy.Silence, p.Economy.AppealWindow = 40*atp.Second, 40*atp.Second
 		},
 		opens: "Seven platforms on this machine, each its own process with its own key, port and home under %s. " +
 			"Their genesis has short windows (seconds where the defaults are minutes). Six are honest. The seventh, zeta, is told by a " +

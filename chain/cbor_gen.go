@@ -8174,7 +8174,7 @@ func (t *Vote) UnmarshalCBOR(r io.Reader) (err error) {
 	return nil
 }
 
-var lengthBufkeyRecord = []byte{130}
+var lengthBufkeyRecord = []byte{131}
 
 func (t *keyRecord) MarshalCBOR(w io.Writer) error {
 	if t == nil {
@@ -8197,6 +8197,13 @@ func (t *keyRecord) MarshalCBOR(w io.Writer) error {
 	if err := t.Newest.MarshalCBOR(cw); err != nil {
 		return err
 	}
+
+	// t.Until (bft.Height) (uint64)
+
+	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Until)); err != nil {
+		return err
+	}
+
 	return nil
 }
 
@@ -8219,7 +8226,7 @@ func (t *keyRecord) UnmarshalCBOR(r io.Reader) (err error) {
 		return fmt.Errorf("cbor input should be of type array")
 	}
 
-	if extra != 2 {
+	if extra != 3 {
 		return fmt.Errorf("cbor input had wrong number of fields")
 	}
 
@@ -8239,6 +8246,20 @@ func (t *keyRecord) UnmarshalCBOR(r io.Reader) (err error) {
 		if err := t.Newest.UnmarshalCBOR(cr); err != nil {
 			return xerrors.Errorf("unmarshaling t.Newest: %w", err)
 		}
+
+	}
+	// t.Until (bft.Height) (uint64)
+
+	{
+
+		maj, extra, err = cr.ReadHeader()
+		if err != nil {
+			return err
+		}
+		if maj != cbg.MajUnsignedInt {
+			return fmt.Errorf("wrong type for uint64 field")
+		}
+		t.Until = bft.Height(extra)
 
 	}
 	return nil

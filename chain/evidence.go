@@ -35,7 +35,7 @@ func (s stake) bond() (bond atp.Amount, since bft.Height) {
 // it has had since then, under whatever key; so nothing is punished twice.
 func (e *execution) accuse(by atp.ID, a *Evidence) ([]Event, error) {
 	at, key := a.Pair.First.Height, atp.ID(a.Pair.First.Signer)
-	if err := e.punishable(at); err != nil {
+	if err := e.punishable(key, at); err != nil {
 		return nil, err
 	}
 	owner, err := e.newest(key)
@@ -61,15 +61,20 @@ func (e *execution) accuse(by atp.ID, a *Evidence) ([]Event, error) {
 	return told(e.disown(owner), &ValidatorSlashed{owner, key, at, bond, by})
 }
 
-// punishable reports why it is too early, or too late, to speak of a height.
-func (e *execution) punishable(at bft.Height) error {
+// punishable reports why what a key said of a height is nobody's fault: it is too
+// early, or too late, to speak of that, or the key was replaced before it.
+func (e *execution) punishable(key atp.ID, at bft.Height) error {
 	switch span := bft.Height(e.constants.Params.Membership.EvidenceSpan); {
 	case at > e.header.Height:
 		return fmt.Errorf("%w: of height %d: have height %d", ErrEvidence, at, e.header.Height)
 	case at+span < e.header.Height:
 		return fmt.Errorf("%w: of height %d: have height %d, which is more than %d later", ErrEvidence, at, e.header.Height, span)
 	}
-	return nil
+	spoke, err := e.ring().spoke(key, at)
+	if err == nil && !spoke {
+		err = fmt.Errorf("%w: of height %d: the key %s was replaced before it", ErrEvidence, at, key)
+	}
+	return err
 }
 
 func (d *draft) stakeOf(id atp.ID) (s stake, err error) {
@@ -127,10 +132,13 @@ func (e *execution) disown(id atp.ID) error {
 func (s State) Punishes(pair bft.Evidence) (bool, error) {
 	d := newDraft(newOverlay(s.nodes), s.root, s.constants)
 	e := &execution{draft: d, parent: s, header: Header{Height: s.tip.Height + 1}}
-	if e.punishable(pair.First.Height) != nil {
+	key := atp.ID(pair.First.Signer)
+	if err := e.punishable(key, pair.First.Height); errors.Is(err, ErrEvidence) {
 		return false, nil
+	} else if err != nil {
+		return false, err
 	}
-	owner, err := d.newest(atp.ID(pair.First.Signer))
+	owner, err := d.newest(key)
 	if err != nil {
 		return false, err
 	}

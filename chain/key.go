@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/bft"
 )
 
 // A platform whose key was stolen, or whose signer was rolled back, takes another
@@ -32,6 +33,7 @@ var ErrKey = fmt.Errorf("chain: %w: key", atp.ErrRefused)
 type keyRecord struct {
 	First  atp.ID         // the first key of the platform
 	Newest atp.OptionalID // of the first key alone: the one that counts
+	Until  bft.Height     // the last height of which it speaks for the platform; 0: it is the newest
 }
 
 // keyRing reads who has which key.
@@ -65,6 +67,16 @@ func (k keyRing) newest(id atp.ID) (atp.ID, error) {
 		return id, err
 	}
 	return r.Newest.ID, nil
+}
+
+// spoke reports whether a key spoke for its owner at a height: one that was
+// stolen is of no use to the thief once it was replaced.
+func (k keyRing) spoke(id atp.ID, at bft.Height) (bool, error) {
+	if k.count == 0 {
+		return true, nil
+	}
+	r, _, err := k.get(accountKey(id))
+	return r.Until == 0 || at <= r.Until, err
 }
 
 func (d *draft) first(id atp.ID) (atp.ID, error)  { return d.ring().first(id) }
@@ -246,8 +258,16 @@ func (e *execution) noteKey(old, to atp.ID) error {
 		e.root.Census.Keys++
 	}
 	e.root.Census.Keys++
+	if err := e.keys.set(accountKey(old), keyRecord{First: first, Until: e.header.Height}); err != nil {
+		return err
+	}
 	if err := e.keys.set(accountKey(to), keyRecord{First: first}); err != nil {
 		return err
 	}
-	return e.keys.set(accountKey(first), keyRecord{first, atp.OptionalID{ID: to}})
+	r, _, err := e.keys.get(accountKey(first))
+	if err != nil {
+		return err
+	}
+	r.Newest.ID = to
+	return e.keys.set(accountKey(first), r)
 }

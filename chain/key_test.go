@@ -170,6 +170,31 @@ func TestEvidenceFollowsTheKey(t *testing.T) {
 	}
 }
 
+// A key that was stolen is of no use once it was replaced: what it says of heights
+// after that is nobody's word. It still answers for those before.
+func TestAnOldKeyAnswersForNothingAfterIt(t *testing.T) {
+	w := validating(t, 5)
+	w.pass(2, 1_000)
+	stolen := w.rotate(3, "new 3")
+	last := w.state.Tip().Height
+	w.pass(3, 1_000)
+	between := w.rotate(3, "newer 3")
+	w.pass(3, 1_000)
+	for name, e := range map[string]*Evidence{
+		"at the next height": w.doubleVote(stolen, last+1), "later": w.hiddenCommit(stolen, last+5),
+		"of the second key": w.doubleVote(between, last+5),
+	} {
+		if can, err := w.state.Punishes(e.Pair); can || err != nil {
+			t.Errorf("%s: it would punish: %v, %v", name, can, err)
+		}
+		if r := w.block(w.tx(0, e)).Receipts[0]; r.Code != CodeEvidence || !strings.Contains(r.Detail, "was replaced") {
+			t.Errorf("%s: %v, %s", name, r.Code, r.Detail)
+		}
+	}
+	w.wantVotes(0, 1, 2, 3, 4)
+	w.wantSlashed(w.block(w.tx(0, w.doubleVote(stolen, last))).Receipts[0], 3)
+}
+
 // Reputation is the platform's, not the key's; and a new key gives nobody a new
 // counterpart.
 func TestReputationFollowsTheKey(t *testing.T) {

@@ -120,13 +120,18 @@ func (e *execution) mayVote(from, on atp.ID) error {
 	return err
 }
 
-// electorate is those whose votes count: today's validators.
-func (e *execution) electorate() []atp.ID {
+// electorate is those whose votes count: today's validators, each by the key that
+// it has now, with which its votes are.
+func (e *execution) electorate() ([]atp.ID, error) {
 	ids := make([]atp.ID, 0, e.parent.validators.Len())
 	for _, id := range e.parent.validators.IDs() {
-		ids = append(ids, atp.ID(id))
+		now, err := e.newest(atp.ID(id))
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, now)
 	}
-	return ids
+	return ids, nil
 }
 
 // ballotOf returns the votes of a validator that count still. The slice is its own.
@@ -152,7 +157,11 @@ func (e *execution) count(v Vote) (votes uint64, theirs bool, err error) {
 		return 0, false, err
 	}
 	theirs = v.Society == "" || !there
-	for _, voter := range e.electorate() {
+	voters, err := e.electorate()
+	if err != nil {
+		return 0, false, err
+	}
+	for _, voter := range voters {
 		b, err := e.ballotOf(voter)
 		if err != nil {
 			return 0, false, err
@@ -194,21 +203,30 @@ func (e *execution) admitPlatform(v Vote) ([]Event, error) {
 	if err := e.platforms.set(key, p); err != nil {
 		return nil, err
 	}
-	for _, voter := range e.electorate() {
+	return events, e.settled(v.Platform)
+}
+
+// settled forgets all votes about a platform.
+func (e *execution) settled(on atp.ID) error {
+	voters, err := e.electorate()
+	if err != nil {
+		return err
+	}
+	for _, voter := range voters {
 		b, err := e.ballotOf(voter)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		n := len(b.Votes)
-		b.Votes = slices.DeleteFunc(b.Votes, func(o Vote) bool { return o.Platform == v.Platform })
+		b.Votes = slices.DeleteFunc(b.Votes, func(o Vote) bool { return o.Platform == on })
 		if len(b.Votes) == n {
 			continue
 		}
 		if err := e.cast(voter, b); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return events, nil
+	return nil
 }
 
 // bring makes a platform one of a society, which is admitted with it if there was

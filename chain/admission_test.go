@@ -184,3 +184,18 @@ func TestAVoteFollowsTheKey(t *testing.T) {
 		t.Error("the vote of a key that was replaced is lost")
 	}
 }
+
+// A validator whose key is replaced in the block of a vote has voted all the same,
+// and what is settled there is settled for it too.
+func TestAVoteCountsWhileItsKeyIsReplaced(t *testing.T) {
+	w, n := voting(t, 4)
+	w.block(w.vote(0, n, 5, ""), w.vote(1, n, 5, ""))
+	to := newKey("new 1")
+	w.block(w.rotation(1, to), w.vote(2, n, 5, ""))
+	if may, _, _ := w.state.Admitted(w.keys[n].id); !may || w.available(n) != 5 {
+		t.Error("three votes do not admit, of which one is of a new key")
+	}
+	if b, _ := w.state.Ballot(to.id); len(b.Votes) > 0 {
+		t.Errorf("the new key has votes on what is settled: %+v", b)
+	}
+}

@@ -16,7 +16,7 @@ type roll struct {
 	missing  map[atp.ID]missing
 	votes    map[atp.ID]map[atp.ID]chain.VoteCast // by platform and voter
 	admitted map[atp.ID]bool
-	spent    map[atp.ID]bool       // keys that were replaced
+	heir     map[atp.ID]atp.ID     // of a key that was replaced: which has its place
 	joined   map[atp.ID]bft.Height // the first height of a key that is not of the genesis
 	beacon   bft.Beacon
 }
@@ -30,7 +30,7 @@ type missing struct {
 func newRoll(s *Sim) roll {
 	r := roll{
 		sets: []bft.ValidatorSet{s.cast.state.Validators()}, until: make(map[atp.ID]atp.Millis), missing: make(map[atp.ID]missing),
-		votes: make(map[atp.ID]map[atp.ID]chain.VoteCast), admitted: make(map[atp.ID]bool), spent: make(map[atp.ID]bool),
+		votes: make(map[atp.ID]map[atp.ID]chain.VoteCast), admitted: make(map[atp.ID]bool), heir: make(map[atp.ID]atp.ID),
 		joined: make(map[atp.ID]bft.Height), beacon: s.cast.state.Beacon(),
 	}
 	for _, id := range s.cast.state.Validators().IDs() {
@@ -71,7 +71,7 @@ func (j *judge) members(f chain.Block, cert bft.CommitCert, after chain.State, r
 		j.fail("height %d: of %d validators %d are left", cert.Height, n, m)
 	}
 	for _, tx := range f.Txs {
-		if j.roll.spent[tx.Tx().From] {
+		if _, spent := j.roll.heir[tx.Tx().From]; spent {
 			j.fail("height %d: a transaction of %s, whose key was replaced", cert.Height, tx.Tx().From)
 		}
 	}
@@ -177,7 +177,7 @@ func (j *judge) member(h chain.Header, fact chain.Fact, set bft.ValidatorSet) {
 		r.admitted[e.ID] = true
 		delete(r.votes, e.ID)
 	case *chain.KeyRotated:
-		r.spent[e.Old] = true
+		r.heir[e.Old] = e.New
 		for _, votes := range r.votes { // each by itself
 			if v, voted := votes[e.Old]; voted {
 				delete(votes, e.Old)
@@ -192,11 +192,22 @@ func (j *judge) member(h chain.Header, fact chain.Fact, set bft.ValidatorSet) {
 // agreed counts the votes of a set for a platform.
 func (j *judge) agreed(on atp.ID, set bft.ValidatorSet) (n int) {
 	for _, id := range set.IDs() {
-		if _, voted := j.roll.votes[on][atp.ID(id)]; voted {
+		if _, voted := j.roll.votes[on][j.roll.now(atp.ID(id))]; voted {
 			n++
 		}
 	}
 	return n
+}
+
+// now returns the key that has taken the place of one, also in this block.
+func (r *roll) now(id atp.ID) atp.ID {
+	for {
+		heir, spent := r.heir[id]
+		if !spent {
+			return id
+		}
+		id = heir
+	}
 }
 
 // faultsOf is f of n, counted up.

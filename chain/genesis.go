@@ -19,6 +19,10 @@ const (
 	MaxGenesisBytes = 1 << 20 // the file
 	MaxFounders     = bft.MaxValidators
 	MaxAllocations  = 1_000
+
+	// MaxGenesisTime, the year 3000, leaves blocks and deadlines all the time that
+	// they could need: each is later than the last, and there is an end of Millis.
+	MaxGenesisTime atp.Millis = 32_503_680_000_000
 )
 
 // GenesisVersion is the version of the genesis that this package makes and takes.

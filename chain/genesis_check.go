@@ -24,6 +24,9 @@ func (g Genesis) Check() error {
 	if g.Time == 0 {
 		report("time: have 0, want milliseconds since 1970")
 	}
+	if g.Time > MaxGenesisTime {
+		report("time: have %d, want at most %d, the year 3000", g.Time, MaxGenesisTime)
+	}
 	if err := g.Params.Validate(); err != nil {
 		report("params: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 
@@ -134,6 +135,7 @@ func TestAGenesisReportsEveryProblem(t *testing.T) {
 		{"version", func(g *Genesis) { g.Version = 2 }, []string{"version: have 2, want 1"}},
 		{"network", func(g *Genesis) { g.Network = "My Net" }, []string{"network"}},
 		{"time", func(g *Genesis) { g.Time = 0 }, []string{"time"}},
+		{"a time after which there is none", func(g *Genesis) { g.Time = math.MaxUint64 - 1 }, []string{"time: have 18446744073709551614, want at most 32503680000000"}},
 		{"no founders", func(g *Genesis) { g.Founders = nil }, []string{"founders: have 0", "is not a founder"}},
 		{"a founder twice", func(g *Genesis) { g.Founders[1] = g.Founders[0] }, []string{"listed twice", "two are named"}},
 		{"founders out of order", func(g *Genesis) { g.Founders[0], g.Founders[1] = g.Founders[1], g.Founders[0] }, []string{"out of order"}},

@@ -194,6 +194,9 @@ func (f *founding) agree(heard map[atp.ID]wire.Announcement) (waiting string, er
 		return waiting, nil
 	}
 	draft := f.compute(heard)
+	if draft.Time > chain.MaxGenesisTime {
+		return f.clocks(heard), nil
+	}
 	if err := draft.Check(); err != nil {
 		return "", fmt.Errorf("node: founding: %w", err)
 	}
@@ -235,6 +238,21 @@ func (f *founding) missing(heard map[atp.ID]wire.Announcement) string {
 			have, f.say.Expect, strings.Join(culprits, ", "), nobodyElse)
 	}
 	return ""
+}
+
+// clocks says whose clocks are so far ahead that no chain can begin.
+func (f *founding) clocks(heard map[atp.ID]wire.Announcement) string {
+	var ahead []string
+	if f.say.Time > chain.MaxGenesisTime {
+		ahead = append(ahead, "this platform")
+	}
+	for _, id := range sortedIDs(heard) {
+		if a := heard[id]; a.Time > chain.MaxGenesisTime {
+			ahead = append(ahead, f.who(id, a))
+		}
+	}
+	return fmt.Sprintf("a clock that is right, on most of the founders: past the year 3000 is that of %s: set it; %s; %s",
+		strings.Join(ahead, ", "), beginAgain, nobodyElse)
 }
 
 // who names a founder so that it can be found.

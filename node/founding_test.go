@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -139,6 +140,21 @@ func TestAClockYearsAheadDoesNotMoveTheGenesis(t *testing.T) {
 	r.list[3].say.Time = 1 << 62
 	if g := r.untilComplete()[0]; g.Time != epoch+1 {
 		t.Errorf("time = %d, want %d", g.Time, epoch+1)
+	}
+}
+
+// Neither do most of them end the process of the one whose clock is right.
+func TestMostClocksWithoutAnEndAreWaitedFor(t *testing.T) {
+	r := newRoom(t, 3, 3)
+	r.list[1].say.Time, r.list[2].say.Time = math.MaxUint64, math.MaxUint64-1
+	for range 3 {
+		_, waiting, err := r.list[0].hear(heard(r.others(r.list[0])...))
+		if err != nil || !strings.Contains(waiting, "a clock that is right") || !strings.Contains(waiting, "node-2") {
+			t.Fatalf("waits for %q: %v", waiting, err)
+		}
+	}
+	if r.list[0].signs != 0 {
+		t.Error("it signed")
 	}
 }
 

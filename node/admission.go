@@ -120,19 +120,42 @@ func (n *Node) voteTerms(state chain.State, on atp.ID, ask view.NewVote) (grant 
 	if err != nil {
 		return 0, "", err
 	}
-	grant = defaultGrant
-	if i := slices.IndexFunc(votes, func(v standingVote) bool { return v.Platform == on }); i >= 0 {
-		grant, society = votes[i].Grant, votes[i].Society
-	} else if society, err = n.societyFor(state, on); err != nil {
+	if grant, err = grantFor(votes, on, ask.GrantUATP); err != nil {
 		return 0, "", err
 	}
-	if ask.GrantUATP != nil {
-		grant = atp.Amount(*ask.GrantUATP)
+	if i := votesOn(votes, on); i >= 0 {
+		society = votes[i].Society
+	} else if society, err = n.societyFor(state, on); err != nil {
+		return 0, "", err
 	}
 	if ask.Society != nil {
 		society = *ask.Society
 	}
 	return grant, society, nil
+}
+
+// votesOn is the place of what most have voted for about a platform, or negative.
+func votesOn(votes []standingVote, on atp.ID) int {
+	return slices.IndexFunc(votes, func(v standingVote) bool { return v.Platform == on })
+}
+
+// grantFor is what a vote grants: what it says, or as others have it. To more than
+// is usual nobody is followed without a word: the first who votes may be lying.
+func grantFor(votes []standingVote, on atp.ID, said *view.Amount) (atp.Amount, error) {
+	i := votesOn(votes, on)
+	switch {
+	case said != nil:
+		return atp.Amount(*said), nil
+	case i < 0:
+		return defaultGrant, nil
+	case votes[i].Grant > defaultGrant:
+		return 0, &view.Error{
+			Code:    view.CodeRefused,
+			Message: fmt.Sprintf("%d of the validators would grant %s ATP to %s, more than the usual %s ATP", len(votes[i].voters), votes[i].Grant, on, defaultGrant),
+			Hint:    fmt.Sprintf("if you would too, say so: --grant %s", votes[i].Grant),
+		}
+	}
+	return votes[i].Grant, nil
 }
 
 // societyFor is the society that a platform is voted in with unless somebody says
@@ -185,7 +208,7 @@ func (n *Node) awaits(state chain.State) (string, error) {
 		return "", err
 	}
 	have := 0
-	if i := slices.IndexFunc(votes, func(v standingVote) bool { return v.Platform == n.id() }); i >= 0 {
+	if i := votesOn(votes, n.id()); i >= 0 {
 		have = len(votes[i].voters)
 	}
 	return fmt.Sprintf("this federation admits by vote: %d of its %d validators have to vote for this platform, and %d have; on each: sage-p2p validator vote %s",

@@ -34,7 +34,7 @@ func (p program) validator() *cli.Command {
 					"society, and may join. What you leave out is as others have voted, else\n" +
 					"1,000 ATP and a society of the platform's name. A vote counts for a week.",
 				Flags: []cli.Flag{
-					&cli.StringFlag{Name: "grant", Usage: "`ATP` from the pool", DefaultText: "as others have voted, or 1000"},
+					&cli.StringFlag{Name: "grant", Usage: "`ATP` from the pool", DefaultText: "1000, or as others have voted if that is less"},
 					&cli.StringFlag{Name: "society", Usage: "`NAME` of its owner's society; \"\" for none", DefaultText: "as others have voted, or its own name"},
 					&cli.BoolFlag{Name: "against", Usage: "take your vote back"},
 					waitFlag(submitPatience),

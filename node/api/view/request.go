@@ -27,7 +27,7 @@ type NewLock struct {
 type NewVote struct {
 	Platform  string  `json:"platform"`             // as Transfer.To, or the name or a part of the ID of a connected one
 	Against   bool    `json:"against,omitempty"`    // take an earlier vote back
-	GrantUATP *Amount `json:"grant_uatp,omitempty"` // left out: as others have voted, or 1,000 ATP
+	GrantUATP *Amount `json:"grant_uatp,omitempty"` // left out: 1,000 ATP, or as others have voted if that is less
 	Society   *string `json:"society,omitempty"`    // left out: as others have voted, or its name
 }
 

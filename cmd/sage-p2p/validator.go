@@ -28,7 +28,7 @@ func (p program) validator() *cli.Command {
 				Action: p.speaks(0, 0, (*session).leaveValidators),
 			},
 			{
-				Name: "vote", ArgsUsage: "PLATFORM", Usage: "vote for a platform to join the validators",
+				Name: "vote", ArgsUsage: "ID", Usage: "vote for a platform to join the validators",
 				Description: "For federations that admit by vote. Once a quorum of the validators has voted\n" +
 					"for the same, the platform is granted the amount from the pool, is of the\n" +
 					"society, and may join. What you leave out is as others have voted, else\n" +
@@ -118,7 +118,7 @@ func printAdmissions(w io.Writer, set view.Validators) {
 			row(who(a.Name, ""), short(a.PeerID.String()), fmt.Sprintf("%d of %d", len(a.Voters), a.Needed), coins(a.GrantUATP), society, clock(a.UntilMS))
 		}
 	})
-	fmt.Fprintln(w, "vote on a validator that has not: sage-p2p validator vote NAME or ID")
+	fmt.Fprintln(w, "vote on a validator that has not: sage-p2p validator vote ID")
 }
 
 // changeVote submits, waits, and says how the platform stands then.

@@ -44,7 +44,7 @@ func TestHowTheVotesOnAPlatformStandIsShown(t *testing.T) {
 	}}
 	for _, command := range [][]string{{"validators"}, {"validator", "vote", apitest.ID("epsilon").String(), "--grant", "5", "--society", "north"}} {
 		out := d.ok(command...)
-		for _, want := range []string{"1 vote is open for admission", "epsilon", "2 of 3", "1000 ATP", "north", "sage-p2p validator vote NAME"} {
+		for _, want := range []string{"1 vote is open for admission", "epsilon", "2 of 3", "1000 ATP", "north", "sage-p2p validator vote ID"} {
 			if !strings.Contains(out, want) {
 				t.Errorf("%v does not say %q:\n%s", command, want, out)
 			}

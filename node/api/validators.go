@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -29,8 +30,9 @@ func (s *Server) voteOnValidator(w http.ResponseWriter, r *http.Request) (view.S
 	return s.node.VoteOnValidator(r.Context(), id, ask)
 }
 
-// newcomer finds the platform meant by what finds an account, or by the name or a
-// part of the ID of one that is connected: no block need have touched it.
+// newcomer finds the platform meant by what finds an account. Of one that no block
+// knows the whole ID is needed: anybody may come with any name, and make keys until
+// one ends as another does.
 func (s *Server) newcomer(ctx context.Context, text string) (peer.ID, error) {
 	id, unknown := s.account(ctx, text)
 	if unknown == nil {
@@ -40,15 +42,15 @@ func (s *Server) newcomer(ctx context.Context, text string) (peer.ID, error) {
 	if err != nil {
 		return "", err
 	}
-	var found []peer.ID
 	part, enough := parseShort(text)
 	for _, p := range peers {
 		if p.Name == text || enough && part.matches(p.PeerID.String()) {
-			found = append(found, p.PeerID)
+			return "", &view.Error{
+				Code:    view.CodeNotFound,
+				Message: fmt.Sprintf("no block knows %q: it is what the peer %s calls itself, or is called in part", clip(text), p.PeerID),
+				Hint:    fmt.Sprintf("compare the ID with its owner's; if it is right: sage-p2p validator vote %s", p.PeerID),
+			}
 		}
 	}
-	if len(found) != 1 {
-		return "", unknown
-	}
-	return found[0], nil
+	return "", unknown
 }

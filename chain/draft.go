@@ -228,9 +228,14 @@ func (d *draft) Economy() task.Economy { return d.constants.Params.Economy }
 // Societies implements [task.State].
 func (d *draft) Societies() (uint64, error) { return d.root.Census.Societies, nil }
 
-// Member implements [task.State].
+// Member implements [task.State]. A key that was replaced is its owner's: so is the
+// proposer of a block, in which its own key is replaced.
 func (d *draft) Member(id atp.ID) (task.Member, error) {
-	p, _, err := d.platforms.get(accountKey(id))
+	now, err := d.newest(id)
+	if err != nil {
+		return task.Member{}, err
+	}
+	p, _, err := d.platforms.get(accountKey(now))
 	if err != nil {
 		return task.Member{}, err
 	}

@@ -237,3 +237,23 @@ func TestReputationFollowsTheKey(t *testing.T) {
 		t.Errorf("listed under its new key: %v; it is of the society %s", found, one.Society)
 	}
 }
+
+// Whoever asks about an old key is told of its owner, also in the block in which it
+// is replaced: who made that block is of the same society afterwards.
+func TestAnOldKeyIsOfItsOwnersSociety(t *testing.T) {
+	w, _ := voting(t, 4)
+	d := newDraft(newOverlay(w.nodes), w.state.root, w.state.constants)
+	want, err := d.Member(w.keys[1].id)
+	must(t, err)
+	if want.Society != "founder-1" || !want.Admitted || !want.Registered {
+		t.Fatalf("it is %+v", want)
+	}
+	old := w.rotate(1, "new 1")
+	w.rotate(1, "newer 1")
+	d = newDraft(newOverlay(w.nodes), w.state.root, w.state.constants)
+	for name, id := range map[string]atp.ID{"its first key": old.id, "its newest": w.keys[1].id} {
+		if got, err := d.Member(id); err != nil || got.Society != want.Society || !got.Admitted || !got.Registered {
+			t.Errorf("by %s it is %+v: %v", name, got, err)
+		}
+	}
+}

@@ -7073,7 +7073,7 @@ func (t *constants) UnmarshalCBOR(r io.Reader) (err error) {
 	return nil
 }
 
-var lengthBufCensus = []byte{137}
+var lengthBufCensus = []byte{136}
 
 func (t *Census) MarshalCBOR(w io.Writer) error {
 	if t == nil {
@@ -7129,12 +7129,6 @@ func (t *Census) MarshalCBOR(w io.Writer) error {
 		return err
 	}
 
-	// t.Since (bft.Height) (uint64)
-
-	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Since)); err != nil {
-		return err
-	}
-
 	// t.Drawing (uint64) (uint64)
 
 	if err := cw.WriteMajorTypeHeader(cbg.MajUnsignedInt, uint64(t.Drawing)); err != nil {
@@ -7163,7 +7157,7 @@ func (t *Census) UnmarshalCBOR(r io.Reader) (err error) {
 		return fmt.Errorf("cbor input should be of type array")
 	}
 
-	if extra != 9 {
+	if extra != 8 {
 		return fmt.Errorf("cbor input had wrong number of fields")
 	}
 
@@ -7263,20 +7257,6 @@ func (t *Census) UnmarshalCBOR(r io.Reader) (err error) {
 			return fmt.Errorf("wrong type for uint64 field")
 		}
 		t.Keys = uint64(extra)
-
-	}
-	// t.Since (bft.Height) (uint64)
-
-	{
-
-		maj, extra, err = cr.ReadHeader()
-		if err != nil {
-			return err
-		}
-		if maj != cbg.MajUnsignedInt {
-			return fmt.Errorf("wrong type for uint64 field")
-		}
-		t.Since = bft.Height(extra)
 
 	}
 	// t.Drawing (uint64) (uint64)

@@ -141,15 +141,18 @@ func (d *draft) see(id atp.ID) error {
 	return d.SetStake(id, s)
 }
 
-// seeSigners notes the validators that have signed the block below. Where the
-// set has changed since, their certificate counts other members, and is passed
-// over for once.
+// seeSigners notes who has signed the block below: its certificate is by the set
+// that decided it, of which some may have no vote any more.
 func (e *execution) seeSigners() error {
 	cert := e.header.LastCommit
-	if cert == nil || e.root.Census.Since == e.header.Height {
+	if cert == nil {
 		return nil
 	}
-	for i, id := range e.parent.validators.IDs() {
+	set, err := e.parent.deciders()
+	if err != nil {
+		return err
+	}
+	for i, id := range set.IDs() {
 		if !cert.Signers.Has(i) {
 			continue
 		}

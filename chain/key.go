@@ -175,11 +175,17 @@ func (e *execution) unburdened(id atp.ID, account atp.Account) error {
 		return err
 	}
 	bond, _ := s.bond()
+	_, witness, err := e.Stake(id)
+	if err != nil {
+		return err
+	}
 	switch {
 	case account.Locked > 0:
 		return fmt.Errorf("%w: %s ATP of %s are in open locks and tasks: once they have ended it can take another", ErrKey, account.Locked, id)
 	case account.Bonded > bond:
 		return fmt.Errorf("%w: %s ATP of %s are set aside for tasks, or staked: once they are back it can take another", ErrKey, account.Bonded-bond, id)
+	case witness:
+		return fmt.Errorf("%w: %s has a seat as a witness: once that task has ended it can take another", ErrKey, id)
 	}
 	return nil
 }

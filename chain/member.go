@@ -255,9 +255,6 @@ func (e *execution) leaving() ([]leaver, error) {
 // change lets validators leave, and candidates enter.
 func (e *execution) change(leave []leaver, enter []atp.ID) (events []Event, err error) {
 	next := e.header.Height + 1
-	if len(leave) > 0 || len(enter) > 0 {
-		e.root.Census.Since = next
-	}
 	for _, l := range leave {
 		until := e.bondEnds()
 		if err := e.unseat(l.id, l.Validator); err != nil {
@@ -336,7 +333,7 @@ func (s State) checkMembers() error {
 		}
 	}
 	want := s.root.Census
-	want.Platforms, want.Societies, want.Keys, want.Since, want.Drawing = 0, 0, 0, 0, 0
+	want.Platforms, want.Societies, want.Keys, want.Drawing = 0, 0, 0, 0
 	if have != want || bonds > s.root.Totals.Bonded {
 		return fmt.Errorf("%w: height %d: have members %+v, with bonds of %s ATP, want %+v and at most %s ATP",
 			ErrBroken, s.tip.Height, have, bonds, want, s.root.Totals.Bonded)

@@ -1,11 +1,12 @@
 package chain
 
 import (
-	"fmt"
+	"errors"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/sage-p2p/sage-p2p/atp"
-	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/task"
 )
 
@@ -76,20 +77,15 @@ func TestASignatureOrATransactionSaysThatAWitnessIsThere(t *testing.T) {
 	}
 }
 
-// TestACertificateOfAnotherSetCountsNobody has two join the only validator: the
-// certificate in the block above numbers the set of one, not that of three.
-func TestACertificateOfAnotherSetCountsNobody(t *testing.T) {
-	w := newWorld(t, 3)
+// TestACertificateCountsThoseWhoDecided has a validator lose its vote: its signature
+// under the block in which it did is its own, and not that of who has its place now.
+func TestACertificateCountsThoseWhoDecided(t *testing.T) {
+	w := validating(t, 5)
 	var txs []VerifiedTx
 	for i := range w.keys {
-		txs = append(txs, w.tx(i, &PlatformRegister{Platform: registration(task.Name(fmt.Sprintf("founder-%d", i)))}), w.tx(i, &StakeBond{Amount: 150 * atp.ATP}))
+		txs = append(txs, w.tx(i, &StakeBond{Amount: 150 * atp.ATP}))
 	}
 	w.block(txs...)
-	soon := Transaction{Expires: w.state.Tip().Time + 30_000}
-	w.block(w.signed(1, soon, &ValidatorJoin{}), w.signed(2, soon, &ValidatorJoin{}))
-	if n := w.state.Validators().Len(); n != 3 {
-		t.Fatalf("%d validators, want 3", n)
-	}
 	seenNow := func() (ids []atp.ID) {
 		must(t, w.state.EachStake(func(id atp.ID, s task.Stake) error {
 			if s.Seen == task.Height(w.state.Tip().Height) {
@@ -99,12 +95,37 @@ func TestACertificateOfAnotherSetCountsNobody(t *testing.T) {
 		}))
 		return ids
 	}
-	w.block()
-	if ids := seenNow(); len(ids) != 0 {
-		t.Errorf("%v count as seen, by the certificate of another set", ids)
+	first := atp.ID(w.state.Validators().ID(0)) // who alone signs here
+	liar := slices.IndexFunc(w.keys, func(k key) bool { return k.id == first })
+	if r := w.block(w.tx((liar+1)%5, w.doubleVote(w.keys[liar], 1))).Receipts[0]; !r.OK() {
+		t.Fatal(r.Detail)
 	}
-	w.block()
-	if ids := seenNow(); len(ids) != 1 || bft.ID(ids[0]) != w.state.Validators().ID(0) {
-		t.Errorf("%v count as seen, want the first of the three alone", ids)
+	for i, want := range []atp.ID{first, atp.ID(w.state.Validators().ID(0))} {
+		w.block()
+		if ids := seenNow(); len(ids) != 1 || ids[0] != want {
+			t.Errorf("block %d after it: %v count as seen, want %s alone", i+1, ids, want)
+		}
 	}
+}
+
+// Who has a stake, or a seat with nothing left of its stake, keeps its key: its pay
+// would be that of a key that is spent.
+func TestAWitnessKeepsItsKey(t *testing.T) {
+	w := validating(t, 4)
+	w.block(w.tx(1, &StakeBond{Amount: 150 * atp.ATP}))
+	to := newKey("to")
+	if r := w.block(w.rotation(1, to)).Receipts[0]; r.Code != CodeKey || !strings.Contains(r.Detail, "staked") {
+		t.Errorf("with a stake: %v, %s", r.Code, r.Detail)
+	}
+	e := &execution{draft: newDraft(newOverlay(w.nodes), w.state.root, w.state.constants), parent: w.state}
+	must(t, e.SetStake(w.keys[2].id, task.Stake{Open: 1}))
+	account, err := e.Account(w.keys[2].id)
+	must(t, err)
+	if err := e.unburdened(w.keys[2].id, account); !errors.Is(err, ErrKey) {
+		t.Errorf("with a seat and no stake: %v", err)
+	}
+	w.block(w.tx(1, &StakeUnbond{Amount: 150 * atp.ATP}))
+	w.blockAfter(w.state.Params().Economy.Unbonding + 1)
+	w.block()
+	w.rotate(1, "to")
 }

@@ -60,8 +60,7 @@ type Census struct {
 
 	Keys uint64 // that were replaced, or have replaced one
 
-	Since   bft.Height // the first block of the current set of validators
-	Drawing uint64     // tasks that wait for a beacon
+	Drawing uint64 // tasks that wait for a beacon
 }
 
 // platform is what the state knows of an account as a platform.

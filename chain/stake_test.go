@@ -26,13 +26,13 @@ func TestAStakeIsApartFromTheBondOfAVote(t *testing.T) {
 	if r := w.does(0, &StakeUnbond{Amount: 150*atp.ATP + 1}); r.Code != CodeStake {
 		t.Errorf("more than its stake: %s", r.Code)
 	}
-	r := w.does(0, &StakeUnbond{Amount: 60 * atp.ATP})
+	r := w.does(0, &StakeUnbond{Amount: 50 * atp.ATP})
 	if !r.OK() || r.Events[0].Name() != "STAKE_UNBOND" {
 		t.Fatalf("%s: %s", r.Code, r.Detail)
 	}
 	leaving := r.Events[0].Fact.(*task.StakeLeaving)
 	must(t, w.state.EachUnbonding(func(u task.Unbonding) error {
-		if u.ID != leaving.Unbonding || u.Amount != 60*atp.ATP || u.Until != leaving.Until {
+		if u.ID != leaving.Unbonding || u.Amount != 50*atp.ATP || u.Until != leaving.Until {
 			t.Errorf("%+v is on its way back, want %+v", u, leaving)
 		}
 		return nil
@@ -44,10 +44,10 @@ func TestAStakeIsApartFromTheBondOfAVote(t *testing.T) {
 	if released := w.only(w.block()); released.Subject != leaving.Unbonding || released.Events[0].Name() != "STAKE_RELEASED" {
 		t.Errorf("released: %+v", released)
 	}
-	if a, err := w.state.Account(w.keys[0].id); err != nil || a.Bonded != 190*atp.ATP || a.Available != 810*atp.ATP {
+	if a, err := w.state.Account(w.keys[0].id); err != nil || a.Bonded != 200*atp.ATP || a.Available != 800*atp.ATP {
 		t.Errorf("it has %+v, %v", a, err)
 	}
-	if s, ok, err := w.state.Stake(w.keys[0].id); err != nil || !ok || s.Amount != 90*atp.ATP || s.Leaving != 0 {
+	if s, ok, err := w.state.Stake(w.keys[0].id); err != nil || !ok || s.Amount != 100*atp.ATP || s.Leaving != 0 {
 		t.Errorf("its stake is %+v, %v, %v", s, ok, err)
 	}
 	if _, ok, err := w.state.NextDue(); err != nil || ok {

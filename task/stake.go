@@ -41,7 +41,9 @@ func (s Staking) ID() (cid.Cid, error) {
 	return atp.Sum(data), nil
 }
 
-// Stake sets amount of a platform's aside as its stake as a witness.
+// Stake sets amount of a platform's aside as its stake as a witness. Everyone with a
+// stake is looked at in every draw, so that there is a least one: there are never
+// more than all the ATP there is can pay for.
 func (b Book) Stake(by atp.ID, amount atp.Amount) ([]Event, error) {
 	stake, _, err := b.stake(by)
 	if err != nil {
@@ -49,6 +51,9 @@ func (b Book) Stake(by atp.ID, amount atp.Amount) ([]Event, error) {
 	}
 	if stake.Amount, err = stake.Amount.Add(amount); err != nil {
 		return nil, err
+	}
+	if least := b.State.Economy().LeastStake; stake.Staying() < least {
+		return nil, fmt.Errorf("%w: have %s ATP with this, want at least %s ATP", ErrStake, stake.Staying(), least)
 	}
 	if err := b.ledger().Bond(by, amount); err != nil {
 		return nil, err
@@ -64,18 +69,22 @@ func (b Book) Unstake(s Staking, at atp.Clock) ([]Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	least := b.State.Economy().LeastCharge
+	economy := b.State.Economy()
+	least := economy.LeastCharge
 	switch free := stake.Free(); {
 	case s.Amount == 0 || s.Amount > free:
 		return nil, fmt.Errorf("%w: have %s ATP that no seat has reserved and that is not on its way back, want %s ATP of it", ErrStake, free, s.Amount)
 	case s.Amount < least && s.Amount != free:
 		return nil, fmt.Errorf("%w: have %s ATP, want at least %s ATP, or all of %s ATP", ErrStake, s.Amount, least, free)
+	case stake.Staying()-s.Amount < economy.LeastStake && s.Amount != free:
+		return nil, fmt.Errorf("%w: %s ATP would stay, with which nobody is a witness: want %s ATP to stay, or all of %s ATP back",
+			ErrStake, stake.Staying()-s.Amount, economy.LeastStake, free)
 	}
 	id, err := s.ID()
 	if err != nil {
 		return nil, err
 	}
-	u := Unbonding{id, s.Owner, s.Amount, at.Block.Add(b.State.Economy().Unbonding)}
+	u := Unbonding{id, s.Owner, s.Amount, at.Block.Add(economy.Unbonding)}
 	stake.Leaving += s.Amount // at most the amount
 	if err := b.setStake(s.Owner, stake); err != nil {
 		return nil, err

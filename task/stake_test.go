@@ -37,3 +37,24 @@ func TestAStakeComesBackLater(t *testing.T) {
 		t.Errorf("the stake is %+v", s)
 	}
 }
+
+// Stakes that are too small for a seat would only be looked at in every draw: none is
+// made, and none is left.
+func TestNoStakeIsTooSmallForASeat(t *testing.T) {
+	c := newCourt(t, 8)
+	stake := func(by atp.ID, amount atp.Amount) operation {
+		return func() ([]task.Event, error) { return c.book.Stake(by, amount) }
+	}
+	c.refused(t, task.ErrStake, stake(carl, 1))
+	c.refused(t, task.ErrStake, stake(carl, 100*atp.ATP-1))
+	c.block(10, stake(carl, 150*atp.ATP))
+	unstake := func(amount atp.Amount, nonce uint64) operation {
+		return func() ([]task.Event, error) {
+			return c.book.Unstake(task.Staking{Owner: carl, Amount: amount, Nonce: nonce}, c.clock())
+		}
+	}
+	c.refused(t, task.ErrStake, unstake(50*atp.ATP+1, 0))
+	c.block(10, unstake(50*atp.ATP, 1))
+	c.block(10, unstake(100*atp.ATP, 2)) // all that stays
+	c.refused(t, task.ErrStake, stake(carl, 1))
+}

@@ -53,7 +53,7 @@ func TestWhoCouldWitness(t *testing.T) {
 		{"one has a stake of less than 100 ATP", func(c *court, _ *task.Terms) { c.setStake(second(c), 100*atp.ATP-1, 0) }, task.ErrClass},
 		{"one has a stake of 100 ATP", func(c *court, _ *task.Terms) { c.setStake(second(c), 100*atp.ATP, 0) }, nil},
 		{"one has asked for its stake back", func(c *court, _ *task.Terms) {
-			must(t)(c.book.Unstake(task.Staking{Owner: second(c), Amount: 201 * atp.ATP}, c.clock()))
+			must(t)(c.book.Unstake(task.Staking{Owner: second(c), Amount: 300 * atp.ATP}, c.clock()))
 		}, task.ErrClass},
 		{"one has ten seat fees that are free", func(c *court, _ *task.Terms) { c.setStake(second(c), 300*atp.ATP, 275*atp.ATP) }, nil},
 		{"one has less", func(c *court, _ *task.Terms) { c.setStake(second(c), 300*atp.ATP, 275*atp.ATP+1) }, task.ErrClass},

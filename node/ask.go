@@ -187,7 +187,8 @@ func (a *asking) elsewhere(ctx context.Context, wanted task.Runtime, executor pe
 	return a.follow(ctx)
 }
 
-// routeQuestion picks who answers, and with which model, which it notes in t.
+// routeQuestion picks who answers, with which model, and for how much, which it
+// notes in t: what is stored for the question meanwhile leaves time to raise an offer.
 // Without a wish it is the first model, by its name, that somebody can run.
 func (n *Node) routeQuestion(r *running, wanted task.Runtime, executor peer.ID, most view.Amount, t *view.NewTask) (choice, error) {
 	all, err := n.candidates(r, task.LLMInference)
@@ -212,7 +213,7 @@ func (n *Node) routeQuestion(r *running, wanted task.Runtime, executor peer.ID, 
 		}
 		picked, out := pick(time.Now(), terms, all)
 		if !picked.id.IsZero() {
-			t.Runtime = string(model)
+			t.Runtime, t.PriceUATP = string(model), cmp.Or(t.PriceUATP, view.Amount(picked.quote))
 			return picked, nil
 		}
 		if len(out) > 0 {

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,7 +37,7 @@ func (n *Node) PostTask(ctx context.Context, t view.NewTask, executor peer.ID) (
 		if err != nil {
 			return view.Submission{}, err
 		}
-		terms.Executor = atp.OptionalID{ID: picked.id}
+		terms.Executor, terms.Price = atp.OptionalID{ID: picked.id}, cmp.Or(terms.Price, picked.quote)
 		sub.Executor, sub.Routing = picked.id.ID, picked.why
 	}
 	if err := n.priceOf(r, &terms); err != nil {

@@ -23,6 +23,12 @@ type candidate struct {
 	roundTrip time.Duration // 0 while not measured
 }
 
+// quote is what c asks for a task with these terms, of a type that it offers.
+func (c candidate) quote(terms task.Terms) atp.Amount {
+	offer, _ := c.platform.Offer(terms.Type)
+	return offer.Quote(terms.Complexity, 0)
+}
+
 // rejected is a candidate that cannot have the task, and why.
 type rejected struct {
 	name   task.Name
@@ -31,8 +37,9 @@ type rejected struct {
 
 // choice is what the router picked, and why, in one line.
 type choice struct {
-	id  atp.ID
-	why string
+	id    atp.ID
+	quote atp.Amount // that was judged: whoever raises its offer now is not paid more
+	why   string
 }
 
 // leastBound is the reputation below which nobody is picked. A newcomer is
@@ -115,7 +122,7 @@ func (r *router) pick(now time.Time, terms task.Terms, all []candidate) (choice,
 		}
 	}
 	i := sample(r.draw(), weights)
-	return choice{fit[i].id, fmt.Sprintf("%s, drawn by %s from %d of %d platforms", fit[i].platform.Name, by, len(weights), len(all))}, out
+	return choice{fit[i].id, fit[i].quote(terms), fmt.Sprintf("%s, drawn by %s from %d of %d platforms", fit[i].platform.Name, by, len(weights), len(all))}, out
 }
 
 // named takes the one candidate, whom the requester has named: what it thinks of
@@ -125,7 +132,7 @@ func (r *router) named(now time.Time, terms task.Terms, all []candidate) (choice
 	for _, c := range all {
 		i := slices.IndexFunc(r.tests(now, terms, c), func(t test) bool { return !t.ok && !t.ours() })
 		if i < 0 {
-			return choice{c.id, string(c.platform.Name) + ", as named"}, nil
+			return choice{c.id, c.quote(terms), string(c.platform.Name) + ", as named"}, nil
 		}
 		out = append(out, rejected{c.platform.Name, r.tests(now, terms, c)[i].text})
 	}

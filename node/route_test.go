@@ -58,6 +58,19 @@ func TestTheRouterSaysWhyNobodyFits(t *testing.T) {
 	}
 }
 
+// An offer may be raised before the task is posted: what was found to be within
+// bounds is what is paid.
+func TestAPickComesWithTheQuoteThatWasJudged(t *testing.T) {
+	c, now := fit("one"), time.Unix(1000, 0)
+	quote := task.DefaultOffer(task.Vision).Quote(task.Low, 0)
+	r := newRouter()
+	for how, pick := range map[string]func(time.Time, task.Terms, []candidate) (choice, []rejected){"drawn": r.pick, "named": r.named} {
+		if picked, _ := pick(now, visionTerms(2*quote), []candidate{c}); picked.quote != quote {
+			t.Errorf("%s: the pick asks %s ATP, want the %s ATP of its offer", how, picked.quote, quote)
+		}
+	}
+}
+
 // shares draws often and returns how often each was picked, in per cent.
 func shares(r *router, terms task.Terms, all []candidate) map[atp.ID]float64 {
 	random := rand.New(rand.NewPCG(1, 2))

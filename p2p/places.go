@@ -9,6 +9,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
 	"github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 )
@@ -41,6 +42,7 @@ type places struct {
 	guests  map[netip.Addr][]*connPlace // guarded by mu: these, by addressOf, the newest last
 	streams map[peer.ID]int             // guarded by mu: of each stranger
 	open    int                         // guarded by mu: their sum
+	relayed int                         // guarded by mu: of these, those that a relay serves
 }
 
 func newPlaces(l Limits, standing func(peer.ID) standing, displace func(*connPlace)) (*places, error) {
@@ -218,26 +220,51 @@ func (p *places) OpenStream(id peer.ID, dir network.Direction) (network.StreamMa
 	if full {
 		return nil, fmt.Errorf("p2p: stream of %s: %w: no more of strangers", id, network.ErrResourceLimitExceeded)
 	}
-	closed := sync.OnceFunc(func() {
+	place := &streamPlace{of: p}
+	place.closed = sync.OnceFunc(func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.open--
 		if p.streams[id]--; p.streams[id] == 0 {
 			delete(p.streams, id)
 		}
+		if place.done = true; place.relayed {
+			p.relayed--
+		}
 	})
 	scope, err := p.ResourceManager.OpenStream(id, dir)
 	if err != nil {
-		closed()
+		place.closed()
 		return nil, err
 	}
-	return &streamPlace{scope, closed}, nil
+	place.StreamManagementScope = scope
+	return place, nil
 }
 
 // streamPlace is the place of a stranger's stream.
 type streamPlace struct {
 	network.StreamManagementScope
+	of     *places
 	closed func()
+
+	// Guarded by places.mu.
+	relayed bool // it asks for a circuit, or is one
+	done    bool
+}
+
+// SetService implements network.StreamManagementScope. It keeps Y4.
+func (s *streamPlace) SetService(name string) error {
+	if err := s.StreamManagementScope.SetService(name); err != nil || name != relay.ServiceName {
+		return err
+	}
+	s.of.mu.Lock()
+	defer s.of.mu.Unlock()
+	if s.done || s.of.relayed >= maxStrangeCircuits {
+		return fmt.Errorf("p2p: %w: no more circuits of strangers", network.ErrResourceLimitExceeded)
+	}
+	s.relayed = true
+	s.of.relayed++
+	return nil
 }
 
 // Done implements network.StreamManagementScope.

@@ -9,6 +9,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
 	"github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 )
@@ -152,4 +154,51 @@ func TestPlacesAreGivenBack(t *testing.T) {
 		defer p.mu.Unlock()
 		return p.pending == 0 && len(p.opening) == 0 && p.conns == 0 && p.open == 0 && len(p.streams) == 0
 	})
+}
+
+// Keys cost nothing: what a relay does for strangers, however many they are, leaves
+// room for the circuits of members.
+func TestStrangersLeaveCircuitsOfARelayToMembers(t *testing.T) {
+	kept := peer.ID("kept")
+	p, err := newPlaces(EdgeLimits(), func(id peer.ID) standing {
+		if id == kept {
+			return asMember
+		}
+		return asStranger
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	circuit := func(id peer.ID) (network.StreamManagementScope, bool) {
+		s, err := p.OpenStream(id, network.DirInbound)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.SetProtocol(proto.ProtoIDv2Hop); err != nil {
+			t.Fatal(err)
+		}
+		return s, s.SetService(relay.ServiceName) == nil
+	}
+	var open []network.StreamManagementScope
+	for i := range 4 * strangerStreams {
+		if s, ok := circuit(peer.ID(fmt.Sprint("stranger", i%4))); ok {
+			open = append(open, s)
+		}
+	}
+	if len(open) != maxStrangeCircuits {
+		t.Fatalf("strangers have %d circuits, want %d of %d", len(open), maxStrangeCircuits, maxCircuits)
+	}
+	for i := range maxCircuits - maxStrangeCircuits {
+		if _, ok := circuit(kept); !ok {
+			t.Fatalf("a member has %d circuits, and no more", i)
+		}
+	}
+	open[0].Done()
+	if open[0].SetService(relay.ServiceName) == nil {
+		t.Error("a stream that has ended asks for a circuit, and will not give it back")
+	}
+	if _, ok := circuit("stranger5"); !ok {
+		t.Error("a circuit that has ended leaves no room")
+	}
 }

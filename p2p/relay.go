@@ -22,12 +22,16 @@ import (
 //	Y2  of two ends, one is kept or a member: strangers who know a genesis get no
 //	    free relay between themselves;
 //	Y3  strangers hold at most half of the reservations. A newcomer is one until
-//	    it has registered.
+//	    it has registered;
+//	Y4  strangers hold at most half of the circuits that one platform may have, all
+//	    together.
 const (
 	seatFor       = time.Hour // that a reservation lasts
 	maxCircuits   = 64        // relayed connections of one platform
 	relayBuffer   = 16 << 10  // bytes, each way of a connection
 	relayPatience = 10 * time.Second
+
+	maxStrangeCircuits = maxCircuits / 2 // of all strangers
 )
 
 // startRelay begins to relay.

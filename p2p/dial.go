@@ -31,6 +31,7 @@ type wanted struct {
 	addrs     []multiaddr.Multiaddr
 	rumours   []multiaddr.Multiaddr // where others say it is; of the last Keep
 	renewed   time.Time             // when a new address last hastened a dial
+	detoured  time.Time             // when a new relay did
 	bootstrap bool
 	kept      bool
 	found     *finding // nil unless heard on the LAN lately
@@ -75,7 +76,10 @@ func (h *Host) Keep(p peer.AddrInfo, rumours ...multiaddr.Multiaddr) {
 	}
 	h.mu.Lock()
 	w := h.want(p)
-	w.kept = true
+	if !w.kept {
+		w.kept = true
+		h.relayMoved() // to another place among them, if it is one
+	}
 	w.hear(rumours)
 	h.mu.Unlock()
 	if h.isReady() {

@@ -3,6 +3,7 @@ package p2p
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -21,8 +22,8 @@ import (
 //	Y1  nobody is served before hello has shown that both have one genesis;
 //	Y2  of two ends, one is kept or a member: strangers who know a genesis get no
 //	    free relay between themselves;
-//	Y3  strangers hold at most half of the reservations. A newcomer is one until
-//	    it has registered;
+//	Y3  strangers hold at most half of the reservations, and those of one address
+//	    half of that. A newcomer is one until it has registered;
 //	Y4  strangers hold at most half of the circuits that one platform may have, all
 //	    together.
 const (
@@ -37,7 +38,7 @@ const (
 // startRelay begins to relay.
 func (h *Host) startRelay() error {
 	l := h.cfg.Limits
-	h.door = &door{standing: h.standingOf, most: max(1, l.Connections/2), guests: map[peer.ID]time.Time{}}
+	h.door = &door{standing: h.standingOf, here: h.connectedTo, most: max(1, l.Connections/2), guests: map[peer.ID]guest{}}
 	r, err := relay.New(guarded{h.node, h},
 		relay.WithACL(h.door),
 		relay.WithReservationAddressFilter(func(multiaddr.Multiaddr) bool { return true }),
@@ -67,30 +68,39 @@ func (g guarded) SetStreamHandler(p protocol.ID, handle network.StreamHandler) {
 // door is whom a relay serves: relay.ACLFilter.
 type door struct {
 	standing func(peer.ID) standing
-	most     int // strangers with a reservation
+	here     func(peer.ID) bool // it is connected
+	most     int                // strangers with a reservation
 
 	mu     sync.Mutex
-	guests map[peer.ID]time.Time // guarded by mu: strangers with a reservation, and until when
+	guests map[peer.ID]guest // guarded by mu: strangers with a reservation
+}
+
+// guest is a stranger with a reservation, which ends with its connection.
+type guest struct {
+	from  netip.Addr
+	until time.Time
 }
 
 // AllowReserve implements relay.ACLFilter. It keeps Y3.
-func (d *door) AllowReserve(id peer.ID, _ multiaddr.Multiaddr) bool {
-	as, now := d.standing(id), time.Now()
+func (d *door) AllowReserve(id peer.ID, at multiaddr.Multiaddr) bool {
+	as, from, now := d.standing(id), addressOf(at), time.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for guest, until := range d.guests {
-		if now.After(until) {
-			delete(d.guests, guest)
+	neighbours := 0
+	for other, g := range d.guests {
+		if other == id || now.After(g.until) || !d.here(other) {
+			delete(d.guests, other)
+		} else if g.from == from {
+			neighbours++
 		}
 	}
-	delete(d.guests, id)
 	if as > asStranger {
 		return true
 	}
-	if len(d.guests) >= d.most {
+	if len(d.guests) >= d.most || neighbours >= max(1, d.most/2) {
 		return false
 	}
-	d.guests[id] = now.Add(seatFor)
+	d.guests[id] = guest{from, now.Add(seatFor)}
 	return true
 }
 

@@ -191,26 +191,49 @@ func TestOthersThanMembersOfTheGenesisAreNotHeardByARelay(t *testing.T) {
 
 func TestStrangersHoldHalfOfTheReservations(t *testing.T) {
 	kept := peer.ID("kept")
-	d := &door{most: 2, guests: map[peer.ID]time.Time{}, standing: func(id peer.ID) standing {
+	away := map[peer.ID]bool{}
+	d := &door{most: 2, guests: map[peer.ID]guest{}, here: func(id peer.ID) bool { return !away[id] }, standing: func(id peer.ID) standing {
 		if id == kept {
 			return asKept
 		}
 		return asStranger
 	}}
+	at := map[peer.ID]multiaddr.Multiaddr{}
+	for i, id := range []peer.ID{"a", "b", "c", kept} {
+		at[id] = multiaddr.StringCast(fmt.Sprintf("/ip4/1.2.3.%d/tcp/1", i))
+	}
 	for _, tt := range []struct {
 		id   peer.ID
 		want bool
 	}{{"a", true}, {"b", true}, {"c", false}, {kept, true}, {"a", true}} { // a renews its own
-		if got := d.AllowReserve(tt.id, nil); got != tt.want {
+		if got := d.AllowReserve(tt.id, at[tt.id]); got != tt.want {
 			t.Errorf("AllowReserve(%q) = %v, want %v", string(tt.id), got, tt.want)
 		}
 	}
-	d.guests["b"] = time.Now().Add(-time.Second)
-	if !d.AllowReserve("c", nil) {
+	d.guests["b"] = guest{until: time.Now().Add(-time.Second)}
+	if !d.AllowReserve("c", at["c"]) {
 		t.Error("c finds no place, and b's is over")
+	}
+	away["a"] = true
+	if !d.AllowReserve("b", at["b"]) {
+		t.Error("b finds no place, and a has gone")
 	}
 	if d.AllowConnect("a", nil, "b") || !d.AllowConnect("a", nil, kept) || !d.AllowConnect(kept, nil, "a") {
 		t.Error("of two ends, one has to be kept or a member")
+	}
+}
+
+// Whoever has one address has any number of keys.
+func TestOneAddressHasHalfOfWhatStrangersMayReserve(t *testing.T) {
+	d := &door{most: 4, guests: map[peer.ID]guest{}, here: func(peer.ID) bool { return true }, standing: func(peer.ID) standing { return asStranger }}
+	crowd, other := multiaddr.StringCast("/ip4/1.2.3.4/tcp/1"), multiaddr.StringCast("/ip4/4.3.2.1/udp/1/quic-v1")
+	for i, want := range []bool{true, true, false} {
+		if got := d.AllowReserve(peer.ID(name(i)), crowd); got != want {
+			t.Errorf("reservation %d from one address: %v, want %v", i, got, want)
+		}
+	}
+	if !d.AllowReserve("other", other) {
+		t.Error("one from another address finds no place")
 	}
 }
 
@@ -253,4 +276,52 @@ func TestARelayThatRefusesTakesNobodysPlace(t *testing.T) {
 	eventually(t, "a seat at the third, as the first has gone", func() bool {
 		return slices.ContainsFunc(a.Seats(), func(s Seat) bool { return s.Relay == r3.ID() && s.Held })
 	})
+}
+
+// Whoever knows a genesis may say that it relays, and then relay nothing.
+func TestTheRelaysOfStrangersTakeNoMembersPlace(t *testing.T) {
+	s1, s2, r := start(t, public), start(t, public), start(t, public)
+	a := start(t, nil)
+	s1.Keep(a.info())
+	s2.Keep(a.info())
+	seats := func() (at []peer.ID) {
+		for _, s := range a.Seats() {
+			if s.Held {
+				at = append(at, s.Relay)
+			}
+		}
+		return at
+	}
+	eventually(t, "two seats, of strangers", func() bool { return len(seats()) == maxSeats })
+	a.Keep(r.info())
+	a.Favour([]peer.ID{r.ID()})
+	eventually(t, "a seat at a member's relay, and one at a stranger's", func() bool {
+		at := seats()
+		return len(at) == maxSeats && slices.Contains(at, r.ID())
+	})
+}
+
+// A stranger that comes and goes, and says that it relays, does not have us dial all
+// whom we miss, each time.
+func TestARelayThatComesAndGoesHastensNoDials(t *testing.T) {
+	m := start(t, func(cfg *Config) {
+		cfg.Limits.RedialMin, cfg.Limits.RedialMax, cfg.Limits.DialGrace = time.Hour, time.Hour, 1
+	})
+	nobody := newStranger(t, nil)
+	missing := peer.AddrInfo{ID: nobody.ID(), Addrs: nobody.Addrs()}
+	nobody.Close()
+	m.Keep(missing)
+	eventually(t, "one attempt", func() bool { return m.count.dials.Load() == 1 })
+	for range 5 {
+		s := newStranger(t, nil)
+		if _, err := s.greet(m, func(h *hello) { h.Relays = true }); err != nil {
+			t.Fatal(err)
+		}
+		m.awaitUp(s.ID())
+		s.Close()
+		m.awaitDown(s.ID())
+	}
+	if n := m.count.dials.Load(); n > 2 {
+		t.Errorf("%d dials, want one more at most", n)
+	}
 }

@@ -17,7 +17,8 @@ import (
 // that others reach it through them. libp2p's AutoRelay is not used: it waits for
 // AutoNAT's verdict, which takes a quarter of a minute and, in a federation with
 // fewer than four public platforms, never comes. A reservation costs the relay a
-// line in a table, so one is made whether it will be needed or not.
+// line in a table, so one is made whether it will be needed or not. Anybody may say
+// that it relays: those of higher standing come first, and take the place of others.
 const (
 	maxSeats     = 2                // reservations that are held at once
 	maxRelays    = 8                // relays that are considered, kept peers first
@@ -88,28 +89,43 @@ func (h *Host) dueSeats(now time.Time) (due []peer.ID, wait time.Duration) {
 			delete(h.seats, id) // it went with the connection
 		}
 	}
-	held := 0
+	var held tally // those that are due, too
 	for _, id := range relays {
 		if s := h.seats[id]; s == nil {
 			h.seats[id] = &seat{next: now}
 		} else if s.held {
-			held++
+			held[h.standing(id)]++
 		}
 	}
 	wait = seatRefresh
+	h.leaveSeats(relays)
 	for _, id := range relays {
-		switch s := h.seats[id]; {
-		case !s.held && held >= maxSeats: // not needed
+		s, as := h.seats[id], h.standing(id)
+		switch {
+		case !s.held && held.above(as) >= maxSeats: // not needed
 		case s.next.After(now):
 			wait = min(wait, s.next.Sub(now))
 		default:
 			due = append(due, id)
 			if !s.held {
-				held++
+				held[as]++
 			}
 		}
 	}
 	return due, wait
+}
+
+// leaveSeats gives up what is held beyond maxSeats, the least of the relays first:
+// what strangers offer takes no member's place. The caller holds mu.
+func (h *Host) leaveSeats(relays []peer.ID) {
+	held := 0
+	for _, id := range relays {
+		if s := h.seats[id]; s.held {
+			if held++; held > maxSeats {
+				*s = seat{next: time.Now()}
+			}
+		}
+	}
 }
 
 // relays returns connected peers that relay for us: those that are kept first, and

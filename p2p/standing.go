@@ -3,6 +3,7 @@ package p2p
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -38,6 +39,9 @@ func (h *Host) Favour(ids []peer.ID) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if !maps.Equal(h.members, members) {
+		h.relayMoved() // to another place among them
+	}
 	h.members = members
 	for _, w := range h.wanted {
 		h.settleRoom(w)
@@ -105,6 +109,14 @@ type tally [asMember + 1]int64
 
 func (t *tally) sum() (n int64) {
 	for _, used := range t {
+		n += used
+	}
+	return n
+}
+
+// above is what is in use by a standing and those above it.
+func (t *tally) above(s standing) (n int64) {
+	for _, used := range t[s:] {
 		n += used
 	}
 	return n

@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"context"
+	"time"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -63,7 +64,7 @@ func (h *Host) betterPaths(l *link, theirs hello) {
 	default:
 		if theirs.Relays {
 			h.relayMoved()
-			h.nudgeMissing()
+			h.nudgeMissing(id)
 		}
 		for _, old := range h.detoursOf(id) {
 			h.work.start(func(ctx context.Context) { h.retire(ctx, old) })
@@ -75,13 +76,17 @@ func (h *Host) betterPaths(l *link, theirs hello) {
 }
 
 // nudgeMissing tries every wanted peer that is not connected again: there is a new
-// way to it.
-func (h *Host) nudgeMissing() {
+// way to it. A stranger's word for that hastens nothing, and a relay that comes and
+// goes no more than one dial each renewEvery.
+func (h *Host) nudgeMissing(relay peer.ID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.standing(relay) == asStranger {
+		return
+	}
 	for id, w := range h.wanted {
-		if h.sessions[id] == nil {
-			w.attempts = 0
+		if now := time.Now(); h.sessions[id] == nil && now.Sub(w.detoured) > renewEvery {
+			w.detoured, w.attempts = now, 0
 			w.nudge()
 		}
 	}

@@ -92,7 +92,7 @@ func (s *session) tellEvent(e view.Event) error {
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(s.out, "%s\n", b)
+		_, err = fmt.Fprintf(s.out, "%s\n", escaped(b))
 		return err
 	}
 	_, err := fmt.Fprintln(s.out, eventLine(e))

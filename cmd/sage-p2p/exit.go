@@ -126,16 +126,16 @@ func (p program) explain(err error, asJSON bool) {
 	if asJSON {
 		b, encodeErr := json.Marshal(view.Failure{Error: e})
 		if encodeErr == nil {
-			fmt.Fprintf(p.err, "%s\n", b)
+			fmt.Fprintf(p.err, "%s\n", escaped(b))
 			return
 		}
 	}
-	fmt.Fprintf(p.err, "sage-p2p: %s\n", reason(e.Message))
+	fmt.Fprintf(p.err, "sage-p2p: %s\n", harmless(reason(e.Message)))
 	if e.Height > 0 {
 		fmt.Fprintf(p.err, "  judged at height %d\n", e.Height)
 	}
 	if e.Hint != "" {
-		fmt.Fprintf(p.err, "  %s\n", p.typed(e.Hint))
+		fmt.Fprintf(p.err, "  %s\n", harmless(p.typed(e.Hint)))
 	}
 }
 

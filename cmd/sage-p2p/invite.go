@@ -51,8 +51,9 @@ func (s *session) makeInvite() error {
 		}
 		fmt.Fprintf(w, "one use%s, until %s; on the other machine: sage-p2p up --join INVITE\n", whom, clock(made.UntilMS))
 		if made.Reach == view.ReachLocal {
-			fmt.Fprintln(w, "it works on this network only: from the internet this platform is not reached;\n"+
-				"make it on a platform that runs with --public, or once one is in the federation")
+			fmt.Fprintln(w, "it works on this network only: nothing is known to lead here from the internet;\n"+
+				"where something does, say so: up --public --announce ADDR; or make it once a\n"+
+				"platform that is public is in the federation")
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -45,6 +46,24 @@ func clean(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// escaped is JSON that means the same and is harmless to a terminal: encoding/json
+// escapes neither the control characters above ASCII nor those that turn text around.
+// Outside of its strings there are none.
+func escaped(raw []byte) []byte {
+	b := make([]byte, 0, len(raw))
+	for _, r := range string(raw) {
+		switch {
+		case r == '\n' || unicode.IsPrint(r):
+			b = utf8.AppendRune(b, r)
+		default:
+			for _, half := range utf16.AppendRune(nil, r) {
+				b = fmt.Appendf(b, "\\u%04x", half)
+			}
+		}
+	}
+	return b
 }
 
 // coins is an amount with its unit.

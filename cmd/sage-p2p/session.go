@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -95,10 +96,15 @@ func (p program) show(c *cli.Context, v any, human func(io.Writer)) error {
 		human(p.out)
 		return nil
 	}
-	e := json.NewEncoder(p.out)
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := p.out.Write(escaped(text.Bytes()))
+	return err
 }
 
 // names calls registered platforms by their names.

@@ -60,7 +60,7 @@ func (m *Model) Run(ctx context.Context, job Job) (Result, error) {
 	answer, err := run.ask(ctx, chat)
 	result := Result{Elapsed: time.Since(started)}
 	if err == nil {
-		run.log("%s: %d tokens read, %d written in %s", answer.Finish, answer.Usage.Prompt, answer.Usage.Completion, result.Elapsed.Round(time.Millisecond))
+		run.log("%q: %d tokens read, %d written in %s", answer.Finish, answer.Usage.Prompt, answer.Usage.Completion, result.Elapsed.Round(time.Millisecond))
 		result.Output, err = answer.Encode()
 	}
 	if err == nil && len(result.Output) > int(job.OutputLimit) {

@@ -24,6 +24,7 @@ import (
 const (
 	maxAsksHere  = 2 // at once
 	usualHearing = 5 * time.Minute
+	mostHearing  = 24 * time.Hour
 )
 
 // asking is one question on its way.
@@ -102,7 +103,7 @@ func (a *asking) here(ctx context.Context, model exec.Runtime, input []byte) err
 	}
 	window := usualHearing
 	if a.q.ExecutionWindowMS > 0 {
-		window = time.Duration(a.q.ExecutionWindowMS) * time.Millisecond
+		window = time.Duration(min(a.q.ExecutionWindowMS, view.Span(mostHearing.Milliseconds()))) * time.Millisecond
 	}
 	var got exec.Result
 	both, ctx := errgroup.WithContext(ctx)

@@ -194,6 +194,11 @@ func TestAModelHereIsAskedForNothing(t *testing.T) {
 	if got := h.steps(); !slices.Equal(got, []view.AskStep{view.AskHere, view.AskText, view.AskAnswer}) || h.text() != "me" {
 		t.Errorf("told %v with the text %q", got, h.text())
 	}
+	patient := question("Who?")
+	patient.ExecutionWindowMS = 1<<64 - 1
+	if err := p.Ask(t.Context(), patient, "", h.tell); err != nil {
+		t.Errorf("one that waits for ever is told %v", err)
+	}
 	list, err := p.Models(t.Context())
 	if err != nil || len(list.Models) != 1 || !list.Models[0].Here {
 		t.Errorf("its models are %+v, %v", list, err)

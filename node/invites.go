@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,6 +40,7 @@ const (
 // before its bearer hears of it, so that no crash makes two uses of one.
 type invites struct {
 	home string
+	log  *slog.Logger
 
 	turn sync.Mutex   // held while the file is written, too: invites are rare
 	list []invitation // guarded by turn
@@ -54,7 +56,7 @@ type invitation struct {
 }
 
 func (n *Node) openInvites() error {
-	n.invites = &invites{home: n.cfg.Home}
+	n.invites = &invites{home: n.cfg.Home, log: n.log}
 	raw, err := os.ReadFile(filepath.Join(n.cfg.Home, invitesFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -116,7 +118,11 @@ func (b *invites) redeem(by peer.ID, r wire.Redemption, now atp.Millis) (wire.Ve
 	}
 	list := slices.Clone(b.list)
 	list[at].UsedBy, list[at].Used = by.String(), now
-	return wire.InviteTaken, b.write(list)
+	if err := b.write(list); err != nil {
+		return 0, err
+	}
+	b.log.Info("an invite was used", "peer", by, "for", list[at].For)
+	return wire.InviteTaken, nil
 }
 
 func hashOf(secret [16]byte) string {
@@ -135,9 +141,9 @@ func (n *Node) welcome(from peer.ID, ask wire.Redemption, r *running) (wire.Repl
 	if verdict == wire.InviteTaken {
 		w.Genesis = r.genesisJSON
 	}
-	if !ask.Look {
-		n.log.Info("an invite was shown", "peer", from, "verdict", verdict)
-	}
+	// Whoever likes may show secrets that are none, and fills no log: what an invite
+	// lets in is told once.
+	n.log.Debug("an invite was shown", "peer", from, "verdict", verdict, "look", ask.Look)
 	raw, err := atp.Encode(&w)
 	return wire.Reply{Data: raw}, err
 }

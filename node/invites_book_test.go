@@ -1,6 +1,8 @@
 package node
 
 import (
+	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/sage-p2p/sage-p2p/atp"
@@ -9,7 +11,8 @@ import (
 
 func TestAnInviteIsUsedOnce(t *testing.T) {
 	home := t.TempDir()
-	b := &invites{home: home}
+	var lines strings.Builder
+	b := &invites{home: home, log: slog.New(slog.NewTextHandler(&lines, nil))}
 	secret := [16]byte{1}
 	if err := b.add(invitation{Hash: hashOf(secret), Until: epoch}, epoch-1000); err != nil {
 		t.Fatal(err)
@@ -33,7 +36,11 @@ func TestAnInviteIsUsedOnce(t *testing.T) {
 	show(b, "beta", secret, false, epoch-1, wire.InviteUsed)
 	show(b, "beta", secret, true, epoch-1, wire.InviteUsed)
 
-	n := &Node{cfg: Config{Home: home}} // after a crash
+	if n := strings.Count(lines.String(), "\n"); n != 1 {
+		t.Errorf("the log has %d lines, want one for the one use:\n%s", n, lines.String())
+	}
+
+	n := &Node{cfg: Config{Home: home}, log: slog.New(slog.DiscardHandler)} // after a crash
 	if err := n.openInvites(); err != nil {
 		t.Fatal(err)
 	}
@@ -52,5 +59,27 @@ func TestInvitesAreForgottenLongAfterTheirEnd(t *testing.T) {
 	}
 	if err := b.add(more, epoch.Add(atp.Span(inviteMemory.Milliseconds())+1)); err != nil || len(b.list) != 1 {
 		t.Errorf("a month later %d are remembered, %v, want the newest", len(b.list), err)
+	}
+}
+
+// Strangers may show what they like: only what lets somebody in is worth a line.
+func TestSecretsThatAreNoneFillNoLog(t *testing.T) {
+	var lines strings.Builder
+	log := slog.New(slog.NewTextHandler(&lines, nil))
+	n := &Node{cfg: Config{Home: t.TempDir()}, log: log}
+	if err := n.openInvites(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 100 {
+		reply, err := n.welcome(newActor("alpha").id().ID, wire.Redemption{Secret: [16]byte{byte(i)}}, &running{genesisJSON: []byte("{}")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w, err := wire.DecodeWelcome(reply.Data); err != nil || w.Verdict != wire.InviteUnknown || len(w.Genesis) > 0 {
+			t.Fatalf("a secret that is none: %+v, %v", w, err)
+		}
+	}
+	if lines.Len() > 0 {
+		t.Errorf("the log says %.200q", lines.String())
 	}
 }

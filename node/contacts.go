@@ -10,6 +10,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 	"golang.org/x/time/rate"
 
 	"github.com/sage-p2p/sage-p2p/atp"
@@ -76,6 +77,7 @@ type hearsay struct {
 type teller struct {
 	id       peer.ID
 	credible bool // a validator, or named by the operator
+	beside   bool // it runs on this machine
 	now      time.Time
 }
 
@@ -94,6 +96,9 @@ func (c *contacts) heard(by teller, told []wire.Contact, matters func(peer.ID) b
 	for _, t := range told {
 		id := t.ID.ID
 		addrs := parseAddrs(t.Addrs)
+		if !by.beside {
+			addrs = slices.DeleteFunc(addrs, onlyHere)
+		}
 		if len(addrs) == 0 || !matters(id) {
 			continue
 		}
@@ -187,6 +192,10 @@ func parseAddrs(texts []string) []multiaddr.Multiaddr {
 	return addrs
 }
 
+// onlyHere reports whether an address leads nowhere but to this machine, whoever
+// tells it: to services of it that nobody else is to reach.
+func onlyHere(a multiaddr.Multiaddr) bool { return manet.IsIPLoopback(a) || manet.IsIPUnspecified(a) }
+
 // forget drops who does not matter any more, and what strangers told long ago.
 func (c *contacts) forget(now time.Time, matters func(peer.ID) bool) {
 	c.mu.Lock()
@@ -266,12 +275,21 @@ func (n *Node) exchangeContacts(ctx context.Context) error {
 		case <-n.contacts.wake:
 			counts = n.contacts.newcomers()
 		}
-		matters := n.matters()
+		matters, beside := n.matters(), n.beside()
 		n.askAll(ctx, wire.Question{Peers: true}, counts, func(id atp.ID, reply wire.Reply) bool {
-			n.contacts.heard(teller{id.ID, n.credible(id.ID), time.Now()}, reply.Peers, matters)
+			n.contacts.heard(teller{id.ID, n.credible(id.ID), beside[id.ID], time.Now()}, reply.Peers, matters)
 			return false
 		})
 	}
+}
+
+// beside returns the peers that run on this machine.
+func (n *Node) beside() map[peer.ID]bool {
+	ids := map[peer.ID]bool{}
+	for _, p := range n.host.Peers() {
+		ids[p.ID] = slices.ContainsFunc(p.Addrs, func(a multiaddr.Multiaddr) bool { return manet.IsIPLoopback(a) })
+	}
+	return ids
 }
 
 // matters returns whose addresses are of use: those of validators, of those who
@@ -355,7 +373,7 @@ func (n *Node) recall() error {
 	for _, info := range last {
 		told = append(told, tellContact(info))
 	}
-	n.contacts.heard(teller{n.id().ID, true, time.Now()}, told, n.matters())
+	n.contacts.heard(teller{n.id().ID, true, true, time.Now()}, told, n.matters())
 	n.contacts.askAgain()
 	return nil
 }

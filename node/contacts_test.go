@@ -13,9 +13,9 @@ import (
 	"github.com/sage-p2p/sage-p2p/node/wire"
 )
 
-func honest(id peer.ID) teller { return teller{id, true, time.Unix(1, 0)} }
+func honest(id peer.ID) teller { return teller{id: id, credible: true, now: time.Unix(1, 0)} }
 
-func strange(id peer.ID, now int64) teller { return teller{id, false, time.Unix(now, 0)} }
+func strange(id peer.ID, now int64) teller { return teller{id: id, now: time.Unix(now, 0)} }
 
 func anybody(peer.ID) bool { return true }
 
@@ -182,5 +182,23 @@ func TestAStrangersWordIsForgotten(t *testing.T) {
 	c.forget(time.Unix(60, 0).Add(strangeAge+time.Second), anybody)
 	if got := c.of(v, anyones); got != nil {
 		t.Errorf("known: %v, want nothing", got)
+	}
+}
+
+// Whoever tells that it listens at 127.0.0.1 would have every platform knock at the
+// doors of its own machine.
+func TestNobodyHasUsDialOurOwnMachine(t *testing.T) {
+	for _, beside := range []bool{false, true} {
+		c := newContacts()
+		v := someone(1)
+		by := honest(v)
+		by.beside = beside
+		told := says(v, 7)
+		told.Addrs = append(told.Addrs, "/ip4/127.0.0.1/tcp/6379", "/ip4/127.1.2.3/tcp/22", "/ip6/::1/tcp/22", "/ip6/::ffff:127.0.0.1/tcp/22",
+			"/ip4/0.0.0.0/tcp/22", "/ip6/::/udp/1/quic-v1", "/ip4/127.0.0.1/tcp/25/p2p/"+someone(2).String()+"/p2p-circuit")
+		c.heard(by, []wire.Contact{told}, anybody)
+		if got := len(c.of(v, anyones)); beside != (got == len(told.Addrs)) || !beside && got != 1 {
+			t.Errorf("of one that runs here (%v) %d of %d addresses are taken", beside, got, len(told.Addrs))
+		}
 	}
 }

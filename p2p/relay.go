@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
 	"github.com/multiformats/go-multiaddr"
+	"golang.org/x/time/rate"
 )
 
 // A public host relays between those of its federation who cannot reach each
@@ -25,20 +26,23 @@ import (
 //	Y3  strangers hold at most half of the reservations, and those of one address
 //	    half of that. A newcomer is one until it has registered;
 //	Y4  strangers hold at most half of the circuits that one platform may have, all
-//	    together.
+//	    together, and open few at a time: whoever is called counts all that a relay
+//	    brings as coming from one address.
 const (
 	seatFor       = time.Hour // that a reservation lasts
 	maxCircuits   = 64        // relayed connections of one platform
 	relayBuffer   = 16 << 10  // bytes, each way of a connection
 	relayPatience = 10 * time.Second
 
-	maxStrangeCircuits = maxCircuits / 2 // of all strangers
+	maxStrangeCircuits = maxCircuits / 2 // of all strangers,
+	strangeCircuits    = 8               // that they may open at once,
+	strangeCircuit     = time.Second     // and one more each
 )
 
 // startRelay begins to relay.
 func (h *Host) startRelay() error {
 	l := h.cfg.Limits
-	h.door = &door{standing: h.standingOf, here: h.connectedTo, most: max(1, l.Connections/2), guests: map[peer.ID]guest{}}
+	h.door = newDoor(h.standingOf, h.connectedTo, max(1, l.Connections/2))
 	r, err := relay.New(guarded{h.node, h},
 		relay.WithACL(h.door),
 		relay.WithReservationAddressFilter(func(multiaddr.Multiaddr) bool { return true }),
@@ -70,9 +74,17 @@ type door struct {
 	standing func(peer.ID) standing
 	here     func(peer.ID) bool // it is connected
 	most     int                // strangers with a reservation
+	calls    *rate.Limiter      // of strangers
 
 	mu     sync.Mutex
 	guests map[peer.ID]guest // guarded by mu: strangers with a reservation
+}
+
+func newDoor(standing func(peer.ID) standing, here func(peer.ID) bool, most int) *door {
+	return &door{
+		standing: standing, here: here, most: most, guests: map[peer.ID]guest{},
+		calls: rate.NewLimiter(rate.Every(strangeCircuit), strangeCircuits),
+	}
 }
 
 // guest is a stranger with a reservation, which ends with its connection.
@@ -104,7 +116,7 @@ func (d *door) AllowReserve(id peer.ID, at multiaddr.Multiaddr) bool {
 	return true
 }
 
-// AllowConnect implements relay.ACLFilter. It keeps Y2.
+// AllowConnect implements relay.ACLFilter. It keeps Y2, and Y4.
 func (d *door) AllowConnect(from peer.ID, _ multiaddr.Multiaddr, to peer.ID) bool {
-	return d.standing(from) > asStranger || d.standing(to) > asStranger
+	return d.standing(from) > asStranger || d.standing(to) > asStranger && d.calls.Allow()
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/multiformats/go-multiaddr"
+	"golang.org/x/time/rate"
 )
 
 // newRelay is a stranger that relays.
@@ -192,12 +193,12 @@ func TestOthersThanMembersOfTheGenesisAreNotHeardByARelay(t *testing.T) {
 func TestStrangersHoldHalfOfTheReservations(t *testing.T) {
 	kept := peer.ID("kept")
 	away := map[peer.ID]bool{}
-	d := &door{most: 2, guests: map[peer.ID]guest{}, here: func(id peer.ID) bool { return !away[id] }, standing: func(id peer.ID) standing {
+	d := newDoor(func(id peer.ID) standing {
 		if id == kept {
 			return asKept
 		}
 		return asStranger
-	}}
+	}, func(id peer.ID) bool { return !away[id] }, 2)
 	at := map[peer.ID]multiaddr.Multiaddr{}
 	for i, id := range []peer.ID{"a", "b", "c", kept} {
 		at[id] = multiaddr.StringCast(fmt.Sprintf("/ip4/1.2.3.%d/tcp/1", i))
@@ -221,11 +222,21 @@ func TestStrangersHoldHalfOfTheReservations(t *testing.T) {
 	if d.AllowConnect("a", nil, "b") || !d.AllowConnect("a", nil, kept) || !d.AllowConnect(kept, nil, "a") {
 		t.Error("of two ends, one has to be kept or a member")
 	}
+	d.calls = rate.NewLimiter(rate.Every(time.Hour), strangeCircuits)
+	calls := 0
+	for range 4 * strangeCircuits {
+		if d.AllowConnect("a", nil, kept) {
+			calls++
+		}
+	}
+	if calls != strangeCircuits || !d.AllowConnect(kept, nil, kept) {
+		t.Errorf("strangers have %d connections made at once, want %d, and members any number", calls, strangeCircuits)
+	}
 }
 
 // Whoever has one address has any number of keys.
 func TestOneAddressHasHalfOfWhatStrangersMayReserve(t *testing.T) {
-	d := &door{most: 4, guests: map[peer.ID]guest{}, here: func(peer.ID) bool { return true }, standing: func(peer.ID) standing { return asStranger }}
+	d := newDoor(func(peer.ID) standing { return asStranger }, func(peer.ID) bool { return true }, 4)
 	crowd, other := multiaddr.StringCast("/ip4/1.2.3.4/tcp/1"), multiaddr.StringCast("/ip4/4.3.2.1/udp/1/quic-v1")
 	for i, want := range []bool{true, true, false} {
 		if got := d.AllowReserve(peer.ID(name(i)), crowd); got != want {

@@ -25,7 +25,8 @@ func (p program) invite() *cli.Command {
 		Name:  "invite",
 		Usage: "make an invite to this federation, which one platform may use, once",
 		Description: "The node that makes it must run when it is used. It is a secret: whoever has it\n" +
-			"joins. On the other machine: sage-p2p up --join INVITE",
+			"joins. It is no lock: who knows an address of a platform and the network's name\n" +
+			"joins with --bootstrap, too. On the other machine: sage-p2p up --join INVITE",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "for", Usage: "`NAME` of who gets it, as a note for yourself"},
 			&cli.DurationFlag{Name: "expires", Usage: "how long it lasts, such as 90m; at most 30 days", Value: 24 * time.Hour},
@@ -123,7 +124,7 @@ func refusedInvite(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, node.ErrNobodyAnswers):
-		return (&refusal{code: exitUnreachable, message: err.Error()}).hint("see that it runs, and is reached from here; then try again: the invite is not used up")
+		return (&refusal{code: exitUnreachable, message: err.Error()}).hint("see that it runs, and is reached from here; then try again: this attempt has not used the invite up")
 	}
 	return failedf("%v", err)
 }

@@ -39,7 +39,7 @@ type Answer uint64
 // Answers that are no quality.
 const (
 	Unavailable   Answer = 1<<32 - 2 // the executor did not serve the result; it counts below what was asked for
-	ResourceLimit Answer = 1<<32 - 1 // the run ended at a limit of time, stack or address space
+	ResourceLimit Answer = 1<<32 - 1 // the run ended at a limit of time, stack or address space; in class checker it counts below what was asked for
 )
 
 // Score returns the quality that the answer names, if it does.

@@ -286,7 +286,7 @@ func (b Book) decide(t Task, at atp.Clock) ([]Event, error) {
 		return nil, err
 	}
 	review := *t.Review
-	verdict, q := Decide(panel.Seats, t.Terms.MinQuality, review.Final)
+	verdict, q := Decide(panel.Seats, t.Terms.Class, t.Terms.MinQuality, review.Final)
 	judged := judgedBy(t, panel, verdict, q)
 	switch {
 	case review.Final:

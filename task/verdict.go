@@ -9,7 +9,7 @@ import (
 // Decide returns what the seats of a level found, and the quality if they found
 // one. Where everyone sits, more than half of the seats are needed on a side;
 // of a committee two thirds. A seat that revealed nothing is on no side.
-func Decide(seats []Seat, asked PPM, final bool) (Verdict, PPM) {
+func Decide(seats []Seat, class Class, asked PPM, final bool) (Verdict, PPM) {
 	n := uint64(len(seats))
 	need, otherwise := (2*n+2)/3, Inconclusive
 	if final {
@@ -18,7 +18,7 @@ func Decide(seats []Seat, asked PPM, final bool) (Verdict, PPM) {
 	for _, v := range []Verdict{Pass, Fail, OverLimit} {
 		var scores []PPM
 		for _, s := range seats {
-			if s.Revealed && s.Answer.side(asked) == v {
+			if s.Revealed && s.Answer.side(class, asked) == v {
 				q, ok := s.Answer.Score()
 				if !ok {
 					q = 0
@@ -33,11 +33,13 @@ func Decide(seats []Seat, asked PPM, final bool) (Verdict, PPM) {
 	return otherwise, 0
 }
 
-// side returns the verdict that the answer speaks for.
-func (a Answer) side(asked PPM) Verdict {
+// side returns the verdict that the answer speaks for. A checker reads the
+// result, which its executor could have made so that no run of it ends in time: there
+// a limit that is met counts below what was asked for.
+func (a Answer) side(class Class, asked PPM) Verdict {
 	q, scored := a.Score()
 	switch {
-	case a == ResourceLimit:
+	case a == ResourceLimit && class != Checker:
 		return OverLimit
 	case scored && q >= asked:
 		return Pass
@@ -103,7 +105,7 @@ func newYardstick(class Class, asked PPM, verdict Verdict, level []Seat) yardsti
 			continue
 		}
 		scores = append(scores, q)
-		if s.Answer.side(asked) == verdict {
+		if s.Answer.side(class, asked) == verdict {
 			winners = append(winners, found{s.Answer, s.Digest})
 		}
 	}
@@ -177,7 +179,7 @@ func (y yardstick) slash(s Seat) atp.Amount {
 		return 0
 	}
 	q, ok := s.Answer.Score()
-	wrong := s.Answer.side(y.asked) != y.verdict
+	wrong := s.Answer.side(y.class, y.asked) != y.verdict
 	switch {
 	case !ok && wrong:
 		return part(silentSlash)

@@ -62,7 +62,7 @@ func TestVectorsOfVerdicts(t *testing.T) {
 	committee, everyone := readLevels(t)
 	for final, vectors := range map[bool][]levelVector{false: committee, true: everyone} {
 		for _, v := range vectors {
-			verdict, q := Decide(v.seats(), v.Theta, final)
+			verdict, q := Decide(v.seats(), Judge, v.Theta, final)
 			if verdict != v.Verdict || v.Quality != nil && q != *v.Quality || v.Quality == nil && q != 0 {
 				t.Errorf("%s: have %s, %d ppm", v, verdict, q)
 			}
@@ -137,7 +137,7 @@ func TestWhatSeatsGetWhereARunIsDeterministic(t *testing.T) {
 			[][2]atp.Amount{{200, 0}, {0, 0}, {0, 200}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			verdict, _ := Decide(tt.seats, S, tt.final)
+			verdict, _ := Decide(tt.seats, Recompute, S, tt.final)
 			if verdict != tt.verdict {
 				t.Fatalf("have %s, want %s", verdict, tt.verdict)
 			}
@@ -178,12 +178,40 @@ func TestTheSideThatWinsIsNeverInDoubt(t *testing.T) {
 								want = verdicts[side]
 							}
 						}
-						if got, _ := Decide(seats, 700_000, final); got != want {
+						if got, _ := Decide(seats, Recompute, 700_000, final); got != want {
 							t.Errorf("%s of %d, final %v: have %s, want %s", fmt.Sprint(a, b, c), n, final, got, want)
 						}
 					}
 				}
 			}
+		}
+	}
+}
+
+// TestAResultThatItsCheckerCannotJudgeInTimeIsWorthNothing: what a checker reads
+// is of the executor's making, so that it could be made to never end.
+func TestAResultThatItsCheckerCannotJudgeInTimeIsWorthNothing(t *testing.T) {
+	terms := Terms{Class: Checker, MinQuality: 700_000}
+	for _, tt := range []struct {
+		name    string
+		seats   []Seat
+		verdict Verdict
+		slashes []atp.Amount
+	}{
+		{"nobody saw the end", []Seat{answered(ResourceLimit, 0), answered(ResourceLimit, 0), answered(ResourceLimit, 0)}, Fail, []atp.Amount{0, 0, 0}},
+		{"one saw a bad end", []Seat{answered(0, 1), answered(ResourceLimit, 0), answered(ResourceLimit, 0)}, Fail, []atp.Amount{0, 0, 0}},
+		{"most saw a good end", []Seat{answered(900_000, 1), answered(900_000, 1), answered(ResourceLimit, 0)}, Pass, []atp.Amount{0, 0, 200}},
+	} {
+		verdict, q := Decide(tt.seats, terms.Class, terms.MinQuality, false)
+		if verdict != tt.verdict || verdict == Fail && q != 0 {
+			t.Errorf("%s: have %s, %d ppm, want %s", tt.name, verdict, q, tt.verdict)
+		}
+		var slashes []atp.Amount
+		for _, r := range Rewards(terms, tt.verdict, 600, tt.seats, tt.seats) {
+			slashes = append(slashes, r.Slash)
+		}
+		if diff := cmp.Diff(tt.slashes, slashes); diff != "" {
+			t.Errorf("%s: slashes (-want +got):\n%s", tt.name, diff)
 		}
 	}
 }

@@ -166,7 +166,7 @@ func (n *Node) VerifyTask(ctx context.Context, id view.CID) (view.Examination, e
 		return view.Examination{}, gone(err)
 	}
 	began := time.Now()
-	found, err := r.worker.lookAgain(ctx, t, 2*time.Duration(t.Terms.ExecutionWindow)*time.Millisecond)
+	found, err := r.worker.lookAgain(ctx, t, runTime(t.Terms))
 	if err != nil {
 		return view.Examination{}, err
 	}

@@ -309,6 +309,11 @@ func (w *worker) unfinished(id cid.Cid, why error, claim *task.PPM) (task.Proof,
 	return task.Proof{Result: record, Size: task.Size(len(output)), Claim: claim}, nil
 }
 
+// checkMargin is how much slower than this machine those of witnesses may be, or
+// busier, and still see the end of a checker: a result of which they do not counts
+// as a bad one.
+const checkMargin = 2
+
 // worthProving is the proof of a result, unless the task's checker finds it not
 // good enough: late costs less than what witnesses would find.
 func (w *worker) worthProving(ctx context.Context, t task.Task, got exec.Result) (task.Proof, error) {
@@ -318,7 +323,7 @@ func (w *worker) worthProving(ctx context.Context, t task.Task, got exec.Result)
 	}
 	t.Proof = &proof
 	left := w.left(t.Deadline)
-	found, err := w.examine(ctx, t, left-proving(left))
+	found, err := w.examine(ctx, t, min(left-proving(left), w.seatTime(t.Terms)/checkMargin))
 	if err == nil && !found.passes(t) {
 		err = fmt.Errorf("node: the result is not proved, as it is not good enough: %s", found.why)
 	}

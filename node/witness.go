@@ -9,6 +9,7 @@ import (
 
 	"github.com/sage-p2p/sage-p2p/chain"
 	"github.com/sage-p2p/sage-p2p/task"
+	"github.com/sage-p2p/sage-p2p/task/exec"
 )
 
 // errNotSworn reports a seat whose answer is not in the journal: it cannot be
@@ -104,6 +105,23 @@ func (w *worker) unlessMoved(t task.Task, err error) error {
 // what is needed for it must be served: the rest is for the run.
 const gathering = 3
 
+// runTime is how long the run of a witness may take: twice what the executor had,
+// or what every checker may take, whatever the window.
+func runTime(t task.Terms) time.Duration {
+	if t.Class == task.Checker {
+		return exec.CheckTime
+	}
+	return 2 * time.Duration(t.ExecutionWindow) * time.Millisecond
+}
+
+// seatTime is how long the run of a witness may take at least, once it has what it
+// needs.
+func (w *worker) seatTime(t task.Terms) time.Duration {
+	window := time.Duration(w.r.state().Params().Economy.CommitWindow(t.ExecutionWindow)) * time.Millisecond
+	rest := window - window/gathering
+	return min(runTime(t), rest-proving(rest))
+}
+
 // swear finds the answer of a seat and notes it. Nothing is said without a note.
 func (w *worker) swear(ctx context.Context, t task.Task, level task.Level) (task.Opening, error) {
 	if err := w.n.judgesHere(t.Terms); err != nil {
@@ -123,7 +141,7 @@ func (w *worker) swear(ctx context.Context, t task.Task, level task.Level) (task
 	} else {
 		err := w.inSlot(window, func() (err error) {
 			left := w.left(t.Deadline)
-			limit := min(2*time.Duration(t.Terms.ExecutionWindow)*time.Millisecond, left-proving(left))
+			limit := min(runTime(t.Terms), left-proving(left))
 			if limit <= 0 {
 				return fmt.Errorf("node: no time is left to witness task %s", t.ID)
 			}

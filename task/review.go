@@ -65,7 +65,7 @@ func (b Book) Summon(id cid.Cid, at atp.Clock) ([]Event, error) {
 	if err != nil || !open || t.Stage != Drawing || t.Review.Until != 0 {
 		return nil, err
 	}
-	candidates, err := b.candidates(t, t.Review.Level)
+	t, candidates, err := b.convene(t)
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +94,29 @@ func (b Book) Summon(id cid.Cid, at atp.Clock) ([]Event, error) {
 		return nil, err
 	}
 	return nil, b.setTask(t)
+}
+
+// convene returns who could witness a task at the level that is asked for. A
+// committee is final if it seats all who could, whatever they have reserved; a
+// dispute for which too few have a stake that is free goes to everyone at once.
+// Else who fills the stakes of others with tasks of its own could choose
+// who judges, or that nobody does.
+func (b Book) convene(t Task) (Task, []atp.ID, error) {
+	candidates, err := b.candidates(t, t.Review.Level)
+	if err != nil || t.Review.Level == Everyone {
+		return t, candidates, err
+	}
+	everyone, err := b.candidates(t, Everyone)
+	if err != nil {
+		return t, nil, err
+	}
+	review := *t.Review
+	if len(candidates) < enoughWitnesses && len(everyone) >= enoughWitnesses && review.Disputed {
+		candidates, review.Level = everyone, Everyone
+	}
+	review.Final = len(candidates) == len(everyone)
+	t.Review = &review
+	return t, candidates, nil
 }
 
 // unheard ends a wait for which there are no witnesses: a result is not
@@ -155,7 +178,7 @@ func (b Book) draw(t Task, at atp.Clock) ([]Event, error) {
 	}
 	drawn.Seats = Draw(block.Beacon, t.ID, review.Level, n, panel.Candidates)
 	drawn.Bond = b.State.Economy().seatBond(t.Terms.Price)
-	review.Final = review.Level == Everyone || len(drawn.Seats) == len(panel.Candidates)
+	review.Final = review.Level == Everyone || review.Final && len(drawn.Seats) == len(panel.Candidates)
 	if review.Level == Everyone {
 		review.Everyone = uint64(len(drawn.Seats))
 	} else {

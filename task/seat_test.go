@@ -128,3 +128,59 @@ func TestAnAppealThatIsLateIsNone(t *testing.T) {
 		t.Errorf("settled as %+v", p)
 	}
 }
+
+// drain reserves all of the stakes of witnesses but the first few, as seats of
+// other tasks do.
+func (c *court) drain(but int) {
+	c.tb.Helper()
+	var elsewhere task.Panel
+	for _, id := range c.witnesses[but:] {
+		s := c.stake(id)
+		s.Reserved, s.Open = s.Amount, 1
+		if err := c.m.SetStake(id, s); err != nil {
+			c.tb.Fatal(err)
+		}
+		elsewhere.Seats = append(elsewhere.Seats, task.Seat{Witness: id, Bond: s.Amount})
+	}
+	if err := c.m.SetPanel(atp.Sum(nil), task.Committee, elsewhere); err != nil {
+		c.tb.Fatal(err)
+	}
+}
+
+// TestTwoWithAFreeStakeDoNotHaveTheLastWord: who fills the stakes of all others
+// with tasks of its own must not be left to judge alone.
+func TestTwoWithAFreeStakeDoNotHaveTheLastWord(t *testing.T) {
+	c := newCourt(t, 8)
+	id := c.proven(witnessed(50*atp.ATP), 50*atp.ATP)
+	c.drawn(id, false)
+	c.drain(2)
+	c.dispute(id)
+	if sit := c.seats(id); len(sit) != 2 {
+		t.Fatalf("%d sit, want the two that are free", len(sit))
+	}
+	c.answer(id, all(good))
+	if got := c.stage(id); got != task.Decided {
+		t.Fatalf("two of eight have found, and the task is %s, want one that can be appealed", got)
+	}
+	must(t)(c.book.Appeal(id, alice, c.clock()))
+}
+
+// TestADisputeIsHeardWhileStakesAreReserved: who fills the stakes of all with tasks
+// of its own must not get a result for nothing by disputing it.
+func TestADisputeIsHeardWhileStakesAreReserved(t *testing.T) {
+	c := newCourt(t, 8)
+	id := c.proven(witnessed(50*atp.ATP), 50*atp.ATP)
+	c.drawn(id, false)
+	c.drain(1)
+	c.dispute(id)
+	if got := c.stage(id); got != task.Committing {
+		t.Fatalf("the task is %s, want witnesses", got)
+	}
+	if r := c.task(id).Review; r.Level != task.Everyone || r.Everyone != 8 {
+		t.Fatalf("the review is %+v, want one by everyone", r)
+	}
+	events := c.answer(id, all(good))
+	if paid := find[*task.Paid](events); len(paid) != 1 || paid[0].Path != task.DisputeLost {
+		t.Errorf("settled as %+v", paid)
+	}
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/task"
 )
@@ -143,6 +144,11 @@ type story struct {
 	// By the witnesses of the level that sits. These steps leave the stage what it
 	// is: they are counted instead.
 	committed, revealed uint64
+
+	// A task waits for a draw up to three times: a whole round between two waits
+	// could be left out without a gap. Its seats and bonds stand in the settlement.
+	judged, paidSeats [task.Everyone + 1]uint64 // seats of each level
+	dispute, appeal   atp.Amount                // bonds
 }
 
 // tell adds a step. The stages must follow one another, so that none is left
@@ -168,6 +174,19 @@ func (s *story) tell(step ProvenStep, tx VerifiedTx) error {
 					f.Committed, f.Revealed, s.committed, s.revealed)
 			}
 			s.committed, s.revealed = 0, 0
+			if f.Level <= task.Everyone {
+				s.judged[f.Level] += f.Seats
+			}
+		case *task.SeatPaid:
+			if f.Level <= task.Everyone {
+				s.paidSeats[f.Level]++
+			}
+		case *task.Challenged:
+			if f.Appeal {
+				s.appeal = f.Bond
+			} else {
+				s.dispute = f.Bond
+			}
 		case *task.Paid:
 			if s.paid {
 				return errors.New("it pays out the task again")
@@ -250,6 +269,11 @@ func (s *story) end() error {
 		return fmt.Errorf("the proof ends when the task is %s, before it is settled", named(s.stage))
 	case !s.paid:
 		return errors.New("nothing says how it was paid out")
+	case s.judged != s.paidSeats:
+		return fmt.Errorf("%d seats of each level were paid, and the proof tells what %d have found: a step is missing", s.paidSeats, s.judged)
+	case s.dispute != s.task.Paid.Dispute || s.appeal != s.task.Paid.Appeal:
+		return fmt.Errorf("bonds of %s ATP for a dispute and %s ATP for an appeal were settled, and the proof tells of %s ATP and %s ATP: a step is missing",
+			s.task.Paid.Dispute, s.task.Paid.Appeal, s.dispute, s.appeal)
 	}
 	return nil
 }

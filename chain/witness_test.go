@@ -3,6 +3,7 @@ package chain
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/ipfs/go-cid"
@@ -286,6 +287,59 @@ func TestAProofTellsATasksLifeWithWitnesses(t *testing.T) {
 			if _, err := bad.Verify(bft.ZIP215{}, nil, g); err == nil {
 				t.Error("a proof without one of the revelations holds")
 			}
+		}
+	}
+}
+
+// TestAProofLeavesNoLevelOut takes whole rounds out of a true proof, from where the
+// task waited for a draw to where it did so again.
+func TestAProofLeavesNoLevelOut(t *testing.T) {
+	b := newBench(t)
+	s := newShelf(b.world, always(b.keys[0]))
+	b.add = s.add
+	b.staked().proven(5*atp.ATP, 100*atp.ATP)
+	b.waits()
+	b.disputes()
+	b.answer(task.Answer(task.S))
+	b.block(append(b.seen(), b.tx(1, &TaskAppeal{Task: b.id}))...)
+	b.waits()
+	b.answer(task.Answer(task.S))
+	p := copied(s.task(b.id))
+	g, _ := signedGenesis(t, 7)
+	_, err := p.Verify(bft.ZIP215{}, nil, g)
+	must(t, err)
+	var waits []int // entries after which the task waits for a draw
+	for i, e := range p.Task.Entries {
+		var stage task.Stage
+		for _, event := range e.Receipt.Events {
+			if m, ok := event.Fact.(*task.Moved); ok && m.Task == b.id {
+				stage = m.To
+			}
+		}
+		if stage == task.Drawing {
+			waits = append(waits, i)
+		}
+	}
+	if len(waits) != 3 {
+		t.Fatalf("the task waited for a draw %d times, want 3: after its proof, the dispute and the appeal", len(waits))
+	}
+	for _, cut := range [][2]int{{0, 1}, {1, 2}, {0, 2}} {
+		from, to := waits[cut[0]], waits[cut[1]]
+		bad := copied(p)
+		bad.Task.Entries = append(bad.Task.Entries[:from+1:from+1], bad.Task.Entries[to+1:]...)
+		told := make(map[bft.Height]bool)
+		for _, e := range bad.Task.Entries {
+			told[e.Height] = true
+		}
+		var left []ProofBlock
+		for _, block := range bad.Blocks {
+			if told[block.Header.Height] {
+				left = append(left, block)
+			}
+		}
+		bad.Blocks = left
+		if _, err := bad.Verify(bft.ZIP215{}, nil, g); err == nil || !strings.Contains(err.Error(), "a step is missing") {
+			t.Errorf("without what came between wait %d and wait %d: %v", cut[0], cut[1], err)
 		}
 	}
 }

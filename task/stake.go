@@ -104,7 +104,7 @@ func (b Book) Release(u Unbonding, at atp.Clock) ([]Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	amount := min(u.Amount, stake.Amount-min(stake.Amount, stake.Reserved))
+	amount := min(u.Amount, stake.Leaving, stake.Amount-min(stake.Amount, stake.Reserved))
 	stake.Leaving -= min(stake.Leaving, u.Amount)
 	stake.Amount -= amount
 	if amount > 0 {

@@ -58,3 +58,29 @@ func TestNoStakeIsTooSmallForASeat(t *testing.T) {
 	c.block(10, unstake(100*atp.ATP, 2)) // all that stays
 	c.refused(t, task.ErrStake, stake(carl, 1))
 }
+
+// TestWhatWasSlashedOfALeavingStakeIsNotTakenFromANewOne: what is bonded after a
+// STAKE_UNBOND is not released with it.
+func TestWhatWasSlashedOfALeavingStakeIsNotTakenFromANewOne(t *testing.T) {
+	c := newCourt(t, 8)
+	id := c.to(task.Committing)
+	w := c.seats(id)[0].Witness
+	c.block(10, func() ([]task.Event, error) {
+		return c.book.Unstake(task.Staking{Owner: w, Amount: 275 * atp.ATP}, c.clock())
+	})
+	s := c.stake(w)
+	s.Leaving = 200 * atp.ATP // as if its seats had been slashed of more than stays
+	if err := c.m.SetStake(w, s); err != nil {
+		t.Fatal(err)
+	}
+	before := c.available(t, w)
+	u := c.m.keys("unbonding")
+	if len(u) != 1 {
+		t.Fatalf("%d unbondings, want 1", len(u))
+	}
+	c.block(2 * c.m.economy.Unbonding)
+	c.block(10)
+	if got := c.available(t, w) - before; got != 200*atp.ATP {
+		t.Errorf("%s ATP came back, want the 200 ATP that were leaving", got)
+	}
+}

@@ -184,3 +184,18 @@ func TestADisputeIsHeardWhileStakesAreReserved(t *testing.T) {
 		t.Errorf("settled as %+v", paid)
 	}
 }
+
+// TestAPartyThatIsAdmittedMeanwhileSitsNot: an executor that a vote brings into a
+// society is no stranger to its own task, nor are its new companions.
+func TestAPartyThatIsAdmittedMeanwhileSitsNot(t *testing.T) {
+	c := newCourt(t, 8)
+	id := c.proven(witnessed(50*atp.ATP), 50*atp.ATP)
+	c.drawn(id, false)
+	moved := c.m.members[bob].Society
+	c.member(bob, func(m *task.Member) { m.Society = "w-00" })
+	c.block(10, func() ([]task.Event, error) { return c.book.Dispute(id, alice, c.clock()) })
+	p, _, err := c.m.Panel(id, task.Committee)
+	if err != nil || len(p.Candidates) != 7 || slices.Contains(p.Candidates, c.witnesses[0]) {
+		t.Errorf("candidates are %v, %v, want the seven that have nothing to do with bob, once of %s", p.Candidates, err, moved)
+	}
+}

@@ -123,17 +123,20 @@ func (e Economy) seatBond(price atp.Amount) atp.Amount {
 }
 
 // partySocieties returns the societies that cannot witness a task: those of
-// its parties, as they were when they came in. An executor that is only named
-// is one already.
+// its parties, as they were when they came in and as they are now, since a vote may
+// have brought a party into another. An executor that is only named is one already.
 func (b Book) partySocieties(t Task) ([]Society, error) {
-	list := []Society{t.Requester.Society}
+	list, parties := []Society{t.Requester.Society}, []atp.ID{t.Requester.ID}
 	switch named := t.Terms.Executor; {
 	case t.Acceptance != nil:
-		list = append(list, t.Acceptance.Executor.Society)
+		list, parties = append(list, t.Acceptance.Executor.Society), append(parties, t.Acceptance.Executor.ID)
 	case !named.IsZero():
-		m, err := b.State.Member(named.ID)
+		parties = append(parties, named.ID)
+	}
+	for _, id := range parties {
+		m, err := b.State.Member(id)
 		if err != nil {
-			return nil, fmt.Errorf("task: member %s: %w", named, err)
+			return nil, fmt.Errorf("task: member %s: %w", id, err)
 		}
 		list = append(list, m.Society)
 	}

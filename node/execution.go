@@ -205,11 +205,26 @@ func (w *worker) prepare(ctx context.Context, t task.Task) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errDeclined, err)
 	}
-	program, err := w.content(t).get(t.Terms.Program)
+	if err := w.checked(t, rt, t.Terms.Program); err != nil || t.Terms.Checker == nil {
+		return err
+	}
+	if rt, err = w.n.runtimes.Runtime(exec.WASMName); err != nil {
+		return fmt.Errorf("%w: its checker: %w", errDeclined, err)
+	}
+	if err := w.checked(t, rt, *t.Terms.Checker); err != nil {
+		return fmt.Errorf("its checker: %w", err)
+	}
+	return nil
+}
+
+// checked reports, as errDeclined, that no machine runs a program: no result of it
+// is worth anything, nor is any result by the word of such a checker.
+func (w *worker) checked(t task.Task, rt exec.Runtime, program cid.Cid) error {
+	code, err := w.content(t).get(program)
 	if err != nil {
 		return err
 	}
-	if err := rt.Check(program); err != nil {
+	if err := rt.Check(code); err != nil {
 		return fmt.Errorf("%w: %w", errDeclined, err)
 	}
 	return nil

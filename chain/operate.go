@@ -17,6 +17,9 @@ func (e *execution) run(tx Transaction, receipt *Receipt) error {
 	start, before := e.save(), len(receipt.Events)
 	for i, op := range tx.Ops {
 		events, err := e.operate(tx, i, op.Action)
+		if err == nil && len(receipt.Events)+len(events) > maxReceiptEvents {
+			err = fmt.Errorf("chain: %w: the transaction makes more than %d events: send its operations in several", atp.ErrRefused, maxReceiptEvents)
+		}
 		if err == nil {
 			receipt.Events = append(receipt.Events, events...)
 			continue

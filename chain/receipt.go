@@ -131,6 +131,10 @@ func (c Code) String() string {
 // MaxReceiptBytes bounds an encoded receipt.
 const MaxReceiptBytes = 1 << 20
 
+// maxReceiptEvents is how many events a transaction may make: as a receipt they
+// have an encoding, within its bytes.
+const maxReceiptEvents = 4096
+
 // Receipt tells what became of one transaction of a block, or of one deadline
 // that fired in it. A block has one for each of its transactions, in order,
 // then one for each deadline, in order, then one for itself if its validators

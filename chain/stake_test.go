@@ -129,3 +129,33 @@ func TestAWitnessKeepsItsKey(t *testing.T) {
 	w.block()
 	w.rotate(1, "to")
 }
+
+// TestATransactionTellsNoMoreThanAReceiptHolds: the last of many witnesses could end
+// hundreds of tasks in one transaction, and a block whose receipt has no encoding
+// is none that anybody can execute.
+func TestATransactionTellsNoMoreThanAReceiptHolds(t *testing.T) {
+	w := newWorld(t, 2)
+	tx := w.tx(0, &StakeBond{Amount: 150 * atp.ATP}, &StakeBond{Amount: atp.ATP})
+	h := w.header(atp.Second)
+	h.Height, h.Parent = w.state.Tip().Height+1, w.state.Tip().ID
+	e, err := begin(w.state, h)
+	must(t, err)
+	many := make([]Event, maxReceiptEvents-1)
+	for i := range many {
+		many[i] = Event{&task.SeatPaid{Task: atp.Sum(nil), Witness: w.keys[0].id, Pay: 1 << 40, Slashed: 1 << 40}}
+	}
+	r := Receipt{Subject: tx.id, Events: many}
+	must(t, e.run(tx.tx, &r))
+	if r.Code != CodeRefused || r.Op != 1 || len(r.Events) != len(many) {
+		t.Errorf("have code %s of operation %d, and %d events, want the second refused", r.Code, r.Op, len(r.Events))
+	}
+	if s, known, err := e.Stake(w.keys[0].id); err != nil || known {
+		t.Errorf("the stake is %+v, %v, want none", s, err)
+	}
+	r.Events = append(r.Events, many[0])
+	raw, err := r.Encode()
+	must(t, err)
+	if _, err := DecodeReceipt(raw); err != nil {
+		t.Errorf("%d events in %d bytes: %v", len(r.Events), len(raw), err)
+	}
+}

@@ -68,6 +68,9 @@ func byzantineMutants() []mutant {
 		{name: "a block that was fetched need not be the certified one", edits: []edit{
 			{"node/replica/sync.go", " || b.Cert.Block != id {", " || !id.Defined() {"},
 		}, want: "A1|A7|ended itself", test: test, args: by("sync liar")},
+		{name: "nobody listens before it speaks", edits: []edit{
+			{"node/replica/listen.go", "r.listening.on = !r.self.IsZero() && !r.mute }", "r.listening.on = false }"},
+		}, want: "has said", test: "TestATwinThatComesLaterFindsOutBeforeItSpeaks"},
 		{name: "what a peer shows of us is not verified", edits: []edit{
 			{"bft/verify.go", "		if !s.Newest.Valid(v.Scheme, v.Genesis) {", "		if s.Newest.Signer.IsZero() {"},
 		}, want: "raises an alarm", test: test, args: by("replayer")},

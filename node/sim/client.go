@@ -44,6 +44,9 @@ func (c *client) schedule() {
 
 // submit hands a transaction to the machine, again if it was not taken in.
 func (c *client) submit() {
+	if c.left <= 0 && c.pending == nil {
+		return // it has given up: what it would sign now might wait for a JOIN that has expired
+	}
 	if c.holds && c.pending == nil {
 		c.sim.World.After(300, c.submit)
 		return

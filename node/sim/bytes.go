@@ -43,6 +43,7 @@ func (m *machine) hear(from *machine, sender bft.ID, message bft.Message) {
 		m.behaviour.Hear(m, from, message)
 		message = m.unreminded(message)
 	}
+	m.hears(from, message)
 	m.feed(replica.Received{From: sender, Message: message})
 }
 

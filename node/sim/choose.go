@@ -16,6 +16,7 @@ var chances = map[string]func(*Plan, *rand.Rand){
 	"partition": (*Plan).addPartition,
 	"clocks":    (*Plan).addClocks,
 	"slow":      (*Plan).addSlow,
+	"storage":   (*Plan).allStorage,
 	"links": func(p *Plan, r *rand.Rand) {
 		p.Loss, p.Duplicates, p.Spikes = 1+r.IntN(20), 1+r.IntN(10), 1+r.IntN(10)
 		p.Access = make([]Access, p.Machines())

@@ -51,7 +51,7 @@ func (c *client) submit() {
 		c.sim.World.After(300, c.submit)
 		return
 	}
-	if c.pending == nil && c.machine.up {
+	if c.pending == nil && c.machine.reads() {
 		tx, err := c.next()
 		if err != nil {
 			c.sim.judge.fail("client %d: %v", c.machine.index, err)

@@ -5,33 +5,33 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+
+	"github.com/sage-p2p/sage-p2p/atp"
 )
 
-// errCrash is what a disk answers from the moment its machine lost power.
-var errCrash = errors.New("sim: the machine has lost power")
+// disk is what the parts of one machine's disk have in common.
+type disk struct {
+	fuse fuse
+	slow atp.Span // that one sync takes, at most
+	lag  atp.Span // of the syncs since it was last read
+	rand *rand.Rand
+}
 
-// fuse ends a machine in the middle of what it does: after so many more steps
-// that an outside world could tell apart. A negative fuse does not burn.
-type fuse int
-
-// burn takes one step and reports whether it was the last.
-func (f *fuse) burn() bool {
-	if *f < 0 {
-		return false
+// sync passes a place at which something becomes durable.
+func (d *disk) sync(p place) error {
+	if d.slow > 0 {
+		d.lag += atp.Span(d.rand.Uint64N(uint64(d.slow) + 1))
 	}
-	if *f > 0 {
-		*f--
-	}
-	return *f == 0
+	return d.fuse.burn(p)
 }
 
 // file is a file of fixed size on a disk that loses, and tears, what was
 // written and not synced when the power fails.
 type file struct {
-	fuse    *fuse
+	disk    *disk
 	size    int
-	data    sparse // as a reader sees it
-	durable sparse // as a crash leaves it, but for dirty
+	data    sparse // as a reader sees it, also after the process was killed
+	durable sparse // as a power cut leaves it, but for dirty
 	dirty   []write
 }
 
@@ -40,8 +40,8 @@ type write struct {
 	data   []byte
 }
 
-func newFile(size int, f *fuse) *file {
-	return &file{fuse: f, size: size, data: newSparse(size), durable: newSparse(size)}
+func newFile(size int, d *disk) *file {
+	return &file{disk: d, size: size, data: newSparse(size), durable: newSparse(size)}
 }
 
 // ReadAt implements io.ReaderAt.
@@ -57,29 +57,44 @@ func (f *file) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
+// slotGap is how far the copies of a record lie apart (node/signer).
+const slotGap = 64 << 10
+
 // WriteAt implements io.WriterAt.
 func (f *file) WriteAt(p []byte, off int64) (int, error) {
 	if off < 0 || off+int64(len(p)) > int64(f.size) {
 		return 0, errors.New("sim: write past the end of a file")
 	}
-	f.dirty = append(f.dirty, write{int(off), slices.Clone(p)})
-	if f.fuse.burn() {
-		return 0, errCrash
+	at := atRecord
+	if off/slotGap%2 == 1 {
+		at = atSecondRecord
+	}
+	err := f.disk.fuse.burn(at)
+	if err == nil || errors.Is(err, errCrash) {
+		f.dirty = append(f.dirty, write{int(off), slices.Clone(p)})
+	}
+	if err != nil {
+		return 0, err
 	}
 	f.data.write(p, int(off))
 	return len(p), nil
 }
 
-// Sync makes what was written durable.
+// Sync makes what was written durable. When it fails, the system has forgotten
+// that anything is left to write: some of it is on the disk, readers see all of it,
+// and the next sync says that all is well.
 func (f *file) Sync() error {
-	if f.fuse.burn() {
-		return errCrash
+	err := f.disk.sync(atRecordSync)
+	if err != nil && !errors.Is(err, errIO) {
+		return err
 	}
 	for _, w := range f.dirty {
-		f.durable.write(w.data, w.offset)
+		if err == nil || f.disk.rand.IntN(2) == 0 {
+			f.durable.write(w.data, w.offset)
+		}
 	}
 	f.dirty = f.dirty[:0]
-	return nil
+	return err
 }
 
 // crash leaves of each unsynced write all, nothing or a part.
@@ -96,4 +111,23 @@ func (f *file) crash(r *rand.Rand) {
 	}
 	f.dirty = nil
 	f.data.assign(f.durable)
+}
+
+// flip turns one bit of one copy of a record.
+func (f *file) flip(r *rand.Rand) {
+	slot := r.IntN(f.size/slotGap + 1)
+	bit := r.IntN(4_000) // of what a record fills
+	for _, on := range []sparse{f.data, f.durable} {
+		var b [1]byte
+		on.read(b[:], slot*slotGap+bit/8)
+		b[0] ^= 1 << (bit % 8)
+		on.write(b[:], slot*slotGap+bit/8)
+	}
+}
+
+// set puts an older image of the file in its place.
+func (f *file) set(image sparse) {
+	f.data.assign(image)
+	f.durable.assign(image)
+	f.dirty = nil
 }

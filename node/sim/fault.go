@@ -12,11 +12,17 @@ type FaultKind string
 
 // What may go wrong at a time that the plan says.
 const (
-	FaultCrash     FaultKind = "crash"     // power fails By effects later, and is back after For
-	FaultPartition FaultKind = "partition" // nothing passes between On and the others
-	FaultOneWay    FaultKind = "one-way"   // nothing passes from On to the others
-	FaultClock     FaultKind = "clock"     // the clocks of On are By milliseconds ahead, or behind if negative
-	FaultSlow      FaultKind = "slow"      // every step, and every check, takes By milliseconds
+	FaultCrash     FaultKind = "crash"      // power fails By effects later or at the Place, and is back after For
+	FaultKill      FaultKind = "kill"       // the process ends there, and the disk keeps what was written
+	FaultIO        FaultKind = "disk-error" // a write or a sync fails there, which ends the process
+	FaultFull      FaultKind = "disk-full"  // the same, where the store grows
+	FaultSlowDisk  FaultKind = "slow-disk"  // a sync takes up to By milliseconds
+	FaultFlip      FaultKind = "bit-flip"   // a bit of the disk turns
+	FaultRestore   FaultKind = "restore"    // the disk is put back to an older image of itself, and the machine is off for For
+	FaultPartition FaultKind = "partition"  // nothing passes between On and the others
+	FaultOneWay    FaultKind = "one-way"    // nothing passes from On to the others
+	FaultClock     FaultKind = "clock"      // the clocks of On are By milliseconds ahead, or behind if negative
+	FaultSlow      FaultKind = "slow"       // every step, and every check, takes By milliseconds
 )
 
 // Fault is one thing that goes wrong.
@@ -26,7 +32,9 @@ type Fault struct {
 	At   atp.Span // since the beginning
 	For  atp.Span // until it is over; all is over when the faults stop
 	By   int64    `json:",omitempty"` // of what it is, see the kinds
-	Told bool     `json:",omitempty"` // of a partition: transports notice it
+
+	Place string `json:",omitempty"` // the boundary at which it happens, whatever By says
+	Told  bool   `json:",omitempty"` // of a partition: transports notice it
 }
 
 // day is in milliseconds.
@@ -39,6 +47,10 @@ func (f Fault) label() string {
 	case FaultPartition, FaultOneWay:
 		if !f.Told {
 			way = ", unnoticed"
+		}
+	case FaultCrash, FaultKill, FaultIO, FaultFull:
+		if f.Place != "" {
+			way = ", at a place"
 		}
 	case FaultClock:
 		way = ", ahead"
@@ -62,9 +74,19 @@ func (s *Sim) strike(f Fault) {
 	}
 	var end func(m *machine)
 	switch f.Kind {
-	case FaultCrash:
+	case FaultCrash, FaultKill, FaultIO, FaultFull:
 		for _, i := range f.On {
-			s.cutPower(s.machines[i], int(f.By), f.For)
+			s.light(s.machines[i], f)
+		}
+		return
+	case FaultFlip:
+		for _, i := range f.On {
+			s.flip(s.machines[i])
+		}
+		return
+	case FaultRestore:
+		for _, i := range f.On {
+			s.restore(s.machines[i], f.For)
 		}
 		return
 	case FaultPartition, FaultOneWay:
@@ -74,13 +96,18 @@ func (s *Sim) strike(f Fault) {
 		end = func(m *machine) { m.setClock(-f.By) }
 	case FaultSlow:
 		end = func(m *machine) { m.slow -= atp.Span(f.By) }
+	case FaultSlowDisk:
+		end = func(m *machine) { m.disk.slow -= atp.Span(f.By) }
 	}
 	for _, i := range f.On {
 		m := s.machines[i]
-		if f.Kind == FaultClock {
+		switch f.Kind {
+		case FaultClock:
 			m.setClock(f.By)
-		} else {
+		case FaultSlow:
 			m.slow += atp.Span(f.By)
+		default:
+			m.disk.slow += atp.Span(f.By)
 		}
 		over := false
 		s.cure(f.For, func() {
@@ -97,15 +124,6 @@ func (s *Sim) strike(f Fault) {
 func (s *Sim) cure(after atp.Span, end func()) {
 	s.World.After(after, end)
 	s.cures = append(s.cures, end)
-}
-
-// cutPower ends a machine between two of its next effects, and boots it again
-// some time later.
-func (s *Sim) cutPower(m *machine, effects int, off atp.Span) {
-	if m.up {
-		m.fuse = fuse(effects)
-	}
-	s.World.After(off, func() { s.restart(m) })
 }
 
 // divide lets nothing pass between some machines and the others, or nothing

@@ -99,7 +99,7 @@ func (h *History) ask(s *Sim, m *machine) {
 
 // read takes a reading of an account at a machine's head.
 func (h *History) read(s *Sim, m *machine, who atp.ID) {
-	if h == nil || !m.correct() || !m.up {
+	if h == nil || !m.correct() || !m.reads() {
 		return
 	}
 	state := m.replica.State()

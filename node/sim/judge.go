@@ -101,6 +101,7 @@ func (j *judge) final(m *machine, f replica.Final) {
 	}
 	if m.store.height() < h || m.store.finals[h-1].id != id {
 		j.fail("A7: machine %d publishes height %d before it is stored", m.index, h)
+		return
 	}
 	j.published[m.index] = h
 	j.sim.history.told(j.sim, m, f.Block)
@@ -164,6 +165,12 @@ func (j *judge) signed(m *machine, u bft.Unsigned, _ bft.Signature) {
 	if !m.correct() {
 		return
 	}
+	j.early(m, u)
+	j.says(m, u)
+}
+
+// says is A6 of one statement.
+func (j *judge) says(m *machine, u bft.Unsigned) {
 	for _, old := range j.said[m.index][u.Height] {
 		if contradict(old, u) || contradict(u, old) {
 			j.fail("A6: machine %d signs %v of height %d, view %d, highQC %d, %s after %v of view %d, highQC %d, %s",
@@ -178,6 +185,7 @@ func (j *judge) signed(m *machine, u bft.Unsigned, _ bft.Signature) {
 
 // leaves is J1: judged when a message leaves, for the first time or again.
 func (j *judge) leaves(m *machine, message bft.Message) {
+	j.repeated(m, message)
 	var block cid.Cid
 	switch s := message.(type) {
 	case *bft.Proposal:
@@ -240,7 +248,12 @@ func (j *judge) alarm(m *machine, a replica.Alarm) {
 	if a.Kind == replica.AlarmRolled {
 		j.seen[seenAlarm]++
 	}
-	if m.correct() && a.Kind != replica.AlarmClock { // clocks are skewed, and messages late
+	switch {
+	case !m.correct():
+	case a.Kind == replica.AlarmClock: // clocks are skewed, and messages late
+	case a.Kind == replica.AlarmRolled && a.Text == m.mute, a.Kind == replica.AlarmReturned:
+	case a.Kind == replica.AlarmStore && m.spoilt:
+	default:
 		j.fail("machine %d raises an alarm: %s", m.index, a.Text)
 	}
 }

@@ -19,6 +19,7 @@ const (
 	seenRefusal  = "bytes are refused"
 	seenEvidence = "evidence"
 	seenAlarm    = "a key is found in use elsewhere"
+	seenReturn   = "a return"
 )
 
 // notice is what the judge remembers to hold finals against.

@@ -17,11 +17,18 @@ type machine struct {
 	sim   *Sim
 	index int
 	key   Key
+	disk  disk
 	file  *file
 	store *store
-	fuse  fuse
+	mute  string   // the file that keeps the key silent
 	skew  int64    // of its clock, in milliseconds
 	slow  atp.Span // what a step takes, and a check
+
+	images  []image            // of its disk, oldest first
+	lost    []chain.VerifiedTx // submitted here, and forgotten by the disk: the user repeats them
+	pending *bond              // it is on an old image, and has not been found out
+	turned  int                // the newest boot in which a bit of its record turned
+	spoilt  bool               // a bit of its store has
 
 	behaviour Behaviour // nil: correct
 	former    []Key     // that it had before
@@ -32,17 +39,26 @@ type machine struct {
 	signer  *signer.Signer
 	memory  *bft.Ring
 
-	inbox  []replica.Input
-	busy   bool
-	timers map[replica.TimerKind]uint64 // the newest of each kind
-	armed  uint64
-	asked  map[uint64]func(replica.Answer)
-	nextID uint64
+	inbox   []replica.Input
+	out     replica.Output // that is being carried out
+	stage   int            // of it, that comes next
+	signed  bool           // before the bodies were written, else after that
+	busy    bool
+	stalled bool                         // by a disk or a processor that is slow
+	timers  map[replica.TimerKind]uint64 // the newest of each kind
+	armed   uint64
+	asked   map[uint64]func(replica.Answer)
+	nextID  uint64
 }
 
 func newMachine(s *Sim, index int) (*machine, error) {
-	m := &machine{sim: s, index: index, key: s.cast.Keys[index], fuse: -1}
-	m.file, m.store = newFile(signer.FileSize, &m.fuse), newStore(&m.fuse, s.cast.nodes)
+	m := &machine{sim: s, index: index, key: s.cast.Keys[index], disk: disk{rand: s.disks}, stage: stages}
+	m.disk.fuse.hit = func(at place, err error) {
+		if m.correct() {
+			s.judge.ends(at, err)
+		}
+	}
+	m.file, m.store = newFile(signer.FileSize, &m.disk), newStore(&m.disk, s.cast.nodes)
 	k, err := signer.Format(m.key, m.file)
 	if err != nil {
 		return nil, err
@@ -61,7 +77,7 @@ func (m *machine) clock() atp.Millis { return atp.Millis(int64(m.sim.World.Now()
 func (m *machine) start() {
 	m.goOver()
 	m.boot++
-	m.up, m.inbox, m.busy = true, nil, false
+	m.up, m.inbox, m.busy, m.stalled = true, nil, false, false
 	m.timers, m.asked = make(map[replica.TimerKind]uint64), make(map[uint64]func(replica.Answer))
 	m.memory = bft.NewRing(16)
 	if err := m.load(); err != nil {
@@ -70,17 +86,27 @@ func (m *machine) start() {
 	}
 	m.sim.judge.booted(m)
 	m.feed(replica.Start{})
-	if m.up && len(m.store.local) > 0 {
-		m.feed(replica.Transactions{Txs: m.store.local, Local: true})
+	for _, txs := range [][]chain.VerifiedTx{m.store.local, m.lost} {
+		if m.up && len(txs) > 0 {
+			m.feed(replica.Transactions{Txs: txs, Local: true})
+		}
 	}
 }
 
 func (m *machine) load() error {
 	s, err := signer.Load(m.key, m.file)
+	if err == nil {
+		err = m.openStore()
+	}
+	if err == nil && m.mute != "" {
+		err = s.Silence(m.mute)
+	}
 	if err != nil {
 		return err
 	}
-	cfg := replica.Config{Self: m.id(), Record: s.Record(), State: m.sim.cast.state}
+	cfg := replica.Config{
+		Self: m.id(), Record: s.Record(), State: m.sim.cast.state, Mute: m.mute != "", Nonce: m.sim.disks.Uint64() | 1,
+	}
 	if h := m.store.height(); h > 0 {
 		head, _ := m.store.at(h)
 		tip, err := head.Header.Tip()
@@ -114,114 +140,44 @@ func (m *machine) setOf(h bft.Height) (bft.ValidatorSet, error) {
 	return state.Validators(), err
 }
 
-// fail ends the machine: by the power cut that was planned, or because it found
-// something that must not be.
+// fail ends the machine: by what was planned for it, because its disk is spoilt, or
+// because it found something that must not be.
 func (m *machine) fail(err error) {
-	if !errors.Is(err, errCrash) && m.correct() {
-		m.sim.judge.fail("machine %d ended itself: %v", m.index, err)
+	off := m.disk.fuse.off
+	switch {
+	case errors.Is(err, errCrash):
+		m.crash()
+	case errors.Is(err, errKilled), errors.Is(err, errIO), errors.Is(err, errFull):
+		m.end("ends itself, or is ended: " + err.Error())
+	case m.store.damaged:
+		m.end("finds its store spoilt")
+		off = m.sim.World.Between(50, 3_000)
+	default:
+		if m.correct() {
+			m.sim.judge.fail("machine %d ended itself: %v", m.index, err)
+		}
+		m.crash()
 	}
-	m.crash()
+	m.sim.World.After(off, func() { m.sim.again(m) })
 }
 
 // crash cuts the power.
 func (m *machine) crash() {
-	m.up, m.fuse, m.inbox = false, -1, nil
 	m.file.crash(m.sim.World.Rand)
 	m.store.crash(m.sim.World.Rand)
+	m.end("loses power")
+}
+
+// end ends the process. What it wrote is there, and on the disk if it was synced.
+func (m *machine) end(how string) {
+	m.up, m.disk.fuse.err, m.disk.lag = false, nil, 0
+	m.inbox, m.out, m.stage, m.stalled = nil, replica.Output{}, stages, false
+	m.sim.goesWrong(m, "%s", how)
 	m.sim.net.lost(m)
 }
 
-// feed gives the replica an input, and does what it asks for.
-func (m *machine) feed(in replica.Input) {
-	m.inbox = append(m.inbox, in)
-	if m.busy {
-		return
-	}
-	m.work()
-}
-
-// work takes what is in the inbox, at once unless the machine is slow.
-func (m *machine) work() {
-	m.busy = true
-	for len(m.inbox) > 0 && m.up {
-		in := m.inbox[0]
-		m.inbox = m.inbox[1:]
-		m.sim.trace.input(m, in)
-		out, err := m.replica.Step(m.clock(), in)
-		if err == nil {
-			err = m.execute(out)
-		}
-		if err != nil {
-			m.fail(err)
-		}
-		if m.slow > 0 && m.up {
-			m.later(m.slow, m.work)
-			return
-		}
-	}
-	m.busy = false
-}
-
-// execute does the effects of an Output in their order. Power may fail between
-// any two.
-func (m *machine) execute(out replica.Output) error {
-	for _, g := range out.Gossip {
-		m.sim.net.gossip(m, g)
-	}
-	for _, j := range out.Verify {
-		m.verify(j)
-	}
-	if m.fuse.burn() {
-		return errCrash
-	}
-	if err := m.secure(out); err != nil {
-		return err
-	}
-	for _, e := range out.Send {
-		for _, to := range e.To {
-			if m.fuse.burn() {
-				return errCrash
-			}
-			m.sim.judge.leaves(m, e.Message)
-			m.sim.net.send(m, to, e.Message)
-		}
-	}
-	for _, t := range out.Timers {
-		m.arm(t)
-	}
-	for _, f := range out.Fetch {
-		m.sim.net.fetch(m, f)
-	}
-	for _, a := range out.Answers {
-		if answer := m.asked[a.Request]; answer != nil {
-			delete(m.asked, a.Request)
-			answer(a)
-		}
-	}
-	if m.fuse.burn() {
-		return errCrash
-	}
-	m.publish(out.Publish)
-	return nil
-}
-
-// secure makes durable what has to be. Bodies and the signer's record are written
-// side by side: either may be first.
-func (m *machine) secure(out replica.Output) error {
-	if err := m.commit(out.Persist.Final); err != nil {
-		return err
-	}
-	if m.sim.World.Chance(50) {
-		if err := m.sign(out.Sign); err != nil {
-			return err
-		}
-		return m.put(out.Persist)
-	}
-	if err := m.put(out.Persist); err != nil {
-		return err
-	}
-	return m.sign(out.Sign)
-}
+// reads reports whether the machine runs and can read its store.
+func (m *machine) reads() bool { return m.up && !m.store.damaged }
 
 func (m *machine) commit(f *replica.Final) error {
 	if f == nil {
@@ -266,6 +222,9 @@ func (m *machine) sign(statements []bft.Unsigned) error {
 		}
 		m.sim.judge.signed(m, u, signatures[i])
 		in.Messages = append(in.Messages, sealed)
+	}
+	if err := m.disk.fuse.burn(atSigned); err != nil {
+		return err
 	}
 	m.inbox = append([]replica.Input{in}, m.inbox...)
 	if m.sim.World.Chance(20) { // a moment in which nothing else is signed
@@ -334,7 +293,7 @@ func (m *machine) serve(from bft.ID, w replica.Want, answer func(replica.Fetched
 		answer(replica.Fetched{Blocks: m.blocks(w.Range)})
 		return
 	}
-	if b, ok := m.store.bodies[w.Block]; ok {
+	if b, ok, err := m.store.Body(w.Block); ok && err == nil {
 		answer(replica.Fetched{Blocks: []replica.FetchedBlock{{Block: b}}})
 		return
 	}

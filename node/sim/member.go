@@ -128,7 +128,7 @@ func (c *client) now() atp.Millis {
 // it any more, and has it repeated if it did not help.
 func (c *client) await(tx chain.VerifiedTx) {
 	again := func() { c.sim.World.After(300, func() { c.await(tx) }) }
-	if !c.machine.up {
+	if !c.machine.reads() {
 		again()
 		return
 	}

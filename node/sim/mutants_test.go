@@ -4,7 +4,7 @@ import "slices"
 
 // mutants is every build with one rule broken that the tests must catch.
 func mutants() []mutant {
-	return slices.Concat(consensusMutants(), ledgerMutants(), memberMutants(), byzantineMutants())
+	return slices.Concat(consensusMutants(), ledgerMutants(), memberMutants(), byzantineMutants(), storageMutants())
 }
 
 // tcOfOneView is a tcView that counts Timeouts of exactly one view.
@@ -37,10 +37,10 @@ func consensusMutants() []mutant {
 		}, want: "A1"},
 		{name: "a signature leaves before its record is durable", edits: []edit{
 			{"node/signer/signer.go", "	if fresh {\n		if err := s.write(next); err != nil {\n			return nil, err\n		}\n	}", "	if fresh {\n		s.record = next\n	}"},
-		}, want: "A6|alarm"},
+		}, want: "A6|alarm|without a reason"},
 		{name: "the record is not synced", edits: []edit{
 			{"node/signer/slots.go", "if err := s.file.Sync(); err != nil {", "if err := error(nil); err != nil {"},
-		}, want: "ended itself|alarm|A6"},
+		}, want: "ended itself|alarm|A6|without a reason"},
 		{name: "highQC is not in the record", edits: []edit{
 			{"bft/record.go", "	r.Marks = r.Marks.with(u)\n", "	r.Marks = r.Marks.with(u)\n	r.HighQC = nil\n"},
 			{"bft/record.go", " || r.Committed > viewOf(r.HighQC) {", " {"},
@@ -73,10 +73,10 @@ func consensusMutants() []mutant {
 			{"atp/escrow.go", "if err := l.State.DeleteLock(lock.ID); err != nil {", "if err := l.State.SetLock(lock); err != nil {"},
 		}, want: "A"},
 		{name: "the head is not synced", edits: []edit{
-			{"node/sim/store.go", "			return err\n		}\n	}\n	return s.sync()\n", "			return err\n		}\n	}\n	return nil\n"},
+			{"node/sim/store.go", "	return s.sync(atFinalSync)\n", "	return nil\n"},
 		}, want: "A7"},
 		{name: "published before it is stored", edits: []edit{
-			{"node/sim/machine.go", "	if err := m.secure(out); err != nil {\n", "	m.publish(out.Publish)\n	if err := m.secure(out); err != nil {\n"},
+			{"node/sim/effects.go", "	case 2:\n		return m.commit(out.Persist.Final)\n", "	case 2:\n		m.publish(out.Publish)\n		return m.commit(out.Persist.Final)\n"},
 		}, want: "A7"},
 		{name: "a decision is told to nobody", edits: []edit{
 			{"node/replica/final.go", "	r.spread(f)\n", ""},

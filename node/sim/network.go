@@ -38,7 +38,9 @@ func newNetwork(s *Sim, seed uint64) *network {
 }
 
 // open reports whether anything passes from one machine to another.
-func (n *network) open(from, to *machine) bool { return n.cut[from.index][to.index] == 0 }
+func (n *network) open(from, to *machine) bool {
+	return n.cut[from.index][to.index] == 0 || n.sim.bonded(from, to)
+}
 
 // divide adds the cuts of a partition, or takes them away again.
 func (n *network) divide(f Fault, by int) {
@@ -58,6 +60,14 @@ func (n *network) divide(f Fault, by int) {
 // transmit runs deliver at the other end after the delay of the link: never,
 // once or twice.
 func (n *network) transmit(from, to *machine, deliver func()) {
+	if n.sim.bonded(from, to) {
+		n.sim.World.After(n.between(1, 50), func() {
+			if to.up {
+				deliver()
+			}
+		})
+		return
+	}
 	copies := 1
 	if !n.calm && n.chance(n.sim.plan.Duplicates) {
 		copies++
@@ -218,10 +228,9 @@ func (n *network) renew(soonest, latest atp.Span) {
 	}
 }
 
-// lost forgets what a machine that crashed believed, and lets the others find
+// lost forgets what a machine that has ended believed, and lets the others find
 // out.
 func (n *network) lost(m *machine) {
-	n.sim.goesWrong(m, "loses power")
 	clear(n.links[m.index])
 	n.settle(20, 200)
 }

@@ -148,6 +148,7 @@ func (p *Plan) drawFaults(r *rand.Rand) {
 	if r.IntN(8) == 0 {
 		p.addSlow(r)
 	}
+	p.addStorage(r)
 }
 
 func (p *Plan) add(f Fault) { p.Script = append(p.Script, f) }
@@ -165,7 +166,7 @@ func (p *Plan) some(r *rand.Rand) []int {
 }
 
 func (p *Plan) addCrash(r *rand.Rand) {
-	p.add(Fault{Kind: FaultCrash, On: p.one(r), At: p.at(r), For: spanIn(r, 50, 3_000), By: int64(1 + r.IntN(30))})
+	p.addEnd(r, FaultCrash, FaultCrash, FaultKill)
 }
 
 func (p *Plan) addPartition(r *rand.Rand) {

@@ -48,7 +48,7 @@ func (c *client) awaitKey(tx chain.VerifiedTx) {
 	if bft.ID(tx.Tx().From) != c.machine.id() {
 		return // it has gone over
 	}
-	if c.machine.up {
+	if c.machine.reads() {
 		account, err := c.machine.replica.State().Account(tx.Tx().From)
 		now, e := c.machine.replica.State().Newest(tx.Tx().From)
 		switch {
@@ -84,7 +84,7 @@ func (m *machine) goOver() {
 		}
 	}
 	m.former, m.key = append(m.former, m.key), next
-	m.file = newFile(signer.FileSize, &m.fuse)
+	m.file, m.mute, m.images, m.pending = newFile(signer.FileSize, &m.disk), "", nil, nil
 	k, err := signer.Format(m.key, m.file)
 	if err == nil {
 		err = k.Bind(m.sim.cast.Genesis)

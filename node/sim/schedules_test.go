@@ -79,6 +79,9 @@ func TestSchedules(t *testing.T) {
 			t.Errorf("no schedule has shown: %s", what)
 		}
 	}
+	if *seeds >= 2_000 {
+		boundaries(t, seen)
+	}
 }
 
 // shrink prints the script of a schedule that failed, if asked to.
@@ -116,7 +119,10 @@ func TestPlansHaveEveryKind(t *testing.T) {
 	for a := range accessNames {
 		want = append(want, "schedule: with machines on "+Access(a).String())
 	}
-	for _, f := range []FaultKind{FaultCrash, FaultSlow, FaultPartition, FaultPartition + ", unnoticed", FaultOneWay, FaultOneWay + ", unnoticed"} {
+	for k := range failures {
+		want = append(want, "fault: "+string(k), "fault: "+string(k)+", at a place")
+	}
+	for _, f := range []FaultKind{FaultSlowDisk, FaultFlip, FaultRestore, FaultSlow, FaultPartition, FaultPartition + ", unnoticed", FaultOneWay, FaultOneWay + ", unnoticed"} {
 		want = append(want, "fault: "+string(f))
 	}
 	for _, how := range []string{"", ", by days", ", at a jump", ", by days, at a jump"} {

@@ -60,6 +60,12 @@ func (s *Script) check() error {
 		}
 	}
 	for _, f := range p.Script {
+		if _, named := placeNamed(f.Place); !named && f.Place != "" {
+			return fmt.Errorf("sim: a %s at %q, which is no place", f.Kind, f.Place)
+		}
+		if f.At < 1 && f.Kind == FaultRestore {
+			return fmt.Errorf("sim: a %s at the beginning, before there is an image", f.Kind)
+		}
 		for _, i := range f.On {
 			if i < 0 || i >= p.Machines() {
 				return fmt.Errorf("sim: a %s of machine %d, and there are %d", f.Kind, i, p.Machines())

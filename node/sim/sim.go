@@ -18,7 +18,8 @@ type Sim struct {
 	net     *network
 	judge   *judge
 	clients []*client
-	cures   []func() // what ends the faults that have struck
+	cures   []func()   // what ends the faults that have struck
+	disks   *rand.Rand // of its own: how they fail, and what is drawn at a start
 	trace   trace
 	story   func(Line) // if set, is told what happens
 	history *History   // if set, what clients saw
@@ -48,6 +49,7 @@ const (
 // the plan.
 func New(seed uint64, p Plan, cast *Cast) (*Sim, error) {
 	s := &Sim{World: NewWorld(seed, opening), plan: p, cast: cast}
+	s.disks = rand.New(rand.NewPCG(seed, 0xd15c))
 	s.net, s.judge = newNetwork(s, seed), newJudge(s)
 	s.trace.reset()
 	for i := range p.Machines() {
@@ -119,6 +121,7 @@ func (s *Sim) begin() {
 		}
 	}
 	for _, f := range s.plan.Script {
+		s.backUp(f)
 		w.After(f.At, func() { s.strike(f) })
 	}
 	for range s.plan.Submissions {
@@ -136,12 +139,16 @@ func (m *machine) boot1() {
 		return
 	}
 	m.start()
+	m.sim.greet(m)
 	m.sim.net.settle(1, 50)
 }
 
-// restart boots a machine again, if it has crashed.
+// restart boots a machine again, if it has ended or cannot read its store.
 func (s *Sim) restart(m *machine) {
-	m.fuse = -1
+	m.disk.fuse.err = nil
+	if m.up && !m.reads() {
+		m.end("finds its store spoilt")
+	}
 	m.boot1()
 }
 
@@ -186,6 +193,11 @@ func draws(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0x9a7)) }
 // Grow runs one seed in which the set of validators changes.
 func (t *Theatre) Grow(seed uint64) Result {
 	return t.Play(seed, drawGrowth(rand.New(rand.NewPCG(seed, 0x9a8))))
+}
+
+// Restore runs one seed in which disks are put back to older images.
+func (t *Theatre) Restore(seed uint64) Result {
+	return t.Play(seed, drawRestored(rand.New(rand.NewPCG(seed, 0x9a9))))
 }
 
 // Play runs one seed with a plan.

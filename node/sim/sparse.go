@@ -43,3 +43,10 @@ func (s sparse) assign(other sparse) {
 		}
 	}
 }
+
+// clone returns a copy that shares nothing with s.
+func (s sparse) clone() sparse {
+	c := make(sparse, len(s))
+	c.assign(s)
+	return c
+}

@@ -1,8 +1,10 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/ipfs/go-cid"
 
@@ -15,10 +17,13 @@ import (
 // keeps those that were synced, and any number of the next ones. It implements
 // [replica.Chain].
 type store struct {
-	fuse   *fuse
+	disk   *disk
 	base   map[cid.Cid][]byte // nodes of the genesis, shared and never changed
 	log    []entry
 	synced int // entries that no crash takes away
+
+	spoilt  map[cid.Cid]bool // bodies, not final, in which a bit has turned
+	damaged bool             // a bit of anything else has: the next start sets all of it aside
 
 	// What the log says.
 	nodes  map[cid.Cid][]byte
@@ -42,8 +47,8 @@ type entry struct {
 	head  *finalBlock
 }
 
-func newStore(f *fuse, genesis map[cid.Cid][]byte) *store {
-	s := &store{fuse: f, base: genesis}
+func newStore(d *disk, genesis map[cid.Cid][]byte) *store {
+	s := &store{disk: d, base: genesis}
 	s.replay()
 	return s
 }
@@ -71,21 +76,53 @@ func (s *store) read(e entry) {
 	}
 }
 
-func (s *store) write(e entry) error {
-	s.log = append(s.log, e)
-	if s.fuse.burn() {
-		return errCrash
+func (s *store) write(at place, e entry) error {
+	if s.damaged {
+		return errSpoilt
 	}
-	s.read(e)
-	return nil
+	err := s.disk.fuse.burn(at)
+	if err == nil || errors.Is(err, errCrash) {
+		s.log = append(s.log, e)
+	}
+	if err == nil {
+		s.read(e)
+		if e.body != nil {
+			delete(s.spoilt, e.id) // it is written anew
+		}
+	}
+	return err
 }
 
-func (s *store) sync() error {
-	if s.fuse.burn() {
-		return errCrash
+func (s *store) sync(at place) error {
+	if err := s.disk.sync(at); err != nil {
+		return err
 	}
 	s.synced = len(s.log)
 	return nil
+}
+
+// set puts an older image of the store in its place.
+func (s *store) set(image []entry) {
+	s.log, s.synced, s.damaged, s.spoilt = slices.Clone(image), len(image), false, nil
+	s.replay()
+}
+
+// image is what a copy of the disk made now holds.
+func (s *store) image() []entry { return slices.Clone(s.log[:s.synced]) }
+
+// flip turns a bit in one entry. It reports whether the store is damaged for good,
+// else a body that is not final is.
+func (s *store) flip(r *rand.Rand) (damaged bool) {
+	e := s.log[r.IntN(len(s.log))]
+	if e.body != nil && !slices.ContainsFunc(s.finals, func(f finalBlock) bool { return f.id == e.id }) {
+		if s.spoilt == nil {
+			s.spoilt = make(map[cid.Cid]bool)
+		}
+		s.spoilt[e.id] = true
+		return false
+	}
+	s.damaged = true
+	return true
 }
 
 // crash keeps what was synced, and of the rest what the disk had got to.
@@ -97,10 +134,10 @@ func (s *store) crash(r *rand.Rand) {
 
 // putLocal keeps a transaction that was submitted here.
 func (s *store) putLocal(tx chain.VerifiedTx) error {
-	if err := s.write(entry{local: &tx}); err != nil {
+	if err := s.write(atLocal, entry{local: &tx}); err != nil {
 		return err
 	}
-	return s.sync()
+	return s.sync(atLocalSync)
 }
 
 // putBody keeps a block that is about to be spoken for.
@@ -109,10 +146,10 @@ func (s *store) putBody(b chain.Block) error {
 	if err != nil {
 		return err
 	}
-	if err := s.write(entry{body: &b, id: id}); err != nil {
+	if err := s.write(atBody, entry{body: &b, id: id}); err != nil {
 		return err
 	}
-	return s.sync()
+	return s.sync(atBodySync)
 }
 
 // commit makes a block final, in the order of reliability.md: content, then the
@@ -125,12 +162,16 @@ func (s *store) commit(f replica.Final) error {
 	if want := bft.Height(len(s.finals) + 1); f.Block.Header.Height != want {
 		return fmt.Errorf("sim: block %d on a store at %d", f.Block.Header.Height, want-1)
 	}
-	for _, e := range []entry{{body: &f.Block, id: id}, {nodes: f.Result.Nodes}, {head: &finalBlock{id, f}}} {
-		if err := s.write(e); err != nil {
-			return err
-		}
+	if err := s.write(atFinalBody, entry{body: &f.Block, id: id}); err != nil {
+		return err
 	}
-	return s.sync()
+	if err := s.write(atFinalNodes, entry{nodes: f.Result.Nodes}); err != nil {
+		return err
+	}
+	if err := s.write(atFinalHead, entry{head: &finalBlock{id, f}}); err != nil {
+		return err
+	}
+	return s.sync(atFinalSync)
 }
 
 // height is that of the head.
@@ -144,17 +185,23 @@ func (s *store) at(h bft.Height) (chain.Block, bft.CommitCert) {
 
 // Get implements [replica.Chain].
 func (s *store) Get(id cid.Cid) ([]byte, error) {
-	if data, ok := s.nodes[id]; ok {
+	if data, ok := s.nodes[id]; ok && !s.damaged {
 		return data, nil
 	}
 	if data, ok := s.base[id]; ok {
 		return data, nil
+	}
+	if s.damaged {
+		return nil, errSpoilt
 	}
 	return nil, fmt.Errorf("sim: no node %s", id)
 }
 
 // Body implements [replica.Chain].
 func (s *store) Body(id cid.Cid) (chain.Block, bool, error) {
+	if s.spoilt[id] {
+		return chain.Block{}, false, errSpoilt
+	}
 	b, ok := s.bodies[id]
 	return b, ok, nil
 }

@@ -112,7 +112,19 @@ func (f Fault) tell() string {
 	}
 	switch f.Kind {
 	case FaultCrash:
-		return fmt.Sprintf("power of %s will fail %d effects from now, for %d ms", who, f.By, f.For)
+		return fmt.Sprintf("power of %s will fail %s, for %d ms", who, f.where(), f.For)
+	case FaultKill:
+		return fmt.Sprintf("the process of %s will be killed %s, and is back after %d ms", who, f.where(), f.For)
+	case FaultIO:
+		return fmt.Sprintf("the disk of %s will fail %s; the process is back after %d ms", who, f.where(), f.For)
+	case FaultFull:
+		return fmt.Sprintf("the disk of %s will be full %s; the process is back after %d ms", who, f.where(), f.For)
+	case FaultSlowDisk:
+		return fmt.Sprintf("disks of {%s} take up to %d ms to sync, for %d ms", who, f.By, f.For)
+	case FaultFlip:
+		return fmt.Sprintf("a bit turns on the disk of %s, unless the others need what is there", who)
+	case FaultRestore:
+		return fmt.Sprintf("the disk of %s is put back to an older image, if there is one and the others can spare it; it is off for %d ms", who, f.For)
 	case FaultPartition:
 		return fmt.Sprintf("nothing passes between {%s} and the others, for %d ms%s", who, f.For, noticed)
 	case FaultOneWay:
@@ -123,6 +135,14 @@ func (f Fault) tell() string {
 		return fmt.Sprintf("{%s} take %d ms for every step, for %d ms", who, f.By, f.For)
 	}
 	return string(f.Kind)
+}
+
+// where says at which boundary a machine ends.
+func (f Fault) where() string {
+	if f.Place != "" {
+		return "when it comes to: " + f.Place
+	}
+	return fmt.Sprintf("%d effects from now", f.By)
 }
 
 // tellSigned tells what a machine has signed.

@@ -1,0 +1,51 @@
+package sim
+
+// storageMutants break a rule of the signer, of restored images, of who is silent,
+// or of listening.
+func storageMutants() []mutant {
+	return []mutant{
+		{name: "one copy of a record", edits: []edit{
+			{"node/signer/slots.go", "	for i := range copies {\n		if _, err := s.file.WriteAt(raw, offset(pair, i));", "	for i := range 1 {\n		if _, err := s.file.WriteAt(raw, offset(pair, i));"},
+		}, want: "needs recovery|was handed out", test: "TestARecordOutlivesItsDisk"},
+		{name: "an update overwrites the newest pair", edits: []edit{
+			{"node/signer/slots.go", "next: 1 - i/copies}", "next: i / copies}"},
+		}, want: "needs recovery|was handed out", test: "TestARecordOutlivesItsDisk"},
+		{name: "a record that was loaded is not confirmed", edits: []edit{
+			{"node/signer/slots.go", "	if !s.older {\n", "	if s.older || !s.older {\n"},
+		}, want: "was handed out", test: "TestARecordOutlivesItsDisk"},
+		{name: "an old image is not found out", edits: []edit{
+			{"node/replica/status.go", "	if s.Signer != r.self || !r.forgot(s) {\n", "	if s.Signer != r.self || r.forgot(s) || !r.forgot(s) {\n"},
+		}, want: "A6", test: "TestRestoredDisks"},
+		{name: "nobody listens after a start", edits: []edit{
+			{"node/replica/listen.go", "r.listening.on = !r.self.IsZero() && !r.mute }", "r.listening.on = false }"},
+		}, want: "A6|before machine", test: "TestRestoredDisks"},
+		{name: "a founder whose disk looks new decides at once", edits: []edit{
+			{"node/replica/listen.go", "r.head().Height == 0 && r.record.BootCount == 0", "r.head().Height == 0 && r.record.Height == 0"},
+		}, want: "A1|A6|before machine", test: "TestRestoredDisks"},
+		{name: "a restart ends the silence", edits: []edit{
+			{"node/replica/replica.go", "mute: cfg.Mute,", "mute: false,"},
+		}, want: "silenced|A6|without a reason", test: "TestRestoredDisks"},
+		{name: "one comes back too low", edits: []edit{
+			{"node/replica/reentry.go", "b.watermark = max(e+1, r.record.Height)", "b.watermark = max(1, r.record.Height)"},
+		}, want: "A6|without a reason|fell silent", test: "TestRestoredDisks"},
+		{name: "answers of those who are further count", edits: []edit{
+			{"node/replica/reentry.go", "return p.first <= e }", "return p.first <= e || p.first > e }"},
+			{"node/replica/reentry.go", "b.watermark = max(e+1, r.record.Height)", "b.watermark = max(b.at+1, r.record.Height)"},
+		}, want: "A6|without a reason|fell silent", test: "TestRestoredDisks"},
+		{name: "one answer is enough to come back", edits: []edit{
+			{"node/replica/reentry.go", "return n >= enough(r.set)", "return n >= 1"},
+		}, want: "A6|fell silent", test: "TestOneAnswerBringsNobodyBack"},
+		{name: "the watermark is not written", edits: []edit{
+			{"node/signer/silence.go", "	if err := s.engrave(next); err != nil {\n", "	if err := s.engrave(s.record); err != nil {\n"},
+		}, want: "A6|without a reason", test: "TestRestoredDisks"},
+		{name: "what is below the watermark counts as forgotten", edits: []edit{
+			{"bft/record.go", "	if s.Height <= r.Watermark {\n		return false\n	}\n", ""},
+		}, want: "without a reason", test: "TestRestoredDisks"},
+		{name: "one who is back speaks below the watermark", edits: []edit{
+			{"node/replica/consensus.go", "if r.mute || u.Height <= r.record.Watermark {", "if r.mute {"},
+			{"node/replica/reentry.go", "r.record.Watermark = max(r.record.Watermark, r.back.watermark)", "r.out.Persist.Return = max(r.record.Watermark, r.back.watermark)"},
+			{"node/replica/reentry.go", "	r.out.Persist.Return = r.record.Watermark\n", ""},
+			{"node/signer/silence.go", "max(next.Watermark, above)", "max(next.Watermark, min(above, 1))"},
+		}, want: "A6|without a reason", test: "TestRestoredDisks"},
+	}
+}

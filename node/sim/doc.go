@@ -1,10 +1,29 @@
 // Package sim is the judge of consensus: one goroutine, one seed, virtual time,
 // and the real replica, chain, mempool and signer in machines whose links
-// delay, drop, duplicate, reorder and partition, both ways or one, whose disks
-// lose and tear what was not synced, whose clocks are off by days and jump,
-// which are slow, and which crash between any two effects of an Output.
-// Adversaries embed a correct machine and override one decision; what they send
-// travels as bytes, which the others open, decode and verify as a node does.
+// delay, drop, duplicate, reorder and partition, both ways or one, whose clocks are
+// off by days and jump, which are slow, and which lose power or are killed between
+// any two effects of an Output, within those that take several steps on the disk,
+// and while they boot. Adversaries embed a correct machine and override one decision;
+// what they send travels as bytes, which the others open, decode and verify as a node
+// does.
+//
+// # Disks
+//
+// They lose and tear what was not synced, fail, fill up, are slow, turn a bit, and
+// are put back to an older image of themselves: the signer's part, the store's, or
+// both, again and again, also while a key is silent. A sync that fails forgets that
+// anything is left to write, as page caches do. The schedule keeps what the design
+// presumes, and no more:
+//
+//   - Of a record that has forgotten something said, one peer that knows better
+//     answers: nothing comes between the two until it is found out, and that has to
+//     be before anything new is signed. It says nothing of when others answer.
+//   - The validators that speak are a quorum without those that are silent.
+//   - What is final, or a body that others may have locked, is on one more disk
+//     than the one that is set back or spoilt.
+//   - Between two starts one copy of a record turns bad, not more.
+//
+// # What is checked
 //
 // After every event these are checked of all correct machines:
 //
@@ -13,9 +32,11 @@
 //	A3  no lock ends twice
 //	A4  no transaction is final that the sender, if correct, never signed
 //	A5  a machine has the state root that the final block names
-//	A6  no two signatures handed out contradict each other, and no body is
-//	    voted for that is not on the disk
-//	A7  what was published as final is there after every restart
+//	A6  no two signatures handed out contradict each other, no body is voted for
+//	    that is not on the disk, and a restored image is found out before the first
+//	    new signature; nobody falls silent whose image is the newest
+//	A7  what was published as final is there after every restart, but for a disk
+//	    that was set back, where it returns
 //
 // of every certificate that one of them believes, that each correct signer it names
 // did say so,

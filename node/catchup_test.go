@@ -187,7 +187,5 @@ func TestATransactionThatNoBlockCouldHoldIsGivenUp(t *testing.T) {
 		}
 		return v.State == view.TxExpired
 	})
-	if got := p.Pending(); got != 0 {
-		t.Errorf("%d transactions are kept, want none", got)
-	}
+	p.wait(t, "keeping none", func(view.Status) bool { return p.Pending() == 0 })
 }

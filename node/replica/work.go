@@ -7,12 +7,13 @@ import (
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/chain"
+	"github.com/sage-p2p/sage-p2p/chain/mempool"
 )
 
 // transactions takes transactions into the mempool. What was submitted here is
 // kept on disk before it is spread.
 func (r *Replica) transactions(in Transactions) error {
-	var local []chain.VerifiedTx
+	var local, kept []chain.VerifiedTx
 	for _, tx := range in.Txs {
 		err := r.pool.Add(tx, r.clock.now())
 		if errors.Is(err, chain.ErrStorage) {
@@ -21,10 +22,13 @@ func (r *Replica) transactions(in Transactions) error {
 		if err == nil && in.Local {
 			local = append(local, tx)
 		}
+		if in.Local && (err == nil || errors.Is(err, mempool.ErrKnown)) { // known from others, perhaps, who may forget it
+			kept = append(kept, tx)
+		}
 		r.out.Publish.Verdicts = append(r.out.Publish.Verdicts, Verdict{tx.ID(), in.From, in.Local, err})
 	}
+	r.out.Persist.Local = append(r.out.Persist.Local, kept...)
 	if len(local) > 0 {
-		r.out.Persist.Local = append(r.out.Persist.Local, local...)
 		r.out.Gossip = append(r.out.Gossip, Gossip{Txs: local})
 	}
 	if err := r.lookAtBlocks(); err != nil {

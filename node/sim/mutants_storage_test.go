@@ -4,6 +4,9 @@ package sim
 // or of listening.
 func storageMutants() []mutant {
 	return []mutant{
+		{name: "what is known from others is not kept for its user", edits: []edit{
+			{"node/replica/work.go", "if in.Local && (err == nil || errors.Is(err, mempool.ErrKnown)) {", "if in.Local && err == nil && !errors.Is(err, mempool.ErrKnown) {"},
+		}, want: "liveness", test: "TestScripts"},
 		{name: "one copy of a record", edits: []edit{
 			{"node/signer/slots.go", "	for i := range copies {\n		if _, err := s.file.WriteAt(raw, offset(pair, i));", "	for i := range 1 {\n		if _, err := s.file.WriteAt(raw, offset(pair, i));"},
 		}, want: "needs recovery|was handed out", test: "TestARecordOutlivesItsDisk"},

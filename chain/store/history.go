@@ -36,7 +36,10 @@ func (s *Store) Tx(id cid.Cid) (FinalTx, error) {
 	}
 	block, header, err := s.HeaderAt(p.height)
 	if err != nil {
-		return FinalTx{}, err // a height above the head is not shown
+		if p.height == 0 || !s.final(p.height-1) {
+			err = missing(err) // nothing is ever written beyond the block after the head
+		}
+		return FinalTx{}, err // the block after the head is not shown
 	}
 	b, err := s.Block(block)
 	if err != nil {

@@ -114,6 +114,6 @@ func consensusMutants() []mutant {
 		}, want: "A3|liveness", test: "TestScripts"},
 		{name: "nobody is greeted", edits: []edit{
 			{"node/replica/peers.go", "	r.tell([]bft.ID{id})\n", ""},
-		}, want: "liveness"},
+		}, want: "liveness|before machine . has answered"},
 	}
 }

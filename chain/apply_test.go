@@ -63,6 +63,28 @@ func TestABlockIsInvalidFor(t *testing.T) {
 	}
 }
 
+// Nobody makes a block either whose certificate is not of its parent, whatever it
+// says of who signed.
+func TestABlockIsMadeOnTheCertificateOfItsParent(t *testing.T) {
+	w := newWorld(t, 3)
+	w.block()
+	h := w.header(1000)
+	for _, change := range []func(*bft.CommitCert){
+		func(c *bft.CommitCert) { c.Height++ },
+		func(c *bft.CommitCert) { c.Block = atp.Sum(nil) },
+	} {
+		other, spoilt := *h.LastCommit, h
+		change(&other)
+		spoilt.LastCommit = &other
+		if _, _, err := Assemble(w.state, spoilt, nil); !errors.Is(err, ErrInvalid) {
+			t.Errorf("on the certificate of block %s at height %d: %v, want %v", other.Block, other.Height, err, ErrInvalid)
+		}
+	}
+	if _, _, err := Assemble(w.state, h, nil); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestATransactionSpoilsABlockFor checks that Apply refuses what Assemble
 // leaves out, and for that reason.
 func TestATransactionSpoilsABlockFor(t *testing.T) {

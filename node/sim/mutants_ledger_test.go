@@ -135,7 +135,7 @@ func blockMutants() []mutant {
 		}, pkg: "chain", test: "TestABlockIsInvalidFor"},
 		{name: "a parent needs no certificate", edits: []edit{
 			{"chain/apply.go", "case !tip.certifiedBy(h.LastCommit):", "case false:"},
-		}, pkg: "chain", test: "TestABlockIsInvalidFor"},
+		}, pkg: "chain", test: "TestABlockIsMadeOnTheCertificateOfItsParent"},
 		{name: "anyone proposes", edits: []edit{
 			{"chain/apply.go", "case !parent.validators.Contains(h.Proposer):", "case false:"},
 		}, pkg: "chain", test: "TestOnlyAValidatorProposes"},

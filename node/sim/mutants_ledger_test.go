@@ -225,7 +225,7 @@ func syncMutants() []mutant {
 		}, want: "A1|ended itself"},
 		{name: "a range is taken with any certificates", edits: []edit{
 			{"node/replica/sync.go", "b.Cert == nil || b.Block.Header.Height != h || b.Cert.Height != h || b.Cert.Block != id {", "b.Cert == nil || !id.Defined() {"},
-		}, want: "ended itself|liveness|blames|J6|A1|panic"},
+		}, want: "ended itself|liveness|blames|J6|A1|A7|panic"},
 		{name: "what a liar sent stays in the backlog", edits: []edit{
 			{"node/replica/sync.go", "	if w, ok := b.blocks[h]; ok && bft.Message(w.Cert) == cert {", "	if w, ok := b.blocks[h]; false && ok && bft.Message(w.Cert) == cert {"},
 		}, want: "liveness|J6"},

@@ -57,12 +57,16 @@ func parts(b Behaviour) []Behaviour {
 }
 
 // restless reports whether adversaries may keep each other talking for ever: two that
-// boast, or one that provokes and another that answers.
+// boast, or one that provokes and another that answers; or a twin, whose machines
+// hear one another's answers, so that one may stay behind and ask for ever.
 func (s *Sim) restless() bool {
 	all, boasters, provokers := 0, 0, 0
 	for _, m := range s.machines {
 		for _, part := range parts(m.behaviour) {
 			all++
+			if _, is := part.(*keyTwin); is {
+				return true
+			}
 			if _, is := part.(boaster); is {
 				boasters++
 			}

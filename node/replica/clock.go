@@ -9,12 +9,15 @@ import (
 )
 
 // clock is our time as consensus uses it. A clock that is behind the chain runs
-// on from the chain's time; one that disagrees with its peers' says so.
+// on from the chain's time, and follows its peers' from then on: when a block
+// arrived says nothing about the time, so that two that ran on from one block
+// differ by what lay between. One that disagrees with its peers' says so.
 type clock struct {
-	raw     atp.Millis // of this step
-	shift   atp.Millis // added to raw
-	peers   []reading  // of validators, at most one each
-	alarmed bool
+	raw, head atp.Millis // of this step
+	shift     atp.Millis // added to raw; not 0: we run on
+	faulty    int        // f of the set
+	peers     []reading  // of validators, at most one each
+	alarmed   bool
 }
 
 // reading is how far a validator's clock was ahead of ours, in milliseconds.
@@ -33,11 +36,11 @@ func (c *clock) now() atp.Millis { return c.raw + c.shift }
 
 // step sets the time, given that of the newest final block.
 func (c *clock) step(raw, head atp.Millis) (Alarm, bool) {
-	c.raw = raw
+	c.raw, c.head = raw, head
 	if c.now().Add(clockLag) >= head {
 		return Alarm{}, false
 	}
-	c.shift = head - raw
+	c.move(int64(head - c.now()))
 	return Alarm{AlarmClock, fmt.Sprintf("the clock is behind the chain: it says %d, the newest block %d (Unix ms); "+
 		"we run on from the block's time. Set the clock (NTP)", raw, head)}, true
 }
@@ -50,6 +53,16 @@ func (c *clock) set(by int64) {
 	c.peers = nil
 }
 
+// move sets our time by so many milliseconds, back to our own clock at most; the
+// others' stay where they are.
+func (c *clock) move(by int64) {
+	by = max(by, -int64(c.shift))
+	c.shift = atp.Millis(int64(c.shift) + by)
+	for i := range c.peers {
+		c.peers[i].ahead -= by
+	}
+}
+
 // compare takes another validator's clock.
 func (c *clock) compare(id bft.ID, theirs bft.UnixMillis) (Alarm, bool) {
 	const far = 1 << 50 // ms: some 35,000 years; keeps the subtraction in range
@@ -59,13 +72,10 @@ func (c *clock) compare(id bft.ID, theirs bft.UnixMillis) (Alarm, bool) {
 		i, c.peers = len(c.peers), append(c.peers, reading{of: id})
 	}
 	c.peers[i].ahead = ahead
-	m := c.median()
-	if m < -loud && c.shift > 0 {
-		c.shift -= min(c.shift, atp.Millis(-m)) // our own clock has been set since
-		c.peers = nil
-		return Alarm{}, false
+	if c.shift > 0 {
+		c.follow()
 	}
-	was := c.alarmed
+	m, was := c.median(), c.alarmed
 	c.alarmed = m < -loud || loud < m
 	if !c.alarmed || was {
 		return Alarm{}, false
@@ -73,15 +83,44 @@ func (c *clock) compare(id bft.ID, theirs bft.UnixMillis) (Alarm, bool) {
 	return Alarm{AlarmClock, fmt.Sprintf("the clock differs by %d ms from the median of the validators': set it (NTP); beyond %d ms we do not propose", m, tooLarge)}, true
 }
 
-// median returns the median of all clocks known, our own included; of the two
-// in the middle the nearer to ours.
-func (c *clock) median() int64 {
+// follow moves a clock that runs on. It is our own again once the chain allows
+// that and a validator's agrees with it. Else it goes to the median, where f that
+// lie cannot take it beyond those that do not; between two medians up alone, or
+// two halves that both run on would change places for ever.
+func (c *clock) follow() {
+	_, high := c.middle()
+	switch {
+	case c.raw.Add(clockLag) >= c.head && slices.ContainsFunc(c.peers, c.agrees):
+		c.move(-int64(c.shift))
+	case len(c.peers) < 2*c.faulty: // with our own fewer than 2f + 1: liars could be the median
+	case high > loud:
+		c.move(high)
+	case high < -loud:
+		c.move(high)
+	}
+}
+
+// agrees reports whether a validator's clock says what our own does.
+func (c *clock) agrees(r reading) bool {
+	d := r.ahead + int64(c.shift)
+	return -loud <= d && d <= loud
+}
+
+// middle returns the median of all clocks known, our own included: the two in the
+// middle of an even number, the same one twice of an odd.
+func (c *clock) middle() (low, high int64) {
 	all := []int64{0}
 	for _, r := range c.peers {
 		all = append(all, r.ahead)
 	}
 	slices.Sort(all)
-	low, high := all[(len(all)-1)/2], all[len(all)/2]
+	low, high = all[(len(all)-1)/2], all[len(all)/2]
+	return low, high
+}
+
+// median returns the median of all clocks known; of two the nearer to ours.
+func (c *clock) median() int64 {
+	low, high := c.middle()
 	if max(low, -low) < max(high, -high) {
 		return low
 	}
@@ -96,5 +135,6 @@ func (c *clock) astray() bool {
 
 // keep forgets the readings of those who have left the set.
 func (c *clock) keep(set bft.ValidatorSet) {
+	c.faulty = set.F()
 	c.peers = slices.DeleteFunc(c.peers, func(r reading) bool { return !set.Contains(r.of) })
 }

@@ -75,7 +75,7 @@ func byzantineMutants() []mutant {
 			{"bft/verify.go", "		if !s.Newest.Valid(v.Scheme, v.Genesis) {", "		if s.Newest.Signer.IsZero() {"},
 		}, want: "raises an alarm|falls silent without a reason", test: test, args: by("replayer")},
 		{name: "the fastest clock is believed", edits: []edit{
-			{"node/replica/clock.go", "low, high := all[(len(all)-1)/2], all[len(all)/2]", "low, high := all[len(all)-1], all[len(all)-1]"},
+			{"node/replica/clock.go", "low, high = all[(len(all)-1)/2], all[len(all)/2]", "low, high = all[len(all)-1], all[len(all)-1]"},
 		}, want: "liveness", test: test, args: by("time pusher and backdater")},
 	}
 }

@@ -111,7 +111,20 @@ func consensusMutants() []mutant {
 		}, want: "blames|ended itself"},
 		{name: "a clock that is set right is ahead", edits: []edit{
 			{"node/replica/clock.go", "	c.shift -= min(c.shift, atp.Millis(max(by, 0)))\n", ""},
+		}, pkg: "node/replica", test: "TestAClockThatIsSetRightIsRight"},
+		{name: "a clock that is set right is ahead, and follows nobody", edits: []edit{
+			{"node/replica/clock.go", "	c.shift -= min(c.shift, atp.Millis(max(by, 0)))\n", ""},
+			{"node/replica/clock.go", "		c.follow()\n", ""},
 		}, want: "A3|liveness", test: "TestScripts"},
+		{name: "a clock that runs on follows nobody", edits: []edit{
+			{"node/replica/clock.go", "		c.follow()\n", ""},
+		}, want: "A3|liveness", test: "TestScripts"},
+		{name: "liars are the median of few clocks", edits: []edit{
+			{"node/replica/clock.go", "	case len(c.peers) < 2*c.faulty: // with our own fewer than 2f + 1: liars could be the median\n", ""},
+		}, pkg: "node/replica", test: "TestALiarTakesNoClockThatRunsOnAway"},
+		{name: "a clock that runs on is never our own again", edits: []edit{
+			{"node/replica/clock.go", "		c.move(-int64(c.shift))\n", ""},
+		}, pkg: "node/replica", test: "TestAClockThatRunsOnIsOursAgainOnceAnotherAgreesWithIt"},
 		{name: "nobody is greeted", edits: []edit{
 			{"node/replica/peers.go", "	r.tell([]bft.ID{id})\n", ""},
 		}, want: "liveness|before machine . has answered"},

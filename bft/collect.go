@@ -25,6 +25,12 @@ func (s slots[M]) keep(i int, m M) bool {
 	return true
 }
 
+// empty reports whether nobody has sent anything.
+func (s slots[M]) empty() bool {
+	var none M
+	return !slices.ContainsFunc(s, func(m M) bool { return m != none })
+}
+
 // collector is everything held of one height.
 type collector struct {
 	set       ValidatorSet

@@ -85,6 +85,16 @@ func (c *Core) repeatTimeout(attempt int, out *Output) {
 	out.Timers = append(out.Timers, Timer{c.cfg.Height, c.view, TimerRepeat, attempt + 1})
 }
 
+// Untouched reports whether nothing is known of the height but Timeouts of its
+// first view, by validators too few to leave it: if the work for which they gave
+// it up is gone, nothing is lost when nobody speaks of it any more.
+func (c *Core) Untouched() bool {
+	m := c.marks
+	return c.view == 0 && c.tc == nil && m.HighQC == nil &&
+		m.Proposed == NoView && m.Prepared == NoView && m.Committed == NoView &&
+		c.held.proposals.empty() && c.held.prepares.empty() && c.held.commits.empty()
+}
+
 // timeout takes a Timeout of any view: its highQC counts at once (L5), then it
 // may make us join (R5), then complete a TC (R6).
 func (c *Core) timeout(t *Timeout, out *Output) {

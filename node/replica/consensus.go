@@ -107,6 +107,7 @@ func (r *Replica) signed(in Signed) error {
 func (r *Replica) deliver(v bft.Verified, arrived bft.Arrival) error {
 	switch r.height() {
 	case v.Message().Position().Height:
+		r.wake()
 		out, err := r.core.Message(v, arrived)
 		if err != nil {
 			return err

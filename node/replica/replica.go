@@ -80,6 +80,7 @@ type Replica struct {
 	newest   []bft.Signed // of each validator, what it said last; at most maxNewest, one each
 	heard    []bft.Signed // of this height: at most one for each validator and kind
 	active   bool         // the height's timers run: it is unfinished
+	resting  bool         // but for the repetition of our Timeout, for which there is no reason now
 	ticking  bool         // TimerStatus is armed
 	looking  bool         // TimerFetch is armed
 
@@ -196,7 +197,7 @@ func (r *Replica) begin() (err error) {
 	r.ahead = bft.NewAhead(r.height(), r.set)
 	r.core = bft.NewCore(bft.Config{Height: r.height(), Set: r.set, Self: r.self, Record: r.repeatable()})
 	r.blocks, r.heard, r.shared = nil, nil, 0
-	r.checking, r.reusing, r.final, r.active = bft.Check{}, bft.Build{}, nil, false
+	r.checking, r.reusing, r.final, r.active, r.resting = bft.Check{}, bft.Build{}, nil, false, false
 	r.clock.keep(r.set)
 	r.gone = r.away(before)
 	for _, list := range []*[]bft.ID{&r.silent, &r.spoke} {

@@ -115,6 +115,9 @@ func (r *Replica) timer(t Timer) error {
 		r.listened(t)
 		return nil
 	}
+	if t.Kind == TimerRepeat && t.Height == r.height() && r.core.Untouched() && !r.busy() {
+		return r.rest()
+	}
 	leader, silent := bft.ID{}, false
 	if t.Kind == TimerView {
 		leader, silent = r.doubts(t)
@@ -125,4 +128,22 @@ func (r *Replica) timer(t Timer) error {
 	}
 	r.silent = append(r.silent, leader)
 	return r.absorb(r.core.LeaderGone(leader))
+}
+
+// rest ends the repetition of a Timeout whose reason is gone before anything else
+// was said at the height: a transaction that has expired, a deadline that was due
+// by a clock set back since. It keeps J6.
+func (r *Replica) rest() error {
+	r.active, r.resting = false, true
+	return r.work()
+}
+
+// wake begins it again, with new work or a word of another's: who has a reason
+// needs our Timeout too.
+func (r *Replica) wake() {
+	if r.resting {
+		r.resting = false
+		r.active = true
+		r.arm(Timer{Kind: TimerRepeat, Height: r.height(), View: r.core.View()})
+	}
 }

@@ -408,23 +408,30 @@ func TestALeaderThatIsGoneCostsNoTimeout(t *testing.T) {
 	}
 }
 
+// lock returns a lock of a member's first transaction, until its deadline.
+func (f *fed) lock(from int, wait atp.Span) chain.VerifiedTx {
+	f.t.Helper()
+	id := f.members[from].id
+	tx := chain.Transaction{
+		Version: chain.TxVersion, From: atp.ID(id),
+		Ops: []chain.Op{{Action: &chain.TransferLock{Payee: atp.ID(f.members[1].id), Amount: 7_000, Deadline: f.now.Add(wait)}}},
+	}
+	lock, err := chain.SignTx(bft.InsecureSimulation{}, f.genesis.Genesis(), tx, func(message []byte) (bft.Signature, error) {
+		return bft.InsecureSimulation{}.Sign(id, message), nil
+	})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return lock
+}
+
 // A deadline needs one block that carries the time past it and one in which it
 // fires, though nobody sends anything.
 func TestADeadlineBringsTwoBlocks(t *testing.T) {
 	f := newFed(t, 4, 0)
 	f.on(0, 1, 2, 3)
 	f.quiet()
-	tx := chain.Transaction{
-		Version: chain.TxVersion, From: atp.ID(f.members[0].id),
-		Ops: []chain.Op{{Action: &chain.TransferLock{Payee: atp.ID(f.members[1].id), Amount: 7_000, Deadline: f.now.Add(5 * atp.Second)}}},
-	}
-	lock, err := chain.SignTx(bft.InsecureSimulation{}, f.genesis.Genesis(), tx, func(message []byte) (bft.Signature, error) {
-		return bft.InsecureSimulation{}.Sign(f.members[0].id, message), nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.submit(0, lock)
+	f.submit(0, f.lock(0, 5*atp.Second))
 	f.quiet()
 	f.wantHeights(1, 1, 1, 1)
 	for range 2 {
@@ -434,6 +441,88 @@ func TestADeadlineBringsTwoBlocks(t *testing.T) {
 	f.wantHeights(3, 3, 3, 3)
 	if n := f.members[0].replica.State().Totals().Locked; n != 0 {
 		t.Errorf("%v is still locked", n)
+	}
+}
+
+// A validator whose clock is ahead gives a view up for a deadline; its clock is
+// set right. It falls silent, with the rest, until the deadline has come.
+func TestWhoGaveAViewUpForNothingFallsSilent(t *testing.T) {
+	f := newFed(t, 4, 0)
+	f.on(0, 1, 2, 3)
+	f.quiet()
+	f.submit(0, f.lock(0, 3_600*atp.Second))
+	f.quiet()
+	f.wantHeights(1, 1, 1, 1)
+	early := f.members[(f.leads(2, 0)+1)%4]
+	due := early.timers[replica.TimerDue]
+	f.now = f.now.Add(3_700 * atp.Second)
+	early.take(replica.TimerFired{Timer: due})
+	early.take(replica.TimerFired{Timer: early.timers[replica.TimerView]})
+	if early.record.TimedOut != 0 {
+		t.Fatalf("view %d is given up, want 0", early.record.TimedOut)
+	}
+	f.now -= 3_700_000
+	early.take(replica.ClockSet{By: -3_700_000})
+	f.quiet()
+	running := []replica.TimerKind{replica.TimerView, replica.TimerHalf, replica.TimerRepeat, replica.TimerStatus}
+	for _, k := range running { // those of a height that is over are not stopped
+		f.fire(k)
+		f.quiet()
+	}
+	for _, m := range f.members {
+		for _, k := range running {
+			if _, runs := m.timers[k]; runs {
+				t.Errorf("member %d: the timer of kind %d runs", m.index, k)
+			}
+		}
+	}
+	f.now = f.now.Add(3_700 * atp.Second)
+	for range 2 {
+		for _, m := range f.members {
+			m.take(replica.TimerFired{Timer: m.timers[replica.TimerDue]})
+		}
+		f.quiet()
+	}
+	f.wantHeights(3, 3, 3, 3)
+}
+
+// Who has fallen silent speaks again when another has a reason: nobody alone can
+// leave the view of a leader that is gone.
+func TestWhoFellSilentSpeaksAgain(t *testing.T) {
+	f := newFed(t, 4, 0)
+	f.on(0, 1, 2, 3)
+	f.quiet()
+	f.submit(0, f.lock(0, 3_600*atp.Second))
+	f.quiet()
+	leader := f.leads(2, 0)
+	f.cut = func(int, int, bft.Message) bool { return true }
+	f.now = f.now.Add(3_700 * atp.Second)
+	for i := range 2 { // neither has the other's Timeout
+		early := f.members[(leader+1+i)%4]
+		early.take(replica.TimerFired{Timer: early.timers[replica.TimerDue]})
+		early.take(replica.TimerFired{Timer: early.timers[replica.TimerView]})
+	}
+	f.now -= 3_700_000
+	for i := range 2 {
+		f.members[(leader+1+i)%4].take(replica.ClockSet{By: -3_700_000})
+	}
+	f.quiet()
+	f.fire(replica.TimerRepeat)
+	f.cut = func(from, _ int, _ bft.Message) bool { return from == leader }
+	tx := f.pay(0, 1)
+	for i := range 3 {
+		f.submit((leader+1+i)%4, tx)
+	}
+	for range 4 {
+		f.quiet()
+		f.fire(replica.TimerView)
+		f.fire(replica.TimerRepeat)
+	}
+	f.quiet()
+	for i, m := range f.members {
+		if n := len(m.finals); i != leader && n < 2 {
+			t.Errorf("member %d has %d final blocks, want the second", i, n)
+		}
 	}
 }
 

@@ -77,6 +77,7 @@ func (r *Replica) work() error {
 			r.tick()
 			return nil
 		}
+		r.wake()
 		return r.absorb(r.core.Work())
 	}
 	if at, ok := r.due(); ok {

@@ -125,6 +125,12 @@ func consensusMutants() []mutant {
 		{name: "a clock that runs on is never our own again", edits: []edit{
 			{"node/replica/clock.go", "		c.move(-int64(c.shift))\n", ""},
 		}, pkg: "node/replica", test: "TestAClockThatRunsOnIsOursAgainOnceAnotherAgreesWithIt"},
+		{name: "who gave a view up for nothing says so for ever", edits: []edit{
+			{"node/replica/status.go", "		return r.rest()\n", ""},
+		}, pkg: "node/replica", test: "TestWhoGaveAViewUpForNothingFallsSilent"},
+		{name: "who fell silent stays silent", edits: []edit{
+			{"node/replica/status.go", "	if r.resting {\n", "	if false {\n"},
+		}, pkg: "node/replica", test: "TestWhoFellSilentSpeaksAgain"},
 		{name: "nobody is greeted", edits: []edit{
 			{"node/replica/peers.go", "	r.tell([]bft.ID{id})\n", ""},
 		}, want: "liveness|before machine . has answered"},

@@ -75,12 +75,15 @@ func (m *machine) clock() atp.Millis { return atp.Millis(int64(m.sim.World.Now()
 
 // start boots the machine from its disk.
 func (m *machine) start() {
-	m.goOver()
+	err := m.goOver()
 	m.boot++
 	m.up, m.inbox, m.busy, m.stalled = true, nil, false, false
 	m.timers, m.asked = make(map[replica.TimerKind]uint64), make(map[uint64]func(replica.Answer))
 	m.memory = bft.NewRing(16)
-	if err := m.load(); err != nil {
+	if err == nil {
+		err = m.load()
+	}
+	if err != nil {
 		m.fail(err)
 		return
 	}

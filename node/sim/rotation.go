@@ -67,15 +67,24 @@ func (c *client) awaitKey(tx chain.VerifiedTx) {
 
 // goOver gives a machine its next key, with an empty record, if the chain on its
 // disk has that in place of the one before. The others lose the peer that it was.
-func (m *machine) goOver() {
+// If it ends before the record is on disk, it goes over at its next start.
+func (m *machine) goOver() error {
 	state, ok := m.stored()
 	if !ok {
-		return
+		return nil
 	}
 	now, err := state.Newest(atp.ID(m.id()))
 	next := m.nextKey()
 	if err != nil || bft.ID(now) != next.id {
-		return
+		return nil
+	}
+	file := newFile(signer.FileSize, &m.disk)
+	k, err := signer.Format(next, file)
+	if err == nil {
+		err = k.Bind(m.sim.cast.Genesis)
+	}
+	if err != nil {
+		return fmt.Errorf("a record for its new key: %w", err)
 	}
 	for _, other := range m.sim.machines {
 		if other != m && other.up && m.sim.net.links[other.index][m.index] {
@@ -84,19 +93,13 @@ func (m *machine) goOver() {
 		}
 	}
 	m.former, m.key = append(m.former, m.key), next
-	m.file, m.mute, m.images, m.pending = newFile(signer.FileSize, &m.disk), "", nil, nil
-	k, err := signer.Format(m.key, m.file)
-	if err == nil {
-		err = k.Bind(m.sim.cast.Genesis)
-	}
-	if err != nil {
-		m.sim.judge.fail("machine %d: a record for its new key: %v", m.index, err)
-	}
+	m.file, m.mute, m.images, m.pending = file, "", nil, nil
 	m.sim.judge.seen["a new key"]++
 	c := m.sim.clients[m.index]
 	c.haunt(m.former[len(m.former)-1])
 	c.nonce, c.pending, c.holds = 0, nil, false
 	c.schedule()
+	return nil
 }
 
 // haunt has somebody who has an old key of the client's spend with it, as soon as

@@ -35,14 +35,6 @@ func (*honest) Serve(_ *machine, _ replica.Want, answer replica.Fetched) (replic
 // Acts implements [Behaviour].
 func (h *honest) Acts() int { return h.acts }
 
-// A boaster calls heights final that nobody has reached. Two keep each other, and
-// thereby everyone, talking.
-type boaster interface{ boasts() }
-
-// A provoker speaks of a height for which there is nothing to do yet. One vote of
-// another for what it says, and there is an empty block, and the next height.
-type provoker interface{ provokes() }
-
 // role is a behaviour by its name.
 type role struct {
 	name string

@@ -44,36 +44,3 @@ func (b *both) Reply(at *machine, w replica.Want, r wire.Reply) []byte {
 
 // Acts implements [Behaviour].
 func (b *both) Acts() int { return b.first.Acts() + b.second.Acts() }
-
-// parts are the behaviours that one is made of.
-func parts(b Behaviour) []Behaviour {
-	switch b := b.(type) {
-	case nil:
-		return nil
-	case *both:
-		return append(parts(b.first), parts(b.second)...)
-	}
-	return []Behaviour{b}
-}
-
-// restless reports whether adversaries may keep each other talking for ever: two that
-// boast, or one that provokes and another that answers; or a twin, whose machines
-// hear one another's answers, so that one may stay behind and ask for ever.
-func (s *Sim) restless() bool {
-	all, boasters, provokers := 0, 0, 0
-	for _, m := range s.machines {
-		for _, part := range parts(m.behaviour) {
-			all++
-			if _, is := part.(*keyTwin); is {
-				return true
-			}
-			if _, is := part.(boaster); is {
-				boasters++
-			}
-			if _, is := part.(provoker); is {
-				provokers++
-			}
-		}
-	}
-	return boasters > 1 || provokers > 0 && all > provokers
-}

@@ -49,6 +49,7 @@ func (k *keyTwin) begin(at *machine) {
 	second.skew = at.skew + 1 // so that they do not make the same block
 	second.behaviour = &half{of: k}
 	k.second = second
+	at.sim.twins = append(at.sim.twins, second)
 	second.start()
 }
 

@@ -12,8 +12,6 @@ import (
 // certificates, the wrong blocks, or nothing.
 type liar struct{ honest }
 
-func (*liar) boasts() {}
-
 // Send implements [Behaviour].
 func (l *liar) Send(from, _ *machine, m bft.Message) []bft.Message {
 	s, ok := m.(*bft.Status)

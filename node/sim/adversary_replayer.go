@@ -12,8 +12,6 @@ type replayer struct {
 	kept []bft.Message
 }
 
-func (*replayer) provokes() {}
-
 // maxKept bounds the messages of one height that are said again.
 const maxKept = 20
 

@@ -51,7 +51,8 @@
 //
 // and at the end, once the faults have stopped: everything that a correct
 // machine took in becomes final everywhere within [RecoveryBound], every lock
-// ends, and then nothing is said any more.
+// ends, and then no correct machine says anything unasked. Adversaries that talk on
+// are answered; once they are turned off, nothing is said any more.
 //
 // Real is everything but the network, the disk and the clock, and but for speed
 // two things: a signature is a hash, and proofs of the beacon, once judged, are

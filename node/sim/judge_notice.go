@@ -15,11 +15,12 @@ import (
 // talk them into.
 
 const (
-	seenBlame    = "blame"
-	seenRefusal  = "bytes are refused"
-	seenEvidence = "evidence"
-	seenAlarm    = "a key is found in use elsewhere"
-	seenReturn   = "a return"
+	seenBlame     = "blame"
+	seenRefusal   = "bytes are refused"
+	seenEvidence  = "evidence"
+	seenAlarm     = "a key is found in use elsewhere"
+	seenReturn    = "a return"
+	seenTurnedOff = "adversaries that talk on"
 )
 
 // notice is what the judge remembers to hold finals against.

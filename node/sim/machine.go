@@ -34,6 +34,7 @@ type machine struct {
 	former    []Key     // that it had before
 
 	up      bool
+	gone    bool // turned off for good
 	boot    int
 	replica *replica.Replica
 	signer  *signer.Signer

@@ -74,6 +74,9 @@ func byzantineMutants() []mutant {
 		{name: "what a peer shows of us is not verified", edits: []edit{
 			{"bft/verify.go", "		if !s.Newest.Valid(v.Scheme, v.Genesis) {", "		if s.Newest.Signer.IsZero() {"},
 		}, want: "raises an alarm|falls silent without a reason", test: test, args: by("replayer")},
+		{name: "who has nothing to do ticks on", edits: []edit{
+			{"node/replica/status.go", "		if !r.unfinished() {\n", "		if false {\n"},
+		}, want: "J6", test: test, args: by("key twin")},
 		{name: "the fastest clock is believed", edits: []edit{
 			{"node/replica/clock.go", "low, high = all[(len(all)-1)/2], all[len(all)/2]", "low, high = all[len(all)-1], all[len(all)-1]"},
 		}, want: "liveness", test: test, args: by("time pusher and backdater")},

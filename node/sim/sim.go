@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
@@ -12,6 +13,7 @@ import (
 type Sim struct {
 	World    *World
 	machines []*machine
+	twins    []*machine // the second machines of those that have two
 
 	plan    Plan
 	cast    *Cast
@@ -88,7 +90,7 @@ func (s *Sim) Run() Result {
 	s.until(s.World.Now().Add(settleTime), s.judge.settled)
 	s.judge.mustSettle()
 	s.happens(nil, "everything is final everywhere, at height %d", s.judge.top())
-	s.until(s.World.Now().Add(quietTime), s.World.Idle)
+	s.quieten()
 	s.judge.mustBeQuiet()
 	s.history.close(s)
 	if s.judge.err != nil {
@@ -135,7 +137,7 @@ func (s *Sim) begin() {
 
 // boot1 starts a machine that is not up, and the others find out.
 func (m *machine) boot1() {
-	if m.up {
+	if m.up || m.gone {
 		return
 	}
 	m.start()
@@ -163,6 +165,27 @@ func (s *Sim) heal() {
 		s.restart(m)
 	}
 	s.net.renew(1, 200)
+}
+
+// quieten waits for silence. Adversaries may keep each other talking for ever, and
+// everyone who answers them: if it goes on, they are turned off, and all that goes on
+// after that is the correct machines' own doing. These are not told that they are gone:
+// a peer that says nothing is no reason to talk.
+func (s *Sim) quieten() {
+	s.until(s.World.Now().Add(quietTime), s.World.Idle)
+	if s.judge.err != nil || s.World.Idle() || len(s.plan.Adversaries) == 0 {
+		return
+	}
+	s.happens(nil, "the adversaries are turned off")
+	s.judge.seen[seenTurnedOff]++
+	for _, m := range slices.Concat(s.machines, s.twins) {
+		if !m.correct() {
+			m.up, m.gone = false, true
+			s.clients[m.index].left, s.clients[m.index].pending = 0, nil
+		}
+	}
+	s.net.talk = 0
+	s.until(s.World.Now().Add(quietTime), s.World.Idle)
 }
 
 // Theatre runs schedules, one after the other. It keeps the casts, which are

@@ -195,7 +195,7 @@ func Laws() []string {
 		"A6  no machine contradicts what it signed",
 		"A7  what was published is there after every restart",
 		"J1  nothing is voted for that is not on the disk",
-		"J6  when everything is final nothing is said any more",
+		"J6  when everything is final, no correct machine says anything unasked",
 		"liveness  what was taken in is final everywhere, in time",
 	}
 }

@@ -164,22 +164,12 @@ func (n *Node) hearOut(ctx context.Context, id cid.Cid, of wire.Flow, into *tale
 }
 
 func hearFlow(s stream, req wire.FlowRequest, into *tale, follow bool) error {
-	raw, err := atp.Encode(&req)
+	number, err := ask(s, &req)
 	if err != nil {
 		return err
 	}
-	if err := s.WriteFrame(raw); err != nil {
-		return err
-	}
-	head, err := s.ReadFrame(1 + maxRefusal)
-	switch {
-	case err != nil:
-		return err
-	case len(head) == 0 || head[0] != blobHere:
-		return fmt.Errorf("%w: %q", errRefused, head[min(1, len(head)):])
-	}
-	begun, n, err := varint.FromUvarint(head[1:])
-	if err != nil || n != len(head)-1 {
+	begun, n, err := varint.FromUvarint(number)
+	if err != nil || n != len(number) {
 		return fmt.Errorf("%w: a flow without a number", errLied)
 	}
 	if begun != req.Begun {

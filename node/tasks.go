@@ -10,6 +10,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
+	cbg "github.com/whyrusleeping/cbor-gen"
 
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/chain"
@@ -125,20 +126,29 @@ func checkSize(have, limit int64) error {
 	return nil
 }
 
-func receiveBlob(into blobs, s stream, req wire.BlobRequest, limit int64) error {
-	raw, err := atp.Encode(&req)
+// ask sends a request for content, and returns what comes with the word that it
+// follows.
+func ask(s stream, req cbg.CBORMarshaler) ([]byte, error) {
+	raw, err := atp.Encode(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := s.WriteFrame(raw); err != nil {
-		return err
+		return nil, err
 	}
 	head, err := s.ReadFrame(1 + maxRefusal)
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case len(head) == 0 || head[0] != blobHere:
-		return fmt.Errorf("%w: %q", errRefused, head[min(1, len(head)):])
+		return nil, fmt.Errorf("%w: %q", errRefused, head[min(1, len(head)):])
+	}
+	return head[1:], nil
+}
+
+func receiveBlob(into blobs, s stream, req wire.BlobRequest, limit int64) error {
+	if _, err := ask(s, &req); err != nil {
+		return err
 	}
 	return into.receive(req.Blob, func(w io.Writer) error {
 		_, err := s.ReadBlob(w, min(limit, MaxBlob))

@@ -52,9 +52,9 @@ func (s State) deciders() (bft.ValidatorSet, error) {
 	return loadValidators(newOverlay(s.nodes), s.root.Decided)
 }
 
-// attend takes note of who is missing from the certificate of the block below, of
-// those who have a vote at the next height.
-func (e *execution) attend() error {
+// eachDecider goes through the set that decided on the block below, and says of each
+// whether it signed that block's certificate. Some may have no vote any more.
+func (e *execution) eachDecider(f func(id atp.ID, signed bool) error) error {
 	cert := e.header.LastCommit
 	if cert == nil {
 		return nil
@@ -64,18 +64,22 @@ func (e *execution) attend() error {
 		return err
 	}
 	for i, id := range set.IDs() {
-		key := accountKey(atp.ID(id))
-		if cert.Signers.Has(i) {
-			if err := e.present(key); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := e.miss(key); err != nil {
+		if err := f(atp.ID(id), cert.Signers.Has(i)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// attend takes note of who is missing from the certificate of the block below, of
+// those who have a vote at the next height.
+func (e *execution) attend() error {
+	return e.eachDecider(func(id atp.ID, signed bool) error {
+		if signed {
+			return e.present(accountKey(id))
+		}
+		return e.miss(accountKey(id))
+	})
 }
 
 // miss begins an absence, unless it has begun, or the vote is gone.

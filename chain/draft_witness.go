@@ -141,26 +141,14 @@ func (d *draft) see(id atp.ID) error {
 	return d.SetStake(id, s)
 }
 
-// seeSigners notes who has signed the block below: its certificate is by the set
-// that decided it, of which some may have no vote any more.
+// seeSigners notes who has signed the block below.
 func (e *execution) seeSigners() error {
-	cert := e.header.LastCommit
-	if cert == nil {
-		return nil
-	}
-	set, err := e.parent.deciders()
-	if err != nil {
-		return err
-	}
-	for i, id := range set.IDs() {
-		if !cert.Signers.Has(i) {
-			continue
+	return e.eachDecider(func(id atp.ID, signed bool) error {
+		if !signed {
+			return nil
 		}
-		if err := e.see(atp.ID(id)); err != nil {
-			return err
-		}
-	}
-	return nil
+		return e.see(id)
+	})
 }
 
 // summon notes, now that all else is done, who could witness the tasks that

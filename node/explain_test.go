@@ -121,7 +121,7 @@ func checkMetrics(t *testing.T, p *platform) {
 	}
 	promtool, err := osexec.LookPath("promtool")
 	if err != nil {
-		t.Skip("promtool is not installed: apt-get install prometheus")
+		t.Skip("asks promtool; install it (apt-get install prometheus)")
 	}
 	check := osexec.CommandContext(t.Context(), promtool, "check", "metrics")
 	check.Stdin = strings.NewReader(text)

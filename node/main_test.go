@@ -79,7 +79,7 @@ func program(t *testing.T, name string) (module, input []byte) {
 	t.Helper()
 	module, err := programs.Load(t.Context(), name)
 	if errors.Is(err, programs.ErrNoToolchain) {
-		t.Skip("this test compiles its programs, and there is no Go toolchain in PATH")
+		t.Skip("compiles programs; put a Go toolchain in PATH")
 	}
 	if err != nil {
 		t.Fatal(err)

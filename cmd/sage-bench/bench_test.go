@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 
 func TestOneValidatorIsMeasuredFromGenesisToTable(t *testing.T) {
 	if testing.Short() {
-		t.Skip("starts a process")
+		t.Skip("starts processes; leave out -short")
 	}
 	r := runBench(t, "--validators", "1", "--lone", "300ms", "--idle", "100ms", "--load", "600ms", "--warmup", "100ms", "--inflight", "4")
 	if len(r.Results) != 1 || r.Results[0].Validators != 1 {
@@ -56,7 +56,7 @@ func TestOneValidatorIsMeasuredFromGenesisToTable(t *testing.T) {
 // go on, and nothing that was started stays.
 func TestTheRestGoOnWithoutAValidator(t *testing.T) {
 	if testing.Short() {
-		t.Skip("starts processes")
+		t.Skip("starts processes; leave out -short")
 	}
 	r := runBench(t, "--kill", "--lone", "0", "--idle", "0", "--load", "4s", "--warmup", "0", "--inflight", "8")
 	for loss, load := range map[string]*Loaded{"killed": r.Results[0].Load, "cut off": r.Results[0].CutOff} {
@@ -83,7 +83,7 @@ func narrow(t *testing.T, text string) {
 
 func TestAnOpenLoopSendsAtItsRate(t *testing.T) {
 	if testing.Short() {
-		t.Skip("starts a process")
+		t.Skip("starts processes; leave out -short")
 	}
 	r := runBench(t, "--validators", "1", "--lone", "0", "--idle", "0", "--load", "1s", "--warmup", "0", "--rate", "50")
 	load := r.Results[0].Load
@@ -109,7 +109,7 @@ func runBench(t *testing.T, args ...string) Report {
 
 func TestAValidatorEndsWithWhoeverStartedIt(t *testing.T) {
 	if testing.Short() {
-		t.Skip("starts a process")
+		t.Skip("starts processes; leave out -short")
 	}
 	o, err := parseOptions([]string{"--validators", "1"}, io.Discard)
 	if err != nil {

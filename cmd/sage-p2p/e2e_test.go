@@ -308,7 +308,7 @@ func TestUpRefusesWhatItCannotDoSafely(t *testing.T) {
 
 func TestChainCheckFindsWhatIsWrong(t *testing.T) {
 	if testing.Short() {
-		t.Skip("starts a process; leave out -short")
+		t.Skip("starts processes; leave out -short")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -354,7 +354,7 @@ func demonstrate(t *testing.T, ctx context.Context, out io.Writer, flags ...stri
 
 func TestTheDemonstrationHoldsWhatItClaims(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes up to a minute; leave out -short")
+		t.Skip("starts processes for up to a minute; leave out -short")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
@@ -372,7 +372,7 @@ func TestTheDemonstrationHoldsWhatItClaims(t *testing.T) {
 
 func TestTheDemonstrationWithWitnessesHoldsWhatItClaims(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes up to a minute; leave out -short")
+		t.Skip("starts processes for up to a minute; leave out -short")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()

@@ -15,7 +15,7 @@ import (
 // and ends when it is told to.
 func TestANodeIsConfiguredLoggedAndStopped(t *testing.T) {
 	if testing.Short() {
-		t.Skip("starts a process; leave out -short")
+		t.Skip("starts processes; leave out -short")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

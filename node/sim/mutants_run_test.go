@@ -54,7 +54,7 @@ func chosen(t *testing.T) (first, m int) {
 // and tried at a time.
 func TestMutantsAreCaught(t *testing.T) {
 	if testing.Short() {
-		t.Skip("builds the project a dozen times over")
+		t.Skip("builds the project a dozen times over; leave out -short")
 	}
 	first, m := chosen(t)
 	all, tried, start := mutants(), 0, time.Now()

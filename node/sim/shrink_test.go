@@ -41,7 +41,7 @@ func TestScripts(t *testing.T) {
 // A script is kept for a mutant: the build with the rule broken does not play it.
 func TestMutantsFailTheirScripts(t *testing.T) {
 	if testing.Short() {
-		t.Skip("builds the project anew for each")
+		t.Skip("builds the project anew for each script; leave out -short")
 	}
 	all := mutants()
 	for file, s := range scripts(t) {

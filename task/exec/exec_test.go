@@ -93,7 +93,7 @@ func program(t testing.TB, name string) []byte {
 	once, _ := shared.programs.LoadOrStore(name, sync.OnceValues(compile))
 	module, err := once.(func() ([]byte, error))()
 	if errors.Is(err, programs.ErrNoToolchain) {
-		t.Skip("this test compiles its programs, and there is no Go toolchain in PATH")
+		t.Skip("compiles programs; put a Go toolchain in PATH")
 	}
 	if err != nil {
 		t.Fatal(err)

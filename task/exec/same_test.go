@@ -24,7 +24,7 @@ var rewrite = flag.Bool("rewrite", false, "write testdata/outputs.json anew: an 
 // .ci/run compares what two processors print.
 func TestExamplesSayTheSameEverywhere(t *testing.T) {
 	if raceDetector() {
-		t.Skip("compiling takes minutes under the race detector")
+		t.Skip("compiles for minutes under the race detector; leave out -race")
 	}
 	const file = "testdata/outputs.json"
 	got := make(map[string]string)

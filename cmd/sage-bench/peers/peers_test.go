@@ -67,7 +67,7 @@ func TestOnlyKnownSystemsAreMeasured(t *testing.T) {
 
 func TestEachSystemDecidesUnderLoad(t *testing.T) {
 	if testing.Short() {
-		t.Skip("starts processes")
+		t.Skip("starts processes; leave out -short")
 	}
 	for _, system := range []string{cometSigned, hotStuff} {
 		var out bytes.Buffer

@@ -14,7 +14,7 @@ import (
 func needsGo(t *testing.T) {
 	t.Helper()
 	if _, err := exec.LookPath("go"); err != nil {
-		t.Skip("this test compiles programs, and there is no Go toolchain in PATH")
+		t.Skip("compiles programs; put a Go toolchain in PATH")
 	}
 }
 

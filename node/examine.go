@@ -19,6 +19,7 @@ type verdict struct {
 	answer task.Answer
 	hash   task.Digest // of the run's final memory; zero if nothing was run to its end
 	result cid.Cid     // of our own run, in class recompute
+	output []byte      // the bytes of that result
 	why    string      // for people
 }
 
@@ -164,7 +165,7 @@ func (w *worker) runAgain(ctx context.Context, t task.Task, limit time.Duration)
 	if err != nil {
 		return verdict{}, err
 	}
-	v := verdict{hash: task.Digest(got.MemoryHash)}
+	v := verdict{hash: task.Digest(got.MemoryHash), output: got.Output}
 	if v.result, err = resultCID(got); err != nil {
 		return verdict{}, err
 	}

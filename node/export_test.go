@@ -47,6 +47,11 @@ func (n *Node) Accuse(e bft.Evidence) { n.chain.Load().accuser.hear([]bft.Eviden
 // WithCandidacy has JOINs last so long.
 func WithCandidacy(d atp.Span) Option { return func(n *Node) { n.candidacy = d } }
 
+// WithTasks has another serve /sage/task/1, who may leave that to the node.
+func WithTasks(f func(honest p2p.TaskFunc) p2p.TaskFunc) Option {
+	return func(n *Node) { n.tasks = f(n.tasks) }
+}
+
 // Host is the node's place in the network.
 func (n *Node) Host() *p2p.Host { return n.host }
 

@@ -67,7 +67,8 @@ type Node struct {
 	works    *works        // tasks that are being executed here
 	asks     chan struct{} // held by questions that a model here answers
 
-	candidacy atp.Span // how long a JOIN of ours lasts
+	candidacy atp.Span     // how long a JOIN of ours lasts
+	tasks     p2p.TaskFunc // serves /sage/task/1
 
 	// Set by open, before anything runs.
 	params    chain.Params
@@ -164,6 +165,7 @@ func New(cfg Config, opts ...Option) (*Node, error) {
 		life: newLife(), met: make(chan struct{}, 1), works: newWorks(), asks: make(chan struct{}, maxAsksHere),
 		elsewhere: newElsewhere(),
 	}
+	n.tasks = n.serveTask
 	if cfg.Join != "" {
 		invite, err := wire.ParseInvite(cfg.Join)
 		if err != nil {
@@ -329,7 +331,7 @@ func (n *Node) newHost(genesis p2p.Genesis) (*p2p.Host, error) {
 		p2p.WithTopic(txTopic, n.once(func(w *wires) judgement { return w.bundle })),
 		p2p.WithTopic(headTopic, n.once(func(w *wires) judgement { return w.heard })),
 		p2p.WithFetch(n.serveFetch),
-		p2p.WithTasks(n.serveTask),
+		p2p.WithTasks(n.tasks),
 	)
 }
 

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/chain"
 	"github.com/sage-p2p/sage-p2p/task"
+	"github.com/sage-p2p/sage-p2p/task/exec"
 )
 
 // review looks at a result of our task as a witness would, and says what it finds:
@@ -26,6 +28,11 @@ func (w *worker) review(ctx context.Context, t task.Task, last time.Duration) er
 	if err != nil {
 		return fmt.Errorf("node: the result was not examined, and is left to the operator: %w", err)
 	}
+	return w.answer(ctx, t, found)
+}
+
+// answer says what a look at a result of our task has found.
+func (w *worker) answer(ctx context.Context, t task.Task, found verdict) error {
 	if now, known, err := w.n.knownTask(t.ID); err != nil || !known || now.Stage != task.Proven {
 		return err // it was answered meanwhile
 	}
@@ -39,6 +46,52 @@ func (w *worker) review(ctx context.Context, t task.Task, last time.Duration) er
 		w.r.router.proved(t.Acceptance.Executor.ID, t.Terms.Type, time.Duration(took)*time.Millisecond)
 		return w.acknowledge(ctx, t, q)
 	}
+}
+
+// repeats reports whether we would execute a task of ours again: also one whose
+// checker judges it, for there are no bytes to check.
+func (w *worker) repeats(t task.Terms) bool {
+	return !w.n.cfg.NoReview && t.Runtime == exec.WASMName && w.n.judgesHere(t) == nil
+}
+
+// repeat executes a task of ours again, since its executor does not serve us the
+// result, and answers by what that gives. The result that was proved is ours then,
+// as if it had been served. Where nothing is found out, nothing is answered.
+func (w *worker) repeat(ctx context.Context, t task.Task, last time.Duration, unserved error) (answered bool, err error) {
+	again := t
+	again.Terms.Class = task.Recompute
+	found, err := w.lookAgain(ctx, again, w.left(t.Deadline)-last)
+	_, scored := found.answer.Score()
+	same := err == nil && found.passes(again)
+	switch {
+	case ctx.Err() != nil:
+		return true, nil
+	case err != nil || !scored, !same && t.Terms.Class == task.Checker:
+		w.n.log.Info("a result that is not served is not had by executing its task again", "task", t.ID, "why", found.why, "err", err)
+		return false, nil
+	case !same:
+		return true, w.answer(ctx, t, found)
+	}
+	w.n.log.Warn("the executor does not serve its result, and our own run gives it", "task", t.ID, "executor", t.Acceptance.Executor.ID, "err", unserved)
+	if err := w.keep(t, found.output); err != nil {
+		return true, err
+	}
+	if t.Terms.Class == task.Checker {
+		return true, w.collected(ctx, t, last)
+	}
+	w.n.hub.tell()
+	return true, w.answer(ctx, t, found)
+}
+
+// keep stores the result of our task.
+func (w *worker) keep(t task.Task, result []byte) error {
+	if err := w.n.makeRoom(); err != nil {
+		return err
+	}
+	return w.n.proved(t).receive(t.Proof.Result, func(to io.Writer) error {
+		_, err := to.Write(result)
+		return err
+	})
 }
 
 // lookAgain examines a result in a slot, within a time.

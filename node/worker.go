@@ -290,11 +290,18 @@ func (w *worker) hasPlace(t task.Task) bool {
 
 // collect fetches the result of our task while its executor serves it, and looks
 // at it. Silence would pay for it: what cannot be had is refused or, where
-// witnesses judge, disputed before it is too late.
+// witnesses judge, disputed before it is too late. Witnesses may be served what we
+// are not, and a dispute be lost: what can be executed again here, is executed
+// first.
 func (w *worker) collect(ctx context.Context, t task.Task) error {
-	last := w.left(t.Deadline) / 3 // of the time to answer, for the answer to become final
+	whole := w.left(t.Deadline)
+	last := whole / 3 // of the time to answer, for the answer to become final
+	turn := last      // what is left of it when the executor has had its turn
+	if w.repeats(t.Terms) {
+		turn = whole / 2
+	}
 	for pause := retryFirst; ; pause = min(2*pause, retryMost) {
-		err := w.n.fetchResult(ctx, t)
+		err := w.fetchWithin(ctx, t, w.left(t.Deadline)-turn)
 		if err == nil {
 			return w.collected(ctx, t, last)
 		}
@@ -302,16 +309,32 @@ func (w *worker) collect(ctx context.Context, t task.Task) error {
 		if storeErr != nil || !known || now.Stage != task.Proven {
 			return errors.Join(err, storeErr)
 		}
-		if errors.Is(err, errLied) || w.left(t.Deadline) <= last {
-			if t.Terms.Class == task.Mutual {
-				return w.refuse(ctx, t, err)
+		if over := errors.Is(err, errLied) || w.left(t.Deadline) <= turn; !over {
+			if !sleep(ctx, min(pause, max(retryFirst, w.left(t.Deadline)-turn))) {
+				return nil
 			}
+			continue
+		}
+		switch {
+		case turn > last:
+			turn = last
+			if answered, err := w.repeat(ctx, t, last, err); answered {
+				return err
+			}
+		case t.Terms.Class == task.Mutual:
+			return w.refuse(ctx, t, err)
+		default:
 			return w.dispute(ctx, t, err.Error())
 		}
-		if !sleep(ctx, min(pause, max(retryFirst, w.left(t.Deadline)-last))) {
-			return nil
-		}
 	}
+}
+
+// fetchWithin fetches the result of our task, within a time: its executor may send
+// it as slowly as it likes.
+func (w *worker) fetchWithin(ctx context.Context, t task.Task, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, max(retryFirst, limit))
+	defer cancel()
+	return w.n.fetchResult(ctx, t)
 }
 
 // collected looks at a result of our task that is here. In class mutual one that

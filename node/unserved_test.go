@@ -1,0 +1,195 @@
+package node_test
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	coin "github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/node"
+	"github.com/sage-p2p/sage-p2p/node/api/view"
+	"github.com/sage-p2p/sage-p2p/p2p"
+	"github.com/sage-p2p/sage-p2p/task"
+	"github.com/sage-p2p/sage-p2p/task/exec"
+)
+
+// A miser serves one platform nothing, or everyone, once it is told how to do that.
+type miser struct {
+	to    peer.ID // whom it serves nothing; zero: everyone. Set before how
+	how   atomic.Pointer[func(*p2p.FrameConn)]
+	asked atomic.Int32 // how often it served nothing
+}
+
+func (m *miser) option() node.Option {
+	return node.WithTasks(func(honest p2p.TaskFunc) p2p.TaskFunc {
+		return func(ctx context.Context, from peer.ID, conn *p2p.FrameConn) {
+			how := m.how.Load()
+			if how == nil || m.to != "" && m.to != from {
+				honest(ctx, from, conn)
+				return
+			}
+			m.asked.Add(1)
+			if _, err := conn.ReadFrame(p2p.MaxTaskFrame); err == nil {
+				(*how)(conn)
+			}
+		}
+	})
+}
+
+// Ways to serve nothing. What fails on the stream is the other side's doing.
+var (
+	refusing = func(c *p2p.FrameConn) { _ = c.WriteFrame([]byte("\x02no")) }
+	hanging  = func(c *p2p.FrameConn) { _, _ = c.ReadFrame(1) } // until the other gives up
+	cheating = func(c *p2p.FrameConn) {
+		if c.WriteFrame([]byte{1}) == nil {
+			_ = c.WriteFrame([]byte{4})
+			_ = c.WriteFrame([]byte("lies"))
+		}
+	}
+)
+
+var manners = []struct {
+	name string
+	how  func(*p2p.FrameConn)
+}{{"it refuses", refusing}, {"it says nothing", hanging}, {"it sends something else", cheating}}
+
+// miserly founds a court whose executor is a miser, and has little to fear from
+// audits.
+func miserly(t *testing.T, change func(*task.Economy), runtimes ...exec.Runtime) (court, *miser) {
+	t.Helper()
+	c := newCourt(t, func(e *task.Economy) { e.LeastAudit = 1; change(e) }, runtimes...)
+	c.cheap(t)
+	m := &miser{}
+	c.restarts(t, 1, offering(t, runtimes[1]), m.option())
+	return c, m
+}
+
+// restarts has a platform of the court start again, and waits until it is back.
+func (c court) restarts(t *testing.T, i int, opts ...node.Option) {
+	t.Helper()
+	c.all[i].end(t)
+	c.all[i] = c.all[i].again(t, opts...)
+	for _, p := range c.all {
+		p.wait(t, "connected with all", func(s view.Status) bool { return s.Peers >= len(c.all)-1 && s.Ready() })
+	}
+}
+
+// unaudited posts tasks, of those names, until one of them is settled that the
+// beacon did not draw.
+func (c court) unaudited(t *testing.T, post func(input string) view.CID, name string) (view.Task, string) {
+	t.Helper()
+	for try := range 8 {
+		input := fmt.Sprint(name, " ", try)
+		if v := c.settled(t, post(input)); steps(v)["spare"] == 1 {
+			return v, input
+		}
+	}
+	t.Fatal("eight tasks were audited")
+	return view.Task{}, ""
+}
+
+func TestAnExecutorThatServesAllButItsRequesterCostsNobodyAnything(t *testing.T) {
+	t.Parallel()
+	runtimes := honest(5)
+	c, m := miserly(t, func(e *task.Economy) { e.Silence = 12 * coin.Second }, runtimes...)
+	requester, own := c.requester().id(t), runtimes[0].(*scripted)
+	m.to = requester
+	for _, tt := range manners {
+		t.Run(tt.name, func(t *testing.T) {
+			m.how.Store(&tt.how)
+			var before int32
+			var paid view.Amount
+			v, input := c.unaudited(t, func(input string) view.CID {
+				before, paid = own.runs.Load(), c.requester().has(t, requester)
+				return c.posts(t, 9*atp, input)
+			}, tt.name)
+			did := steps(v)
+			if v.Settlement != view.SettledCommit || did["dispute"] != 0 || did["acknowledge"] != 1 {
+				t.Errorf("settled by %s (%s) after %v, want it acknowledged", v.Settlement, v.Cause, did)
+			}
+			if paid -= c.requester().has(t, requester); paid != 9_270_000 {
+				t.Errorf("the requester has paid %d µATP, want the price of 9 ATP and its fee", paid)
+			}
+			if got := string(c.requester().read(t, v.Result)); got != "done: "+input {
+				t.Errorf("result: %q", got)
+			}
+			if ran := own.runs.Load() - before; ran != 1 {
+				t.Errorf("the requester has executed the task %d times, want once", ran)
+			}
+			if m.asked.Swap(0) == 0 {
+				t.Error("the executor was not asked")
+			}
+		})
+	}
+	t.Run("it says nothing, and nobody else judges", func(t *testing.T) {
+		m.how.Store(&hanging)
+		if v := c.settled(t, c.requester().posts(t, c.executor(), []byte("module"), []byte("mutual"))); v.Cause != "refused" {
+			t.Errorf("settled by %s (%s), want it refused before silence pays for it", v.Settlement, v.Cause)
+		}
+	})
+	t.Run("nothing is executed with --no-review", func(t *testing.T) {
+		c.all[0].cfg.NoReview = true
+		c.restarts(t, 0)
+		before := own.runs.Load()
+		c.settled(t, c.posts(t, 9*atp, "unreviewed"))
+		if ran := own.runs.Load() - before; ran != 0 {
+			t.Errorf("the requester has executed the task %d times, want that left to its operator", ran)
+		}
+	})
+}
+
+func TestAWrongResultThatNobodyIsServedIsDisputed(t *testing.T) {
+	t.Parallel()
+	runtimes := honest(5)
+	runtimes[1] = lying()
+	c, m := miserly(t, func(e *task.Economy) {
+		e.LeastCommit, e.RevealWindow, e.ExecutionWindow = 15*coin.Second, 10*coin.Second, 5*coin.Second
+	}, runtimes...)
+	m.how.Store(&cheating)
+	requester := c.requester().id(t)
+	for try := range 8 {
+		before := c.requester().has(t, requester)
+		v := c.settled(t, c.posts(t, 9*atp, fmt.Sprint("input ", try)))
+		if v.Settlement != view.SettledRollback {
+			t.Fatalf("settled by %s (%s), want a rollback", v.Settlement, v.Cause)
+		}
+		if got := c.requester().has(t, requester); got != before {
+			t.Errorf("the requester has %d µATP after %d, want all of it back", got, before)
+		}
+		if steps(v)["dispute"] == 1 {
+			return
+		}
+	}
+	t.Error("in eight tasks the requester has disputed none")
+}
+
+func TestAResultForACheckerIsHadByExecutingTheTaskAgain(t *testing.T) {
+	t.Parallel()
+	var runtimes []exec.Runtime
+	for range 5 {
+		runtimes = append(runtimes, checking(echoing()))
+	}
+	c, m := miserly(t, unchanged, runtimes...)
+	m.to = c.requester().id(t)
+	m.how.Store(&cheating)
+	v, input := c.unaudited(t, func(input string) view.CID {
+		sub, err := c.requester().PostTask(t.Context(), view.NewTask{
+			Type: string(task.Vision), Runtime: exec.WASMName, PriceUATP: 9 * atp, To: c.executor().cfg.Name,
+			Program: c.requester().holds(t, []byte("module")), Input: c.requester().holds(t, []byte(input)),
+			Checker: c.requester().holds(t, []byte("\x00asm checker")),
+		}, c.executor().id(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sub.TaskID
+	}, "input")
+	if did := steps(v); did["dispute"] != 0 || did["acknowledge"] != 1 || v.QualityPPM == nil || *v.QualityPPM != 800_000 {
+		t.Errorf("settled by %s (%s) after %v, quality %v; want what the checker says, acknowledged", v.Settlement, v.Cause, did, v.QualityPPM)
+	}
+	if got := string(c.requester().read(t, v.Result)); got != "done: "+input {
+		t.Errorf("result: %q", got)
+	}
+}

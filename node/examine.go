@@ -103,14 +103,10 @@ func (w *worker) find(ctx context.Context, t task.Task, blob cid.Cid, into blobs
 // holders are the others who hold what a task names: its executor, who swore to
 // serve it, its requester, and its witnesses.
 func (w *worker) holders(t task.Task) ([]atp.ID, error) {
-	all := []atp.ID{t.Acceptance.Executor.ID, t.Requester.ID}
-	seats, err := w.r.state().Seats(t)
-	for _, s := range seats {
-		all = append(all, s.Seat.Witness)
-	}
+	witnesses, err := w.n.witnesses(w.r.state(), t)
 	var others []atp.ID
 	seen := map[atp.ID]bool{w.n.id(): true}
-	for _, id := range all {
+	for _, id := range append([]atp.ID{t.Acceptance.Executor.ID, t.Requester.ID}, witnesses...) {
 		if !seen[id] {
 			seen[id] = true
 			others = append(others, id)

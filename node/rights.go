@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/ipfs/go-cid"
 
@@ -30,6 +31,25 @@ func rolesOf(s chain.State, t task.Task, who atp.ID) (roles, error) {
 	return r, err
 }
 
+// witnesses are those who sit over a task or, once the state has forgotten them,
+// sat until it was settled.
+func (n *Node) witnesses(s chain.State, t task.Task) (all []atp.ID, err error) {
+	seats, err := s.Seats(t)
+	for _, s := range seats {
+		all = append(all, s.Seat.Witness)
+	}
+	if err != nil || len(all) > 0 {
+		return all, err
+	}
+	history, err := n.store.TaskHistory(t.ID)
+	for _, h := range history {
+		if drawn, is := h.Event.Fact.(*task.Drawn); is {
+			all = append(all, drawn.Seats...)
+		}
+	}
+	return all, err
+}
+
 // posted is where what the requester of a task has posted is kept here: program,
 // input and checker.
 func (n *Node) posted(t task.Task) blobs {
@@ -56,7 +76,9 @@ func isPosted(t task.Terms, blob cid.Cid) bool {
 // why it gives none. What was posted is for whoever may accept the task or has,
 // from its requester, and for its witnesses, from all who hold it. What was proved,
 // the result, is for the requester and the witnesses, from the executor and the
-// witnesses. A task in which we have no part gives nobody a right to anything here.
+// witnesses; for the requester also when the task is settled, from all who have it
+// still: it has paid. A task in which we have no part gives nobody a right to
+// anything here.
 func (n *Node) entitled(who atp.ID, req wire.BlobRequest) (blobs, error) {
 	r := n.chain.Load()
 	if r == nil {
@@ -74,7 +96,15 @@ func (n *Node) entitled(who atp.ID, req wire.BlobRequest) (blobs, error) {
 	if err != nil {
 		return blobs{}, errNotHere
 	}
-	if t.Proof != nil && t.Proof.Result == req.Blob && (we.executor || we.seated) && (they.requester || they.seated) {
+	proved := t.Proof != nil && t.Proof.Result == req.Blob
+	if proved && they.requester && t.Stage == task.Settled && !we.executor {
+		sat, err := n.witnesses(r.state(), t)
+		if err != nil {
+			return blobs{}, errNotHere
+		}
+		we.seated = slices.Contains(sat, n.id())
+	}
+	if proved && (we.executor || we.seated) && (they.requester || they.seated) {
 		return n.proved(t), nil
 	}
 	if isPosted(t.Terms, req.Blob) && (we.requester && mayExecute(r.state(), t, who) || we.any() && they.seated) {

@@ -210,11 +210,36 @@ func (n *Node) fetchResult(ctx context.Context, t task.Task) error {
 	return n.fetchBlob(ctx, n.blobs, t.Acceptance.Executor.ID, wire.BlobRequest{Task: t.ID, Blob: t.Proof.Result}, int64(t.Proof.Size))
 }
 
+// servePatience is how long one of several who may serve a result may take.
+const servePatience = 30 * time.Second
+
+// askForResult makes sure that the result of a task of ours is here, by asking its
+// witnesses, if it has any, before its executor.
+func (n *Node) askForResult(ctx context.Context, t task.Task) error {
+	r, err := n.ready()
+	if err != nil {
+		return err
+	}
+	witnesses, err := n.witnesses(r.state(), t)
+	if err != nil {
+		return err
+	}
+	for _, from := range witnesses {
+		try, cancel := context.WithTimeout(ctx, servePatience)
+		err := n.fetchBlob(try, n.blobs, from, wire.BlobRequest{Task: t.ID, Blob: t.Proof.Result}, int64(t.Proof.Size))
+		cancel()
+		if err == nil {
+			return nil
+		}
+	}
+	return n.fetchResult(ctx, t)
+}
+
 // searchedTasks is in how many of the newest tasks a result is looked for.
 const searchedTasks = 256
 
 // findResult gets the result with this name from whoever executed the task
-// that it answers, which this platform has posted.
+// that it answers, which this platform has posted, or has witnessed it.
 func (n *Node) findResult(ctx context.Context, result cid.Cid) error {
 	refs, err := n.store.Tasks("", searchedTasks)
 	if err != nil {
@@ -228,7 +253,7 @@ func (n *Node) findResult(ctx context.Context, result cid.Cid) error {
 		if t.Requester.ID != n.id() || t.Proof == nil || t.Proof.Result != result {
 			continue
 		}
-		if err := n.fetchResult(ctx, t); err != nil {
+		if err := n.askForResult(ctx, t); err != nil {
 			return gone(err)
 		}
 		return nil
@@ -240,7 +265,7 @@ func (n *Node) findResult(ctx context.Context, result cid.Cid) error {
 func gone(err error) error {
 	return &view.Error{
 		Code: view.CodeGone, Message: err.Error(), Retryable: true,
-		Hint: "its executor serves a result until the task is settled, if it is connected: sage-p2p peers",
+		Hint: "its executor and its witnesses serve a result, those who are connected: sage-p2p peers",
 	}
 }
 

@@ -193,3 +193,32 @@ func TestAResultForACheckerIsHadByExecutingTheTaskAgain(t *testing.T) {
 		t.Errorf("result: %q", got)
 	}
 }
+
+func TestSeatsServeARequesterWhatItsExecutorDoesNot(t *testing.T) {
+	t.Parallel()
+	c, m := miserly(t, func(e *task.Economy) { e.LeastAudit = task.S }, honest(5)...)
+	m.to = c.requester().id(t)
+	for _, tt := range manners {
+		t.Run(tt.name, func(t *testing.T) {
+			m.how.Store(&tt.how)
+			v := c.settled(t, c.posts(t, 9*atp, tt.name))
+			if v.Cause != string(task.AuditPass) {
+				t.Fatalf("settled by %s (%s), want an audit that was passed", v.Settlement, v.Cause)
+			}
+			for i, p := range c.all[2:] {
+				if err := c.requester().Fetch(t.Context(), p.id(t), v.ID.Cid, v.Result.Cid); err != nil {
+					t.Errorf("%s does not serve the requester: %v", p.cfg.Name, err)
+				}
+				if err := c.all[2+(i+1)%3].Fetch(t.Context(), p.id(t), v.ID.Cid, v.Result.Cid); err == nil {
+					t.Errorf("%s serves a platform that sits no longer", p.cfg.Name)
+				}
+			}
+			if tt.name == "it refuses" { // and so keeps the node no longer from asking others
+				c.requester().waitTask(t, v.ID, "settled, its result here", func(v view.Task) bool { return v.ResultHere })
+			}
+			if got := string(c.requester().read(t, v.Result)); got != "done: "+tt.name {
+				t.Errorf("result: %q", got)
+			}
+		})
+	}
+}

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"container/heap"
 	"math/rand/v2"
 
 	"github.com/sage-p2p/sage-p2p/atp"
@@ -28,7 +27,7 @@ func (w *World) Now() atp.Millis { return w.now }
 // After schedules run for when d has passed.
 func (w *World) After(d atp.Span, run func()) {
 	w.seq++
-	heap.Push(&w.queue, event{at: w.now.Add(d), seq: w.seq, run: run})
+	w.queue.push(event{at: w.now.Add(d), seq: w.seq, run: run})
 }
 
 // Next runs the next event and reports whether there was one at or before
@@ -38,7 +37,7 @@ func (w *World) Next(until atp.Millis) bool {
 		w.now = max(w.now, until)
 		return false
 	}
-	e := heap.Pop(&w.queue).(event)
+	e := w.queue.pop()
 	w.now = e.at
 	e.run()
 	return true
@@ -61,20 +60,48 @@ type event struct {
 	run func()
 }
 
-// queue is a heap ordered by (time, sequence).
+func (e *event) before(o *event) bool { return e.at < o.at || e.at == o.at && e.seq < o.seq }
+
+// queue is a heap ordered by (time, sequence). It is not one of container/heap,
+// which moves every event into memory of its own twice.
 type queue []event
 
-func (q queue) Len() int { return len(q) }
-func (q queue) Less(i, j int) bool {
-	return q[i].at < q[j].at || q[i].at == q[j].at && q[i].seq < q[j].seq
+func (q *queue) push(e event) {
+	list := append(*q, e)
+	*q = list
+	i := len(list) - 1
+	for i > 0 {
+		up := (i - 1) / 2
+		if !e.before(&list[up]) {
+			break
+		}
+		list[i] = list[up]
+		i = up
+	}
+	list[i] = e
 }
-func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *queue) Push(x any)   { *q = append(*q, x.(event)) }
-func (q *queue) Pop() any {
-	old := *q
-	n := len(old) - 1
-	e := old[n]
-	old[n] = event{}
-	*q = old[:n]
-	return e
+
+// pop takes the first event out of a queue that is not empty.
+func (q *queue) pop() event {
+	list := *q
+	first, n := list[0], len(list)-1
+	last := list[n]
+	list[n] = event{} // whoever holds it no longer keeps what it runs
+	list = list[:n]
+	*q = list
+	i := 0
+	for child := 1; child < n; child = 2*i + 1 {
+		if child+1 < n && list[child+1].before(&list[child]) {
+			child++
+		}
+		if !list[child].before(&last) {
+			break
+		}
+		list[i] = list[child]
+		i = child
+	}
+	if n > 0 {
+		list[i] = last
+	}
+	return first
 }

@@ -17,19 +17,36 @@ type trace struct {
 
 func (t *trace) reset() { t.sum = 14695981039346656037 }
 
+const prime = 1099511628211 // of FNV
+
+// zeros[n] is what the last n bytes of a value multiply the sum by if they are zero,
+// as most are.
+var zeros = func() (p [9]uint64) {
+	p[0] = 1
+	for n := range 8 {
+		p[n+1] = p[n] * prime // it wraps round
+	}
+	return p
+}()
+
+// add hashes the eight bytes of each value.
 func (t *trace) add(values ...uint64) {
 	for _, v := range values {
-		for range 8 {
-			t.sum = (t.sum ^ v&0xff) * 1099511628211
-			v >>= 8
+		left := 8
+		for ; v != 0; v >>= 8 {
+			t.sum = (t.sum ^ v&0xff) * prime
+			left--
 		}
+		t.sum *= zeros[left]
 	}
 }
 
 func (t *trace) text(s string) {
+	sum := t.sum
 	for i := range len(s) {
-		t.sum = (t.sum ^ uint64(s[i])) * 1099511628211
+		sum = (sum ^ uint64(s[i])) * prime
 	}
+	t.sum = sum
 }
 
 // input notes what a machine is about to be given.

@@ -16,7 +16,7 @@ import (
 
 // Cast is the platforms of a federation and its genesis: what all seeds with so
 // many machines have in common. It is immutable but for what it remembers of
-// beacons, and so for one goroutine.
+// beacons and of keys, and so for one goroutine.
 type Cast struct {
 	Keys    []Key // of the founders, in the order of their IDs
 	Genesis bft.GenesisHash
@@ -25,7 +25,12 @@ type Cast struct {
 	state   chain.State
 	nodes   map[cid.Cid][]byte
 	beacons *beacons
+	laters  map[keyTurn]Key // that machines take during a schedule
 }
+
+// keyTurn is a machine, and which of its keys: from 1 on, those that are not of the
+// genesis.
+type keyTurn struct{ index, after int }
 
 // Key signs for one machine: with a stand-in that costs a hash, or for real.
 // Proofs of the beacon are always real, because the chain checks them.
@@ -61,7 +66,7 @@ const epoch atp.Millis = 1_700_000_000_000
 // order of their IDs, observe. With real, signatures are Ed25519; with vote, who
 // joins is voted in.
 func NewCast(validators, observers int, real, vote bool) (*Cast, error) {
-	c := &Cast{Scheme: bft.InsecureSimulation{}, beacons: newBeacons()}
+	c := &Cast{Scheme: bft.InsecureSimulation{}, beacons: newBeacons(), laters: make(map[keyTurn]Key)}
 	if real {
 		c.Scheme, c.beacons.real = bft.ZIP215{}, true
 	}

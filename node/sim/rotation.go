@@ -15,10 +15,19 @@ import (
 )
 
 // nextKey is the key that a machine takes next: always the same.
-func (m *machine) nextKey() Key {
-	seed := sha256.Sum256(fmt.Appendf(nil, "sim %d, key %d", m.index, len(m.former)+1))
-	private := ed25519.NewKeyFromSeed(seed[:])
-	return Key{bft.IDFromKey([32]byte(private[32:])), private, m.key.real, m.key.beacons}
+func (m *machine) nextKey() Key { return m.sim.cast.later(m.index, len(m.former)+1) }
+
+// later returns the key that a machine takes so many keys later.
+func (c *Cast) later(index, after int) Key {
+	turn := keyTurn{index, after}
+	key, known := c.laters[turn]
+	if !known {
+		seed := sha256.Sum256(fmt.Appendf(nil, "sim %d, key %d", index, after))
+		private := ed25519.NewKeyFromSeed(seed[:])
+		key = Key{bft.IDFromKey([32]byte(private[32:])), private, c.beacons.real, c.beacons}
+		c.laters[turn] = key
+	}
+	return key
 }
 
 // had reports whether a key was the machine's before.

@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ipfs/go-cid"
 
@@ -26,6 +27,7 @@ type judge struct {
 	locks     map[cid.Cid]bool            // A3: whether it has ended
 	accepted  map[cid.Cid]bool            // transactions that correct machines took in
 	included  map[cid.Cid]bool            // those that are final
+	waited    cid.Cid                     // one that was accepted and not final when it was last asked for
 	recovery  recovery
 	seen      map[string]int // what the schedule has shown
 	counts    [sawKinds]int  // of what is too frequent for a map
@@ -268,7 +270,26 @@ func (j *judge) accept(m *machine, id cid.Cid) {
 func (j *judge) top() bft.Height { return bft.Height(len(j.finals)) }
 
 // settled reports whether everything promised has come true everywhere.
-func (j *judge) settled() bool { return j.unsettled() == nil }
+//
+// It is asked after every event, and mostly denied by what denied it before: what
+// was accepted stays so.
+func (j *judge) settled() bool {
+	if j.accepted[j.waited] && !j.included[j.waited] {
+		return false
+	}
+	for id := range j.accepted {
+		if !j.included[id] {
+			j.waited = id
+			return false
+		}
+	}
+	return !slices.ContainsFunc(j.sim.machines, j.lags) && j.unsettled() == nil
+}
+
+// lags reports a correct machine that does not have everything that is final.
+func (j *judge) lags(m *machine) bool {
+	return m.correct() && (!m.up || m.store.height() < j.top())
+}
 
 func (j *judge) unsettled() error {
 	if len(j.included) < len(j.accepted) {
@@ -287,7 +308,7 @@ func (j *judge) unsettled() error {
 	for _, m := range j.sim.machines {
 		switch {
 		case !m.correct():
-		case !m.up || m.store.height() < j.top():
+		case j.lags(m):
 			return fmt.Errorf("liveness: machine %d is at height %d, others at %d", m.index, m.store.height(), j.top())
 		case m.replica.State().Totals().Locked > 0:
 			return fmt.Errorf("A3: on machine %d something is still locked", m.index)

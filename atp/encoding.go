@@ -46,14 +46,37 @@ func Decode(data []byte, v Value) error {
 	if r.Len() > 0 {
 		return fmt.Errorf("%w: have %d bytes after the value, want none", ErrEncoding, r.Len())
 	}
-	again, err := Encode(v)
-	if err != nil {
+	again := comparison{want: data, same: true}
+	if err := v.MarshalCBOR(&again); err != nil {
 		return fmt.Errorf("%w: %w", ErrEncoding, err)
 	}
-	if !bytes.Equal(again, data) {
-		return fmt.Errorf("%w: have %d bytes, want the %d bytes of its one form", ErrEncoding, len(data), len(again))
+	if !again.same || again.written != len(data) {
+		return fmt.Errorf("%w: have %d bytes, want the %d bytes of its one form", ErrEncoding, len(data), again.written)
 	}
 	return nil
+}
+
+// comparison compares what is written with what is wanted.
+type comparison struct {
+	want    []byte // what is left of it
+	same    bool   // so far
+	written int
+}
+
+// Write implements [io.Writer].
+func (c *comparison) Write(p []byte) (int, error) {
+	c.same = c.same && bytes.HasPrefix(c.want, p)
+	c.want = c.want[min(len(p), len(c.want)):]
+	c.written += len(p)
+	return len(p), nil
+}
+
+// WriteString implements [io.StringWriter], so that no text is copied.
+func (c *comparison) WriteString(s string) (int, error) {
+	c.same = c.same && len(s) <= len(c.want) && string(c.want[:len(s)]) == s
+	c.want = c.want[min(len(s), len(c.want)):]
+	c.written += len(s)
+	return len(s), nil
 }
 
 // Sum returns the CID of encoded DAG-CBOR: version 1, SHA-256.
@@ -64,9 +87,20 @@ func SumBlob(data []byte) cid.Cid { return sum(cid.Raw, data) }
 
 func sum(codec uint64, data []byte) cid.Cid {
 	digest := sha256.Sum256(data)
-	hash := append([]byte{multihash.SHA2_256, sha256.Size}, digest[:]...) // both are below 128: varints of one byte
-	return cid.NewCidV1(codec, hash)
+	hash := [2 + sha256.Size]byte{multihash.SHA2_256, sha256.Size} // both are below 128: varints of one byte
+	copy(hash[2:], digest[:])
+	return cid.NewCidV1(codec, hash[:])
 }
+
+// Names reports whether id is [Sum] of data.
+func Names(id cid.Cid, data []byte) bool {
+	digest := sha256.Sum256(data)
+	key := id.KeyString()
+	return len(key) == len(sumPrefix)+len(digest) && key[:len(sumPrefix)] == sumPrefix && key[len(sumPrefix):] == string(digest[:])
+}
+
+// sumPrefix is what every [Sum] begins with: version, codec, hash and its length.
+const sumPrefix = "\x01\x71\x12\x20"
 
 // CheckCID returns [ErrEncoding] unless c is version 1, SHA-256, and of one of
 // the codecs.

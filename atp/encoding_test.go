@@ -104,6 +104,28 @@ func TestOnlyOneKindOfCIDNamesAThing(t *testing.T) {
 	}
 }
 
+func TestASumAloneNamesItsData(t *testing.T) {
+	data := []byte("data")
+	if id := atp.Sum(data); !atp.Names(id, data) {
+		t.Errorf("%s does not name the data that it is the sum of", id)
+	}
+	sha512, err := multihash.Sum(data, multihash.SHA2_512, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]cid.Cid{
+		"none":          cid.Undef,
+		"other data":    atp.Sum([]byte("date")),
+		"another codec": atp.SumBlob(data),
+		"another hash":  cid.NewCidV1(cid.DagCBOR, sha512),
+		"version 0":     cid.NewCidV0(atp.Sum(data).Hash()),
+	} {
+		if atp.Names(c, data) {
+			t.Errorf("%s: names the data", name)
+		}
+	}
+}
+
 // FuzzDecode holds every record to its one form: what is read is written
 // again as the same bytes, and all else is refused.
 func FuzzDecode(f *testing.F) {

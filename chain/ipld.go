@@ -56,8 +56,8 @@ func (o *overlay) raw(id cid.Cid) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: node %s: %w", ErrStorage, id, err)
 	}
-	if got := atp.Sum(data); got != id {
-		return nil, fmt.Errorf("%w: node %s holds the bytes of %s", ErrStorage, id, got)
+	if !atp.Names(id, data) {
+		return nil, fmt.Errorf("%w: node %s holds the bytes of %s", ErrStorage, id, atp.Sum(data))
 	}
 	return data, nil
 }
@@ -68,11 +68,15 @@ func (o *overlay) Get(_ context.Context, id cid.Cid, out any) error {
 	if err != nil {
 		return err
 	}
-	v, ok := out.(cbg.CBORUnmarshaler)
-	if !ok {
-		return fmt.Errorf("%w: no way to decode into %T", ErrStorage, out)
+	switch v := out.(type) {
+	case *hamt.Node:
+		err = readMapNode(data, v)
+	case cbg.CBORUnmarshaler:
+		err = v.UnmarshalCBOR(bytes.NewReader(data))
+	default:
+		err = fmt.Errorf("no way to decode into %T", out)
 	}
-	if err := v.UnmarshalCBOR(bytes.NewReader(data)); err != nil {
+	if err != nil {
 		return fmt.Errorf("%w: node %s: %w", ErrStorage, id, err)
 	}
 	return nil

@@ -50,8 +50,8 @@ func (f *follower) check(id cid.Cid) error {
 	if f.next == len(f.path) {
 		return fmt.Errorf("its path ends after %d nodes, before %s", f.next, id)
 	}
-	if got := atp.Sum(f.path[f.next]); got != id {
-		return fmt.Errorf("node %d of its path is %s, what is above it names %s", f.next+1, got, id)
+	if !atp.Names(id, f.path[f.next]) {
+		return fmt.Errorf("node %d of its path is %s, what is above it names %s", f.next+1, atp.Sum(f.path[f.next]), id)
 	}
 	if err := checkShape(f.path[f.next]); err != nil {
 		return fmt.Errorf("node %d of its path: %w", f.next+1, err)

@@ -91,7 +91,8 @@ type reader struct {
 	src  io.Reader
 	err  error
 	one  [1]byte
-	back bool // one holds a byte that was peeked at
+	back bool     // one holds a byte that was peeked at
+	room [64]byte // of what is read next, a head or a value of fixed size: it takes no memory of its own
 }
 
 func (r *reader) fail(format string, args ...any) {
@@ -126,7 +127,8 @@ func (r *reader) null() bool {
 }
 
 func (r *reader) head() (major byte, n uint64) {
-	var b [9]byte
+	b := r.room[:9]
+	clear(b)
 	r.fill(b[:1])
 	if r.err != nil {
 		return 0, 0
@@ -181,11 +183,16 @@ func (r *reader) bytes(atMost int) []byte {
 	return b
 }
 
+// fixed returns bytes of a length that r has room for. They are there until the next
+// value is read.
 func (r *reader) fixed(size int) []byte {
-	b := r.bytes(size)
-	if len(b) != size {
-		r.fail("have %d bytes, want %d", len(b), size)
-		return make([]byte, size)
+	if have := r.expect(majorBytes, uint64(size)); have != uint64(size) {
+		r.fail("have %d bytes, want %d", have, size)
+	}
+	b := r.room[:size]
+	r.fill(b)
+	if r.err != nil {
+		clear(b)
 	}
 	return b
 }
@@ -273,12 +280,40 @@ func (s *slice) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// usualSize is what most certificates and records fit in, encoded.
-const usualSize = 512
+// sigSize and fieldsSize are more than a signature with its head, and all other
+// fields of a certificate or statement, take.
+const (
+	sigSize    = len(Signature{}) + 16
+	fieldsSize = 128
+)
 
-// flush writes what f appends to an [io.Writer].
-func flush(out io.Writer, f func(*writer)) error {
-	w := writer{buf: make([]byte, 0, usualSize)}
+// room is about as many bytes as q takes, and rather more.
+func (q *QC) room() int {
+	if q == nil {
+		return 1
+	}
+	return fieldsSize + len(q.Signers) + sigSize*len(q.Signatures)
+}
+
+// room is like that of a QC.
+func (t *TC) room() int {
+	if t == nil {
+		return 1
+	}
+	return fieldsSize + len(t.Signers) + sigSize*len(t.Timeouts) + t.QC.room()
+}
+
+// room is like that of a QC.
+func (t *Timeout) room() int {
+	if t == nil {
+		return 1
+	}
+	return fieldsSize + sigSize + t.HighQC.room()
+}
+
+// flush writes what f appends, which is about size bytes, to an [io.Writer].
+func flush(out io.Writer, size int, f func(*writer)) error {
+	w := writer{buf: make([]byte, 0, size)}
 	f(&w)
 	_, err := out.Write(w.buf)
 	return err

@@ -39,7 +39,7 @@ func (e Evidence) Claims(genesis GenesisHash) []Claim {
 
 // MarshalCBOR writes e as a tuple.
 func (e *Evidence) MarshalCBOR(out io.Writer) error {
-	return flush(out, func(w *writer) {
+	return flush(out, 4*fieldsSize, func(w *writer) {
 		w.array(2)
 		e.First.write(w)
 		e.Second.write(w)

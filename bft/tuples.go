@@ -18,10 +18,25 @@ const (
 
 // Encode returns the canonical form of m: the tuple [type, fields].
 func Encode(m Message) []byte {
-	w := writer{buf: make([]byte, 0, 256)}
+	w := writer{buf: make([]byte, 0, roomOf(m))}
 	w.array(2)
 	m.write(&w)
 	return w.buf
+}
+
+// roomOf is about as many bytes as m takes, and rather more.
+func roomOf(m Message) int {
+	switch m := m.(type) {
+	case *Proposal:
+		return fieldsSize + sigSize + len(m.Payload) + m.TC.room()
+	case *Timeout:
+		return m.room()
+	case *Status:
+		return 2*fieldsSize + sigSize + m.HighQC.room() + m.TC.room()
+	case *CommitCert:
+		return (*QC)(m).room()
+	}
+	return fieldsSize + sigSize
 }
 
 // Decode reads the form written by [Encode] and checks what can be judged
@@ -235,7 +250,7 @@ func (id ID) MarshalCBOR(out io.Writer) error {
 	if _, err := idFromBytes([]byte(id.ID)); err != nil {
 		return err
 	}
-	return flush(out, func(w *writer) { w.id(id) })
+	return flush(out, idSize+2, func(w *writer) { w.id(id) })
 }
 
 // UnmarshalCBOR reads the form written by [ID.MarshalCBOR].
@@ -247,7 +262,7 @@ func (id *ID) UnmarshalCBOR(in io.Reader) error {
 
 // MarshalCBOR writes c as a tuple, so that a block header can embed it.
 func (c *CommitCert) MarshalCBOR(out io.Writer) error {
-	return flush(out, (*QC)(c).write)
+	return flush(out, (*QC)(c).room(), (*QC)(c).write)
 }
 
 // UnmarshalCBOR reads the form written by [CommitCert.MarshalCBOR]; null is an

@@ -15,7 +15,10 @@ type SetHash [32]byte
 // ValidatorSet is the platforms that have a vote at one height, ordered by
 // the bytes of their IDs. It is immutable. The zero set has no members and
 // decides nothing.
-type ValidatorSet struct{ ids []ID }
+type ValidatorSet struct {
+	ids  []ID
+	hash SetHash // of ids, if there are any
+}
 
 // NewValidatorSet orders ids into a set. It fails with [ErrInvalid] unless
 // there are 1 to [MaxValidators], all different.
@@ -32,7 +35,7 @@ func NewValidatorSet(ids ...ID) (ValidatorSet, error) {
 			return ValidatorSet{}, invalidf("validator set: %s twice", id)
 		}
 	}
-	return ValidatorSet{ids: sorted}, nil
+	return ValidatorSet{ids: sorted, hash: hashOf(sorted)}, nil
 }
 
 // Len returns n, the number of validators.
@@ -84,9 +87,16 @@ func (s ValidatorSet) Leader(h Height, v View) ID {
 
 // Hash identifies the set.
 func (s ValidatorSet) Hash() SetHash {
+	if len(s.ids) == 0 {
+		return hashOf(nil)
+	}
+	return s.hash
+}
+
+func hashOf(ids []ID) SetHash {
 	h := sha256.New()
 	h.Write([]byte("sage/validators/1"))
-	for _, id := range s.ids {
+	for _, id := range ids {
 		h.Write([]byte(id.ID)) // every ID has the same length
 	}
 	return SetHash(h.Sum(nil))

@@ -246,12 +246,12 @@ func (v Verifier) votes(kind Kind, c *QC) error {
 	if !c.Signers.fits(v.Set.Len()) || c.Signers.Count() != len(c.Signatures) {
 		return invalidf("certificate: bitmap %x with %d signatures for %d validators", c.Signers, len(c.Signatures), v.Set.Len())
 	}
-	digest := v.digest(kind, c.write)
+	digest := v.digest(kind, c.room(), c.write)
 	if v.known(digest) {
 		return nil
 	}
 	message := Statement{kind, c.Height, c.View, c.Block, NoView}.SignedBytes(v.Genesis)
-	var batch []Claim
+	batch := make([]Claim, 0, len(c.Signatures))
 	for i, signer := range c.Signers.indices() {
 		batch = append(batch, Claim{v.Set.ID(signer), message, c.Signatures[i]})
 	}
@@ -286,11 +286,11 @@ func (v Verifier) TC(t *TC) error {
 			return err
 		}
 	}
-	digest := v.digest(KindTimeout, t.write)
+	digest := v.digest(KindTimeout, t.room(), t.write)
 	if v.known(digest) {
 		return nil
 	}
-	var batch []Claim
+	batch := make([]Claim, 0, len(t.Timeouts))
 	for i, signer := range t.Signers.indices() {
 		m := t.Timeouts[i]
 		s := Statement{KindTimeout, t.Height, m.View, cid.Undef, m.HighView}
@@ -299,12 +299,15 @@ func (v Verifier) TC(t *TC) error {
 	return v.batch(digest, batch)
 }
 
-func (v Verifier) digest(kind Kind, write func(*writer)) Digest {
+// digest is of the certificate that write writes, in about size bytes.
+func (v Verifier) digest(kind Kind, size int, write func(*writer)) Digest {
 	if v.Memory == nil {
 		return Digest{}
 	}
 	set := v.Set.Hash()
-	w := writer{buf: append(append([]byte{byte(kind)}, v.Genesis[:]...), set[:]...)}
+	w := writer{buf: make([]byte, 0, 1+len(v.Genesis)+len(set)+size)}
+	w.buf = append(w.buf, byte(kind))
+	w.buf = append(append(w.buf, v.Genesis[:]...), set[:]...)
 	write(&w)
 	return sha256.Sum256(w.buf)
 }

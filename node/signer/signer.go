@@ -79,11 +79,12 @@ func newSigner(key Key, slots *slots) *Signer {
 
 // encode returns what a slot holds: genesis hash, key hash, chains left, record.
 func (s *Signer) encode(r bft.Record) []byte {
-	b := bytes.Clone(s.genesis[:])
-	owner := s.owner()
+	owner, left, record := s.owner(), encodeLeft(s.left), r.Encode()
+	b := make([]byte, 0, len(s.genesis)+len(owner)+len(left)+len(record))
+	b = append(b, s.genesis[:]...)
 	b = append(b, owner[:]...)
-	b = append(b, encodeLeft(s.left)...)
-	return append(b, r.Encode()...)
+	b = append(b, left...)
+	return append(b, record...)
 }
 
 func (s *Signer) decode(raw []byte) (bft.Record, error) {

@@ -15,9 +15,19 @@ type SetHash [32]byte
 // ValidatorSet is the platforms that have a vote at one height, ordered by
 // the bytes of their IDs. It is immutable. The zero set has no members and
 // decides nothing.
-type ValidatorSet struct {
+type ValidatorSet struct{ list *members }
+
+// members are those of a set that has some; nothing of them changes.
+type members struct {
 	ids  []ID
-	hash SetHash // of ids, if there are any
+	hash SetHash // of ids
+}
+
+func (s ValidatorSet) ids() []ID {
+	if s.list == nil {
+		return nil
+	}
+	return s.list.ids
 }
 
 // NewValidatorSet orders ids into a set. It fails with [ErrInvalid] unless
@@ -35,17 +45,17 @@ func NewValidatorSet(ids ...ID) (ValidatorSet, error) {
 			return ValidatorSet{}, invalidf("validator set: %s twice", id)
 		}
 	}
-	return ValidatorSet{ids: sorted, hash: hashOf(sorted)}, nil
+	return ValidatorSet{&members{sorted, hashOf(sorted)}}, nil
 }
 
 // Len returns n, the number of validators.
-func (s ValidatorSet) Len() int { return len(s.ids) }
+func (s ValidatorSet) Len() int { return len(s.ids()) }
 
 // F returns f, how many byzantine validators the set bears.
-func (s ValidatorSet) F() int { return faults(len(s.ids)) }
+func (s ValidatorSet) F() int { return faults(len(s.ids())) }
 
 // Quorum returns q, how many signatures make a certificate.
-func (s ValidatorSet) Quorum() int { return quorum(len(s.ids)) }
+func (s ValidatorSet) Quorum() int { return quorum(len(s.ids())) }
 
 // Faults returns f of a set of n ≥ 0 validators.
 func Faults(n int) int { return faults(n) }
@@ -58,14 +68,14 @@ func faults(n int) int { return max(n-1, 0) / 3 }
 func quorum(n int) int { return (n + faults(n) + 2) / 2 }
 
 // ID returns the validator at index i, 0 ≤ i < Len.
-func (s ValidatorSet) ID(i int) ID { return s.ids[i] }
+func (s ValidatorSet) ID(i int) ID { return s.ids()[i] }
 
 // IDs returns the members in order. The caller may keep and change the slice.
-func (s ValidatorSet) IDs() []ID { return slices.Clone(s.ids) }
+func (s ValidatorSet) IDs() []ID { return slices.Clone(s.ids()) }
 
 // Index returns the place of id in the set, or false if it has no vote.
 func (s ValidatorSet) Index(id ID) (int, bool) {
-	return slices.BinarySearchFunc(s.ids, id, ID.Compare)
+	return slices.BinarySearchFunc(s.ids(), id, ID.Compare)
 }
 
 // Contains reports whether id has a vote.
@@ -77,20 +87,21 @@ func (s ValidatorSet) Contains(id ID) bool {
 // Leader returns validators[(h+v) mod n], who may propose in view v ≥ 0 of
 // height h. The zero set is led by nobody.
 func (s ValidatorSet) Leader(h Height, v View) ID {
-	if len(s.ids) == 0 || v < 0 {
+	ids := s.ids()
+	if len(ids) == 0 || v < 0 {
 		return ID{}
 	}
-	n := uint64(len(s.ids))
+	n := uint64(len(ids))
 	// Reduced one by one, so that the sum does not overflow.
-	return s.ids[(uint64(h)%n+uint64(v)%n)%n]
+	return ids[(uint64(h)%n+uint64(v)%n)%n]
 }
 
 // Hash identifies the set.
 func (s ValidatorSet) Hash() SetHash {
-	if len(s.ids) == 0 {
+	if s.list == nil {
 		return hashOf(nil)
 	}
-	return s.hash
+	return s.list.hash
 }
 
 func hashOf(ids []ID) SetHash {

@@ -239,7 +239,7 @@ func (e *execution) finish() (Header, Result, error) {
 		return Header{}, Result{}, err
 	}
 	s := e.parent
-	s.nodes, s.id, s.root, s.decided = e.over.reader(), id, root, e.parent.validators
+	s.nodes, s.id, s.root, s.decided = e.over.reader(), id, &root, e.parent.validators
 	if root.Validators != e.parent.root.Validators {
 		if s.validators, err = loadValidators(e.over, root.Validators); err != nil {
 			return Header{}, Result{}, err

@@ -15,7 +15,7 @@ import (
 type draft struct {
 	over      *overlay
 	root      stateRoot // as it was, but for totals, census and beacon
-	constants constants
+	constants *constants
 
 	accounts   *table[atp.Account, *atp.Account]
 	names      *table[atp.ID, *atp.ID]
@@ -40,9 +40,9 @@ type draft struct {
 
 var _ task.State = (*draft)(nil)
 
-func newDraft(o *overlay, root stateRoot, c constants) *draft {
+func newDraft(o *overlay, root *stateRoot, c *constants) *draft {
 	return &draft{
-		over: o, root: root, constants: c,
+		over: o, root: *root, constants: c,
 		accounts:   newTable[atp.Account](o, root.Accounts),
 		names:      newTable[atp.ID](o, root.Names),
 		platforms:  newTable[platform](o, root.Platforms),

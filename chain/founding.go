@@ -31,7 +31,7 @@ func (g Genesis) State() (State, []Node, error) {
 	if err != nil {
 		return State{}, nil, err
 	}
-	d := newDraft(o, root, c)
+	d := newDraft(o, &root, &c)
 	d.SetTotals(atp.Totals{Supply: supply, Pool: supply})
 	if err := d.found(g); err != nil {
 		return State{}, nil, fmt.Errorf("%w: %w", ErrGenesis, err)

@@ -87,8 +87,8 @@ type society struct {
 type State struct {
 	nodes      Nodes
 	id         cid.Cid
-	root       stateRoot
-	constants  constants
+	root       *stateRoot // not changed
+	constants  *constants // not changed, and the same for all states of a chain
 	validators bft.ValidatorSet
 	decided    bft.ValidatorSet // of the block at tip; the zero set if it is not read yet
 	tip        Tip
@@ -97,12 +97,12 @@ type State struct {
 
 // OpenState returns the state with a root, which is that after the block at tip.
 func OpenState(nodes Nodes, root cid.Cid, tip Tip) (State, error) {
-	s := State{nodes: nodes, id: root, tip: tip}
+	s := State{nodes: nodes, id: root, root: new(stateRoot), constants: new(constants), tip: tip}
 	o := newOverlay(nodes)
-	if err := o.Get(background(), root, &s.root); err != nil {
+	if err := o.Get(background(), root, s.root); err != nil {
 		return State{}, err
 	}
-	if err := o.Get(background(), s.root.Params, &s.constants); err != nil {
+	if err := o.Get(background(), s.root.Params, s.constants); err != nil {
 		return State{}, err
 	}
 	var err error

@@ -160,7 +160,7 @@ func TestARollbackRestoresEverything(t *testing.T) {
 // flushCopy returns the root that d would have now, and leaves d alone.
 func flushCopy(t *testing.T, d *draft) cid.Cid {
 	t.Helper()
-	c := newDraft(newOverlay(d.over.saved), d.root, d.constants)
+	c := newDraft(newOverlay(d.over.saved), &d.root, d.constants)
 	c.accounts.entries = maps.Clone(d.accounts.entries)
 	c.names.entries = maps.Clone(d.names.entries)
 	c.platforms.entries = maps.Clone(d.platforms.entries)

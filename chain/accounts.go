@@ -24,7 +24,7 @@ func (s State) Accounts() *Accounts { return &Accounts{state: s} }
 // Get is [State.Account].
 func (a *Accounts) Get(id atp.ID) (atp.Account, error) {
 	if a.tree == nil || a.read >= maxRead {
-		tree, err := loadMap(newOverlay(a.state.nodes), a.state.root.Accounts, hashKey)
+		tree, err := loadMap(newOverlay(a.state.nodes), a.state.root.Accounts, hashed)
 		if err != nil {
 			return atp.Account{}, err
 		}

@@ -82,7 +82,7 @@ type schedule struct {
 	over    *overlay
 	root    cid.Cid
 	tree    *amt.Root       // loaded on first use
-	pending map[dueKey]bool // whether it is there; not yet in the tree
+	pending map[dueKey]bool // whether it is there; not yet in the tree; nil until something changes
 	undo    []dueUndo
 }
 
@@ -92,7 +92,7 @@ type dueUndo struct {
 }
 
 func newSchedule(o *overlay, root cid.Cid) *schedule {
-	return &schedule{over: o, root: root, pending: make(map[dueKey]bool)}
+	return &schedule{over: o, root: root}
 }
 
 // emptySchedule returns the root of a Due index without entries.
@@ -116,6 +116,9 @@ func (s *schedule) change(at atp.Millis, id cid.Cid, present bool) error {
 	}
 	old, known := s.pending[key]
 	s.undo = append(s.undo, dueUndo{key, old, known})
+	if s.pending == nil {
+		s.pending = make(map[dueKey]bool)
+	}
 	s.pending[key] = present
 	return nil
 }
@@ -200,9 +203,9 @@ func (s *schedule) openSecond(second uint64) (*hamt.Node, error) {
 		return nil, stored(err)
 	}
 	if !found {
-		return newMap(s.over, plainKey)
+		return newMap(s.over, plain)
 	}
-	return loadMap(s.over, cid.Cid(link), plainKey)
+	return loadMap(s.over, cid.Cid(link), plain)
 }
 
 // errEnough ends a walk that has found what it was for.

@@ -35,12 +35,10 @@ type Node struct {
 // only place that knows of contexts: the HAMT and the AMT ask for one.
 type overlay struct {
 	saved Nodes
-	fresh map[cid.Cid][]byte
+	fresh map[cid.Cid][]byte // nil until there are some
 }
 
-func newOverlay(saved Nodes) *overlay {
-	return &overlay{saved: saved, fresh: make(map[cid.Cid][]byte)}
-}
+func newOverlay(saved Nodes) *overlay { return &overlay{saved: saved} }
 
 // background is handed to the HAMT and the AMT, which ask for a context that
 // nothing here could cancel.
@@ -52,7 +50,7 @@ func (o *overlay) raw(id cid.Cid) ([]byte, error) {
 	if data, ok := o.fresh[id]; ok {
 		return data, nil
 	}
-	data, err := o.reader().Get(id)
+	data, err := layered{saved: o.saved}.Get(id)
 	if err != nil {
 		return nil, fmt.Errorf("%w: node %s: %w", ErrStorage, id, err)
 	}
@@ -91,6 +89,9 @@ func (o *overlay) Put(_ context.Context, v any) (cid.Cid, error) {
 	id, data, err := address(m)
 	if err != nil {
 		return cid.Undef, fmt.Errorf("%w: %v", ErrBroken, err) // %v: it is nobody else's fault
+	}
+	if o.fresh == nil {
+		o.fresh = make(map[cid.Cid][]byte)
 	}
 	o.fresh[id] = data
 	return id, nil
@@ -143,13 +144,21 @@ func hashKey(key []byte) []byte {
 // in a digest.
 func plainKey(key []byte) []byte { return key }
 
-func newMap(o *overlay, hash hamt.HashFunc) (*hamt.Node, error) {
-	n, err := hamt.NewNode(o, hamt.UseTreeBitWidth(treeBitWidth), hamt.UseHashFunction(hash))
+// spread is a map's way to place its keys.
+type spread []hamt.Option
+
+var (
+	hashed = spread{hamt.UseTreeBitWidth(treeBitWidth), hamt.UseHashFunction(hashKey)}
+	plain  = spread{hamt.UseTreeBitWidth(treeBitWidth), hamt.UseHashFunction(plainKey)}
+)
+
+func newMap(o *overlay, s spread) (*hamt.Node, error) {
+	n, err := hamt.NewNode(o, s...)
 	return n, stored(err)
 }
 
-func loadMap(o *overlay, root cid.Cid, hash hamt.HashFunc) (*hamt.Node, error) {
-	n, err := hamt.LoadNode(background(), o, root, hamt.UseTreeBitWidth(treeBitWidth), hamt.UseHashFunction(hash))
+func loadMap(o *overlay, root cid.Cid, s spread) (*hamt.Node, error) {
+	n, err := hamt.LoadNode(background(), o, root, s...)
 	return n, stored(err)
 }
 
@@ -164,7 +173,7 @@ func stored(err error) error {
 
 // emptyMap returns the root of a map without entries, putting it in o.
 func emptyMap(o *overlay) (cid.Cid, error) {
-	n, err := newMap(o, hashKey)
+	n, err := newMap(o, hashed)
 	if err != nil {
 		return cid.Undef, err
 	}
@@ -185,10 +194,11 @@ type table[V any, P value[V]] struct {
 	over    *overlay
 	root    cid.Cid
 	tree    *hamt.Node // loaded on first use
-	entries map[string]entry[V]
+	entries map[string]*entry[V] // nil until one is known
 	undo    []undo[V]
 }
 
+// entry is not changed any more: it gives way to another.
 type entry[V any] struct {
 	value   V
 	present bool
@@ -198,11 +208,11 @@ type entry[V any] struct {
 // undo is what an entry was before it changed.
 type undo[V any] struct {
 	key string
-	old entry[V]
+	old *entry[V]
 }
 
 func newTable[V any, P value[V]](o *overlay, root cid.Cid) *table[V, P] {
-	return &table[V, P]{over: o, root: root, entries: make(map[string]entry[V])}
+	return &table[V, P]{over: o, root: root}
 }
 
 func (t *table[V, P]) load() error {
@@ -210,42 +220,48 @@ func (t *table[V, P]) load() error {
 		return nil
 	}
 	var err error
-	t.tree, err = loadMap(t.over, t.root, hashKey)
+	t.tree, err = loadMap(t.over, t.root, hashed)
 	return err
 }
 
 // lookup returns the entry of key, reading it if it is not known yet.
-func (t *table[V, P]) lookup(key string) (entry[V], error) {
+func (t *table[V, P]) lookup(key string) (*entry[V], error) {
 	if e, ok := t.entries[key]; ok {
 		return e, nil
 	}
 	if err := t.load(); err != nil {
-		return entry[V]{}, err
+		return nil, err
 	}
-	var e entry[V]
+	e := new(entry[V])
 	found, err := t.tree.Find(background(), key, P(&e.value))
 	if err != nil {
-		return entry[V]{}, stored(err)
+		return nil, stored(err)
 	}
 	e.present = found
+	if t.entries == nil {
+		t.entries = make(map[string]*entry[V])
+	}
 	t.entries[key] = e
 	return e, nil
 }
 
-func (t *table[V, P]) get(key string) (V, bool, error) {
+func (t *table[V, P]) get(key string) (v V, present bool, err error) {
 	e, err := t.lookup(key)
-	return e.value, e.present, err
+	if err != nil {
+		return v, false, err
+	}
+	return e.value, e.present, nil
 }
 
 func (t *table[V, P]) set(key string, v V) error {
-	return t.replace(key, entry[V]{value: v, present: true, dirty: true})
+	return t.replace(key, &entry[V]{value: v, present: true, dirty: true})
 }
 
 func (t *table[V, P]) remove(key string) error {
-	return t.replace(key, entry[V]{dirty: true})
+	return t.replace(key, &entry[V]{dirty: true})
 }
 
-func (t *table[V, P]) replace(key string, e entry[V]) error {
+func (t *table[V, P]) replace(key string, e *entry[V]) error {
 	old, err := t.lookup(key)
 	if err != nil {
 		return err
@@ -265,10 +281,16 @@ func (t *table[V, P]) rollback(n int) {
 
 // flush writes what changed and returns the new root.
 func (t *table[V, P]) flush() (cid.Cid, error) {
-	changed := slices.DeleteFunc(slices.Sorted(maps.Keys(t.entries)), func(key string) bool { return !t.entries[key].dirty })
+	var changed []string
+	for key, e := range t.entries {
+		if e.dirty {
+			changed = append(changed, key)
+		}
+	}
 	if len(changed) == 0 {
 		return t.root, nil
 	}
+	slices.Sort(changed)
 	if err := t.load(); err != nil {
 		return cid.Undef, err
 	}
@@ -299,7 +321,7 @@ func (t *table[V, P]) keys() ([]string, error) {
 	return slices.Sorted(maps.Keys(present)), stored(err)
 }
 
-func (t *table[V, P]) write(key string, e entry[V]) error {
+func (t *table[V, P]) write(key string, e *entry[V]) error {
 	if !e.present {
 		_, err := t.tree.Delete(background(), key)
 		return stored(err)
@@ -316,7 +338,7 @@ func (t *table[V, P]) write(key string, e entry[V]) error {
 
 // each calls f for every entry of the map at root, in the order of the tree.
 func each[V any, P value[V]](o *overlay, root cid.Cid, f func(key string, v V) error) error {
-	tree, err := loadMap(o, root, hashKey)
+	tree, err := loadMap(o, root, hashed)
 	if err != nil {
 		return err
 	}

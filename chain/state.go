@@ -334,7 +334,16 @@ func addTo(sum *atp.Amount, a atp.Amount) (err error) {
 
 // lookup reads one value of a saved map.
 func lookup[V any, P value[V]](nodes Nodes, root cid.Cid, key string) (V, bool, error) {
-	return newTable[V, P](newOverlay(nodes), root).get(key)
+	var none, v V
+	tree, err := loadMap(newOverlay(nodes), root, hashed)
+	if err != nil {
+		return none, false, err
+	}
+	found, err := tree.Find(background(), key, P(&v))
+	if err != nil {
+		return none, false, stored(err)
+	}
+	return v, found, nil
 }
 
 func accountKey(id atp.ID) string { return string(id.ID) }

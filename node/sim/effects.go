@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"slices"
+
 	"github.com/sage-p2p/sage-p2p/node/replica"
 )
 
@@ -29,8 +31,38 @@ func (m *machine) carry(stage int, out *replica.Output) error {
 
 // feed gives the replica an input, and does what it asks for.
 func (m *machine) feed(in replica.Input) {
-	m.inbox = append(m.inbox, in)
+	m.inbox.last(in)
 	m.work()
+}
+
+// inbox is inputs in the order in which they are taken. It keeps its memory.
+type inbox struct {
+	list  []replica.Input
+	taken int // of list
+}
+
+func (b *inbox) len() int { return len(b.list) - b.taken }
+
+func (b *inbox) last(in replica.Input) { b.list = append(b.list, in) }
+
+// first puts an input before all others.
+func (b *inbox) first(in replica.Input) {
+	if b.taken > 0 {
+		b.taken--
+		b.list[b.taken] = in
+		return
+	}
+	b.list = slices.Insert(b.list, 0, in)
+}
+
+func (b *inbox) take() replica.Input {
+	in := b.list[b.taken]
+	b.list[b.taken] = nil
+	b.taken++
+	if b.taken == len(b.list) {
+		b.list, b.taken = b.list[:0], 0
+	}
+	return in
 }
 
 // work takes one input after the other, and carries out all effects of one before
@@ -40,7 +72,7 @@ func (m *machine) work() {
 		return
 	}
 	m.busy = true
-	for m.up && !m.stalled && (m.stage < stages || len(m.inbox) > 0) {
+	for m.up && !m.stalled && (m.stage < stages || m.inbox.len() > 0) {
 		if err := m.next(); err != nil {
 			m.fail(err)
 		}
@@ -55,8 +87,7 @@ func (m *machine) next() error {
 		m.stage++
 		return m.carry(m.stage-1, &m.out)
 	}
-	in := m.inbox[0]
-	m.inbox = m.inbox[1:]
+	in := m.inbox.take()
 	m.sim.trace.input(m, in)
 	out, err := m.replica.Step(m.clock(), in)
 	if err == nil {

@@ -40,7 +40,7 @@ type machine struct {
 	signer  *signer.Signer
 	memory  *bft.Ring
 
-	inbox   []replica.Input
+	inbox   inbox
 	out     replica.Output // that is being carried out
 	stage   int            // of it, that comes next
 	signed  bool           // before the bodies were written, else after that
@@ -78,7 +78,7 @@ func (m *machine) clock() atp.Millis { return atp.Millis(int64(m.sim.World.Now()
 func (m *machine) start() {
 	err := m.goOver()
 	m.boot++
-	m.up, m.inbox, m.busy, m.stalled = true, nil, false, false
+	m.up, m.inbox, m.busy, m.stalled = true, inbox{}, false, false
 	m.timers, m.asked = make(map[replica.TimerKind]uint64), make(map[uint64]func(replica.Answer))
 	m.memory = bft.NewRing(16)
 	if err == nil {
@@ -175,7 +175,7 @@ func (m *machine) crash() {
 // end ends the process. What it wrote is there, and on the disk if it was synced.
 func (m *machine) end(how string) {
 	m.up, m.disk.fuse.err, m.disk.lag = false, nil, 0
-	m.inbox, m.out, m.stage, m.stalled = nil, replica.Output{}, stages, false
+	m.inbox, m.out, m.stage, m.stalled = inbox{}, replica.Output{}, stages, false
 	m.sim.goesWrong(m, "%s", how)
 	m.sim.net.lost(m)
 }
@@ -230,7 +230,7 @@ func (m *machine) sign(statements []bft.Unsigned) error {
 	if err := m.disk.fuse.burn(atSigned); err != nil {
 		return err
 	}
-	m.inbox = append([]replica.Input{in}, m.inbox...)
+	m.inbox.first(in)
 	if m.sim.World.Chance(20) { // a moment in which nothing else is signed
 		return m.signer.Settle()
 	}
@@ -244,9 +244,9 @@ func (m *machine) verify(j replica.Job) {
 		Height: j.Height, Set: j.Set, Memory: m.memory,
 	}
 	verified, err := v.Verify(j.Message)
-	in := replica.Verified{Job: j, Message: verified, Err: err}
+	var in replica.Input = replica.Verified{Job: j, Message: verified, Err: err}
 	if m.slow == 0 && !m.sim.World.Chance(10) {
-		m.inbox = append(m.inbox, in)
+		m.inbox.last(in)
 		return
 	}
 	m.later(m.sim.World.Between(0, 5)+m.slow, func() { m.feed(in) })

@@ -122,7 +122,10 @@ func free(from *machine, p *bft.Proposal) (chain.Block, bool) {
 		return chain.Block{}, false
 	}
 	b, ok := from.store.bodies[p.Block]
-	return b, ok
+	if !ok {
+		return chain.Block{}, false
+	}
+	return *b, true
 }
 
 // repropose returns a proposal in the place of p for another block, with the
@@ -132,7 +135,7 @@ func repropose(from *machine, p *bft.Proposal, block chain.Block, tc *bft.TC) *b
 	if err != nil {
 		return nil
 	}
-	from.store.bodies[id] = block
+	from.store.bodies[id] = &block
 	return promise(from, p, block.Outline(), tc)
 }
 

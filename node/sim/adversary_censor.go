@@ -27,7 +27,8 @@ func (c *censor) Send(from, _ *machine, m bft.Message) []bft.Message {
 
 // minds reports whether a block holds somebody else's transaction.
 func (c *censor) minds(from *machine, block cid.Cid) bool {
-	return slices.ContainsFunc(from.store.bodies[block].Txs, func(tx chain.VerifiedTx) bool { return bft.ID(tx.Tx().From) != from.id() })
+	b, ok := from.store.bodies[block]
+	return ok && slices.ContainsFunc(b.Txs, func(tx chain.VerifiedTx) bool { return bft.ID(tx.Tx().From) != from.id() })
 }
 
 // purged returns p without what others sent, nil if there is nothing.

@@ -4,7 +4,7 @@ package sim
 // when they are first written.
 type sparse [][]byte
 
-const pageSize = 4 << 10
+const pageSize = 1 << 10 // a record takes one or two
 
 func newSparse(size int) sparse { return make(sparse, (size+pageSize-1)/pageSize) }
 

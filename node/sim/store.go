@@ -25,10 +25,10 @@ type store struct {
 	spoilt  map[cid.Cid]bool // bodies, not final, in which a bit has turned
 	damaged bool             // a bit of anything else has: the next start sets all of it aside
 
-	// What the log says.
+	// What the log says. It shares what it points to, and changes nothing there.
 	nodes  map[cid.Cid][]byte
-	bodies map[cid.Cid]chain.Block
-	finals []finalBlock // of heights 1, 2, …
+	bodies map[cid.Cid]*chain.Block
+	finals []*finalBlock // of heights 1, 2, …
 	local  []chain.VerifiedTx
 }
 
@@ -55,7 +55,7 @@ func newStore(d *disk, genesis map[cid.Cid][]byte) *store {
 
 // replay reads the log from its beginning.
 func (s *store) replay() {
-	s.nodes, s.bodies = make(map[cid.Cid][]byte), make(map[cid.Cid]chain.Block)
+	s.nodes, s.bodies = make(map[cid.Cid][]byte), make(map[cid.Cid]*chain.Block)
 	s.finals, s.local = nil, nil
 	for _, e := range s.log {
 		s.read(e)
@@ -67,9 +67,9 @@ func (s *store) read(e entry) {
 	case e.local != nil:
 		s.local = append(s.local, *e.local)
 	case e.body != nil:
-		s.bodies[e.id] = *e.body
+		s.bodies[e.id] = e.body
 	case e.head != nil:
-		s.finals = append(s.finals, *e.head)
+		s.finals = append(s.finals, e.head)
 	}
 	for _, n := range e.nodes {
 		s.nodes[n.ID] = n.Data
@@ -114,7 +114,7 @@ func (s *store) image() []entry { return slices.Clone(s.log[:s.synced]) }
 // else a body that is not final is.
 func (s *store) flip(r *rand.Rand) (damaged bool) {
 	e := s.log[r.IntN(len(s.log))]
-	if e.body != nil && !slices.ContainsFunc(s.finals, func(f finalBlock) bool { return f.id == e.id }) {
+	if e.body != nil && !slices.ContainsFunc(s.finals, func(f *finalBlock) bool { return f.id == e.id }) {
 		if s.spoilt == nil {
 			s.spoilt = make(map[cid.Cid]bool)
 		}
@@ -203,7 +203,10 @@ func (s *store) Body(id cid.Cid) (chain.Block, bool, error) {
 		return chain.Block{}, false, errSpoilt
 	}
 	b, ok := s.bodies[id]
-	return b, ok, nil
+	if !ok {
+		return chain.Block{}, false, nil
+	}
+	return *b, true, nil
 }
 
 // Cert implements [replica.Chain].

@@ -311,6 +311,14 @@ func (t *Timeout) room() int {
 	return fieldsSize + sigSize + t.HighQC.room()
 }
 
+// room is like that of a QC.
+func (s *Signed) room() int {
+	if s == nil {
+		return 1
+	}
+	return fieldsSize + sigSize
+}
+
 // flush writes what f appends, which is about size bytes, to an [io.Writer].
 func flush(out io.Writer, size int, f func(*writer)) error {
 	w := writer{buf: make([]byte, 0, size)}

@@ -149,7 +149,7 @@ func (r Record) Forgot(s Signed) bool {
 
 // Encode returns the canonical form of r.
 func (r Record) Encode() []byte {
-	w := writer{buf: make([]byte, 0, 5*fieldsSize+4*sigSize+r.HighQC.room()+r.Timeout.room())}
+	w := writer{buf: make([]byte, 0, 2*fieldsSize+r.HighQC.room()+r.Proposal.room()+r.Prepare.room()+r.Commit.room()+r.Timeout.room())}
 	w.array(15)
 	w.uint(r.WriteCounter)
 	w.uint(r.BootCount)

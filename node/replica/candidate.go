@@ -303,11 +303,7 @@ func (r *Replica) build(b bft.Build) error {
 	if err != nil {
 		return err
 	}
-	id, err := block.Header.ID()
-	if err != nil {
-		return err
-	}
-	c, err := r.candidate(id)
+	c, err := r.candidate(result.State.Tip().ID)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,7 +42,8 @@ func TestSchedules(t *testing.T) {
 	start := time.Now()
 	events, heights, seen := 0, 0, make(map[string]int)
 	var recoveries []atp.Span
-	Explore((*Theatre).Schedule, *first, *seeds, func(s uint64, r Result) bool {
+	spent := newCosts()
+	Explore(spent.schedule, *first, *seeds, func(s uint64, r Result) bool {
 		events, heights, recoveries = events+r.Events, heights+int(r.Height), append(recoveries, r.Recovery)
 		for what, n := range r.Seen {
 			seen[what] += n
@@ -58,6 +60,7 @@ func TestSchedules(t *testing.T) {
 	took := time.Since(start)
 	t.Logf("%d schedules in %v on %d cores, %.0f each second; %d events, %d heights",
 		*seeds, took.Round(time.Millisecond), runtime.GOMAXPROCS(0), float64(*seeds)/took.Seconds(), events, heights)
+	spent.tell(t)
 	real := seen["schedule: with real signatures"]
 	t.Logf("real Ed25519 in %d of them, %.1f %%", real, 100*float64(real)/float64(*seeds))
 	slices.Sort(recoveries)
@@ -81,6 +84,42 @@ func TestSchedules(t *testing.T) {
 	}
 	if *seeds >= 2_000 {
 		boundaries(t, seen)
+	}
+}
+
+// costs is what schedules took, by how many validators they begin with: the time
+// of the core that ran each, which is that of the wall if no one else wants it.
+type costs struct {
+	mu    sync.Mutex
+	sizes map[int]cost
+}
+
+type cost struct {
+	schedules int
+	time      time.Duration
+}
+
+func newCosts() *costs { return &costs{sizes: make(map[int]cost)} }
+
+// schedule is [Theatre.Schedule], timed.
+func (c *costs) schedule(theatre *Theatre, seed uint64) Result {
+	start := time.Now()
+	r := theatre.Schedule(seed)
+	took := time.Since(start)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	size := PlanOf(seed).Validators
+	sum := c.sizes[size]
+	c.sizes[size] = cost{sum.schedules + 1, sum.time + took}
+	return r
+}
+
+func (c *costs) tell(t *testing.T) {
+	t.Helper()
+	for _, size := range slices.Sorted(maps.Keys(c.sizes)) {
+		s := c.sizes[size]
+		t.Logf("%8d  of %2d validators: %.1f ms each, %.0f each second and core",
+			s.schedules, size, 1000*s.time.Seconds()/float64(s.schedules), float64(s.schedules)/s.time.Seconds())
 	}
 }
 

@@ -25,7 +25,7 @@ type Value interface {
 }
 
 // usualSize is what most values fit in, encoded.
-const usualSize = 256
+const usualSize = 448
 
 // Encode returns the canonical DAG-CBOR of v.
 func Encode(v cbg.CBORMarshaler) ([]byte, error) {

@@ -15,8 +15,8 @@ import (
 )
 
 // Cast is the platforms of a federation and its genesis: what all seeds with so
-// many machines have in common. It is immutable but for what it remembers of
-// beacons and of keys, and so for one goroutine.
+// many machines have in common. It is immutable but for what it remembers of keys,
+// and so for one goroutine.
 type Cast struct {
 	Keys    []Key // of the founders, in the order of their IDs
 	Genesis bft.GenesisHash
@@ -24,7 +24,7 @@ type Cast struct {
 
 	state   chain.State
 	nodes   map[cid.Cid][]byte
-	beacons *beacons
+	beacons beacons
 	laters  map[keyTurn]Key // that machines take during a schedule
 }
 
@@ -32,13 +32,12 @@ type Cast struct {
 // genesis.
 type keyTurn struct{ index, after int }
 
-// Key signs for one machine: with a stand-in that costs a hash, or for real.
-// Proofs of the beacon are always real, because the chain checks them.
+// Key signs for one machine, and proves the beacon: with a stand-in that costs a
+// hash, or for real.
 type Key struct {
 	id      bft.ID
 	private ed25519.PrivateKey
 	real    bool
-	beacons *beacons
 }
 
 var _ signer.Key = Key{}
@@ -56,7 +55,7 @@ func (k Key) Sign(message []byte) bft.Signature {
 
 // ProveBeacon implements [signer.Key].
 func (k Key) ProveBeacon(below bft.Beacon, h bft.Height) bft.BeaconProof {
-	return k.beacons.prove(k, below, h)
+	return beacons{k.real}.prove(k, below, h)
 }
 
 // epoch is when every simulation begins.
@@ -66,9 +65,9 @@ const epoch atp.Millis = 1_700_000_000_000
 // order of their IDs, observe. With real, signatures are Ed25519; with vote, who
 // joins is voted in.
 func NewCast(validators, observers int, real, vote bool) (*Cast, error) {
-	c := &Cast{Scheme: bft.InsecureSimulation{}, beacons: newBeacons(), laters: make(map[keyTurn]Key)}
+	c := &Cast{Scheme: bft.InsecureSimulation{}, beacons: beacons{real}, laters: make(map[keyTurn]Key)}
 	if real {
-		c.Scheme, c.beacons.real = bft.ZIP215{}, true
+		c.Scheme = bft.ZIP215{}
 	}
 	for i := range validators + observers {
 		seed := sha256.Sum256(fmt.Appendf(nil, "sim %d", i))
@@ -77,7 +76,7 @@ func NewCast(validators, observers int, real, vote bool) (*Cast, error) {
 		if !ok {
 			return nil, fmt.Errorf("sim: a key without its public half")
 		}
-		c.Keys = append(c.Keys, Key{bft.IDFromKey([32]byte(public)), private, real, c.beacons})
+		c.Keys = append(c.Keys, Key{bft.IDFromKey([32]byte(public)), private, real})
 	}
 	slices.SortFunc(c.Keys, func(a, b Key) int { return a.id.Compare(b.id) })
 

@@ -55,9 +55,9 @@
 // are answered; once they are turned off, nothing is said any more.
 //
 // Real is everything but the network, the disk and the clock, and but for speed
-// two things: a signature is a hash, and proofs of the beacon, once judged, are
-// remembered. In one schedule of seventy both are real, too. No block's
-// execution is remembered: chain.Apply runs on every machine.
+// two things: a signature is a hash, and so is a proof of the beacon. In one
+// schedule of seventy both are real, too. No block's execution is remembered:
+// chain.Apply runs on every machine.
 //
 // A run is a function of its seed. One that fails prints the seed; running it
 // again gives the same trace, bit for bit. The README tells how to run, replay,

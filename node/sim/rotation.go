@@ -24,7 +24,7 @@ func (c *Cast) later(index, after int) Key {
 	if !known {
 		seed := sha256.Sum256(fmt.Appendf(nil, "sim %d, key %d", index, after))
 		private := ed25519.NewKeyFromSeed(seed[:])
-		key = Key{bft.IDFromKey([32]byte(private[32:])), private, c.beacons.real, c.beacons}
+		key = Key{bft.IDFromKey([32]byte(private[32:])), private, c.beacons.real}
 		c.laters[turn] = key
 	}
 	return key

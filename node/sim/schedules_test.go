@@ -196,7 +196,7 @@ func TestReplay(t *testing.T) {
 // TestMain gives the collector less to do: worlds are short.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	debug.SetGCPercent(1600)
+	debug.SetGCPercent(3200)
 	os.Exit(m.Run())
 }
 

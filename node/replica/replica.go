@@ -196,7 +196,7 @@ func (r *Replica) begin() (err error) {
 	}
 	r.ahead = bft.NewAhead(r.height(), r.set)
 	r.core = bft.NewCore(bft.Config{Height: r.height(), Set: r.set, Self: r.self, Record: r.repeatable()})
-	r.blocks, r.heard, r.shared = nil, nil, 0
+	r.blocks, r.heard, r.shared = nil, r.heard[:0], 0
 	r.checking, r.reusing, r.final, r.active, r.resting = bft.Check{}, bft.Build{}, nil, false, false
 	r.clock.keep(r.set)
 	r.gone = r.away(before)

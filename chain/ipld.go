@@ -193,7 +193,7 @@ type value[V any] interface {
 type table[V any, P value[V]] struct {
 	over    *overlay
 	root    cid.Cid
-	tree    *hamt.Node // loaded on first use
+	tree    *hamt.Node           // loaded on first use
 	entries map[string]*entry[V] // nil until one is known
 	undo    []undo[V]
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sage-p2p/sage-p2p/node"
@@ -96,11 +98,26 @@ func (p *platform) settleDown() {
 	}
 }
 
-// again starts a platform that has ended, on its home.
+// again starts a platform that has ended, on its home, where it listened before;
+// elsewhere if the system has given its port to somebody in between.
 func (p *platform) again(t *testing.T, opts ...node.Option) *platform {
 	t.Helper()
 	if opts == nil {
 		opts = p.opts
+	}
+	for _, a := range p.cfg.Listen {
+		where, err := multiaddr.NewMultiaddr(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := manet.Listen(where)
+		if err != nil {
+			p.cfg.Listen = []string{"/ip4/127.0.0.1/tcp/0"}
+			break
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return start(t, p.cfg, opts...)
 }

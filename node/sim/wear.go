@@ -174,7 +174,7 @@ func (p *Plan) allStorage(r *rand.Rand) {
 
 // drawRestored draws a plan in which disks are put back to older images.
 func drawRestored(r *rand.Rand) Plan {
-	p := DrawPlan(r)
+	p := drawPlan(r, 12)
 	p.addRestores(r)
 	for range 4 {
 		p.addCrash(r)

@@ -210,8 +210,12 @@ func (n *Node) fetchResult(ctx context.Context, t task.Task) error {
 	return n.fetchBlob(ctx, n.blobs, t.Acceptance.Executor.ID, wire.BlobRequest{Task: t.ID, Blob: t.Proof.Result}, int64(t.Proof.Size))
 }
 
-// servePatience is how long one of several who may serve a result may take.
-const servePatience = 30 * time.Second
+// How long the witnesses of a task may take to serve its result: one of them, and
+// all together.
+const (
+	servePatience = 30 * time.Second
+	serveTime     = 2 * time.Minute
+)
 
 // askForResult makes sure that the result of a task of ours is here, by asking its
 // witnesses, if it has any, before its executor.
@@ -225,7 +229,7 @@ func (n *Node) askForResult(ctx context.Context, t task.Task) error {
 		return err
 	}
 	for _, from := range witnesses {
-		try, cancel := context.WithTimeout(ctx, servePatience)
+		try, cancel := context.WithTimeout(ctx, min(servePatience, serveTime/time.Duration(len(witnesses))))
 		err := n.fetchBlob(try, n.blobs, from, wire.BlobRequest{Task: t.ID, Blob: t.Proof.Result}, int64(t.Proof.Size))
 		cancel()
 		if err == nil {

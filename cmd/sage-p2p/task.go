@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/urfave/cli/v2"
 
+	"github.com/sage-p2p/sage-p2p/node/api/client"
 	"github.com/sage-p2p/sage-p2p/node/api/view"
 )
 
@@ -323,11 +325,16 @@ func (s *session) mark(task string, m view.Mark) error {
 }
 
 func (p program) taskCancel() *cli.Command {
+	return p.taskMove("cancel", "take back a task that nobody has accepted", (*client.Client).CancelTask)
+}
+
+// taskMove is a command that moves a task on and needs nothing but its name.
+func (p program) taskMove(name, usage string, move func(*client.Client, context.Context, string) (view.Submission, error)) *cli.Command {
 	return &cli.Command{
-		Name: "cancel", ArgsUsage: "TASK", Usage: "take back a task that nobody has accepted",
+		Name: name, ArgsUsage: "TASK", Usage: usage,
 		Flags: []cli.Flag{waitFlag(submitPatience)},
 		Action: p.speaks(1, 1, func(s *session) error {
-			sub, err := s.node.CancelTask(s.Context.Context, s.Args().First())
+			sub, err := move(s.node, s.Context.Context, s.Args().First())
 			if err != nil {
 				return err
 			}

@@ -12,36 +12,17 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/sage-p2p/sage-p2p/node/api/client"
 	"github.com/sage-p2p/sage-p2p/node/api/view"
 	"github.com/sage-p2p/sage-p2p/task/exec"
 )
 
 func (p program) taskDispute() *cli.Command {
-	return &cli.Command{
-		Name: "dispute", ArgsUsage: "TASK", Usage: "ask for witnesses of a result; the bond is lost if they find it good",
-		Flags: []cli.Flag{waitFlag(submitPatience)},
-		Action: p.speaks(1, 1, func(s *session) error {
-			sub, err := s.node.DisputeTask(s.Context.Context, s.Args().First())
-			if err != nil {
-				return err
-			}
-			return s.ended(sub)
-		}),
-	}
+	return p.taskMove("dispute", "ask for witnesses of a result; the bond is lost if they find it good", (*client.Client).DisputeTask)
 }
 
 func (p program) taskAppeal() *cli.Command {
-	return &cli.Command{
-		Name: "appeal", ArgsUsage: "TASK", Usage: "ask for everyone's word after a committee's; the bond is lost in vain",
-		Flags: []cli.Flag{waitFlag(submitPatience)},
-		Action: p.speaks(1, 1, func(s *session) error {
-			sub, err := s.node.AppealTask(s.Context.Context, s.Args().First())
-			if err != nil {
-				return err
-			}
-			return s.ended(sub)
-		}),
-	}
+	return p.taskMove("appeal", "ask for everyone's word after a committee's; the bond is lost in vain", (*client.Client).AppealTask)
 }
 
 func (p program) taskVerify() *cli.Command {

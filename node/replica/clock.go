@@ -93,9 +93,7 @@ func (c *clock) follow() {
 	case c.raw.Add(clockLag) >= c.head && slices.ContainsFunc(c.peers, c.agrees):
 		c.move(-int64(c.shift))
 	case len(c.peers) < 2*c.faulty: // with our own fewer than 2f + 1: liars could be the median
-	case high > loud:
-		c.move(high)
-	case high < -loud:
+	case high > loud || high < -loud:
 		c.move(high)
 	}
 }
@@ -114,8 +112,7 @@ func (c *clock) middle() (low, high int64) {
 		all = append(all, r.ahead)
 	}
 	slices.Sort(all)
-	low, high = all[(len(all)-1)/2], all[len(all)/2]
-	return low, high
+	return all[(len(all)-1)/2], all[len(all)/2]
 }
 
 // median returns the median of all clocks known; of two the nearer to ours.

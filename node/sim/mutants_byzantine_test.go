@@ -78,7 +78,7 @@ func byzantineMutants() []mutant {
 			{"node/replica/status.go", "		if !r.unfinished() {\n", "		if false {\n"},
 		}, want: "J6", test: test, args: by("key twin")},
 		{name: "the fastest clock is believed", edits: []edit{
-			{"node/replica/clock.go", "low, high = all[(len(all)-1)/2], all[len(all)/2]", "low, high = all[len(all)-1], all[len(all)-1]"},
+			{"node/replica/clock.go", "return all[(len(all)-1)/2], all[len(all)/2]", "return all[len(all)-1], all[len(all)-1]"},
 		}, want: "liveness", test: test, args: by("time pusher and backdater")},
 	}
 }

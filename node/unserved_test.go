@@ -148,7 +148,7 @@ func TestAWrongResultThatNobodyIsServedIsDisputed(t *testing.T) {
 	c, m := miserly(t, func(e *task.Economy) {
 		e.LeastCommit, e.RevealWindow, e.ExecutionWindow = 15*coin.Second, 10*coin.Second, 5*coin.Second
 	}, runtimes...)
-	m.how.Store(&cheating)
+	m.how.Store(&refusing) // who sends something else is soon banned, and sees nothing settled
 	requester := c.requester().id(t)
 	for try := range 8 {
 		before := c.requester().has(t, requester)

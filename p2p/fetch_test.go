@@ -13,6 +13,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
 	"github.com/multiformats/go-varint"
 	"golang.org/x/sync/errgroup"
 )
@@ -202,6 +203,27 @@ func TestAServerOverItsLimitSaysBusy(t *testing.T) {
 	}
 	close(open)
 	if err := g.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Over QUIC the answerer's end of a stream overtakes the asker's, now and then.
+func TestAnAnswerCountsThoughItsStreamIsClosedBeforeTheQuestions(t *testing.T) {
+	quic := func(c *Config) {
+		c.Listen = []multiaddr.Multiaddr{multiaddr.StringCast("/ip4/127.0.0.1/udp/0/quic-v1")}
+	}
+	a := start(t, quic)
+	b := start(t, quic, WithFetch(func(_ context.Context, _ peer.ID, req []byte) ([]byte, error) { return req, nil }))
+	join(a, b)
+	var asking errgroup.Group
+	asking.SetLimit(4)
+	for i := range 20_000 {
+		asking.Go(func() error {
+			_, err := a.Request(t.Context(), b.ID(), varint.ToUvarint(uint64(i+1)), 100)
+			return err
+		})
+	}
+	if err := asking.Wait(); err != nil {
 		t.Error(err)
 	}
 }

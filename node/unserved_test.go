@@ -94,7 +94,7 @@ func (c court) unaudited(t *testing.T, post func(input string) view.CID, name st
 func TestAnExecutorThatServesAllButItsRequesterCostsNobodyAnything(t *testing.T) {
 	t.Parallel()
 	runtimes := honest(5)
-	c, m := miserly(t, func(e *task.Economy) { e.Silence = 12 * coin.Second }, runtimes...)
+	c, m := miserly(t, func(e *task.Economy) { e.Silence = 16 * coin.Second }, runtimes...)
 	requester, own := c.requester().id(t), runtimes[0].(*scripted)
 	m.to = requester
 	for _, tt := range manners {
@@ -146,7 +146,7 @@ func TestAWrongResultThatNobodyIsServedIsDisputed(t *testing.T) {
 	runtimes := honest(5)
 	runtimes[1] = lying()
 	c, m := miserly(t, func(e *task.Economy) {
-		e.LeastCommit, e.RevealWindow, e.ExecutionWindow = 15*coin.Second, 10*coin.Second, 5*coin.Second
+		e.LeastCommit, e.RevealWindow, e.ExecutionWindow, e.Silence = 15*coin.Second, 10*coin.Second, 5*coin.Second, 16*coin.Second
 	}, runtimes...)
 	m.how.Store(&refusing) // who sends something else is soon banned, and sees nothing settled
 	requester := c.requester().id(t)

@@ -3,6 +3,8 @@ package node_test
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -130,15 +132,27 @@ func TestAnExecutorThatServesAllButItsRequesterCostsNobodyAnything(t *testing.T)
 			t.Errorf("settled by %s (%s), want it refused before silence pays for it", v.Settlement, v.Cause)
 		}
 	})
-	t.Run("nothing is executed with --no-review", func(t *testing.T) {
-		c.all[0].cfg.NoReview = true
-		c.restarts(t, 0)
-		before := own.runs.Load()
-		c.settled(t, c.posts(t, 9*atp, "unreviewed"))
-		if ran := own.runs.Load() - before; ran != 0 {
-			t.Errorf("the requester has executed the task %d times, want that left to its operator", ran)
-		}
+}
+
+func TestWithNoReviewAnUnservedResultIsLeftToTheOperator(t *testing.T) {
+	t.Parallel()
+	runtimes := honest(5)
+	c, m := miserly(t, func(e *task.Economy) { e.Silence = 16 * coin.Second }, runtimes...)
+	own := runtimes[0].(*scripted)
+	m.to = c.requester().id(t)
+	m.how.Store(&refusing)
+	c.all[0].cfg.NoReview = true
+	c.restarts(t, 0)
+	v, _ := c.unaudited(t, func(input string) view.CID { return c.posts(t, 9*atp, input) }, "unreviewed")
+	if did := steps(v); v.Cause != "silence" || did["dispute"] != 0 || did["acknowledge"] != 0 {
+		t.Errorf("settled by %s (%s) after %v, want nothing said", v.Settlement, v.Cause, did)
+	}
+	c.requester().wait(t, "telling of it", func(s view.Status) bool {
+		return slices.ContainsFunc(s.Alarms, func(a string) bool { return strings.Contains(a, "task dispute "+v.ID.String()) })
 	})
+	if ran := own.runs.Load(); ran != 0 {
+		t.Errorf("the requester has executed the task %d times, want that left to its operator", ran)
+	}
 }
 
 func TestAWrongResultThatNobodyIsServedIsDisputed(t *testing.T) {

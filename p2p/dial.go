@@ -38,6 +38,8 @@ type wanted struct {
 	hasty     bool     // whatever the IDs, we dial: we have moved
 	reserved  int      // addrs[:reserved] are in the resource manager's allowlist
 	attempts  int
+	anew      int       // times in a row that it was let go, to be reached over QUIC
+	anewAt    time.Time // before which that is not done again
 	lastError string
 	stop      context.CancelFunc // ends pursue, which runs unless nil
 	changed   chan struct{}      // holds one token when it has come, gone, or got an address

@@ -106,10 +106,12 @@ func (h *Host) Trace(e *holepunch.Event) {
 	case *holepunch.ProtocolErrorEvt:
 		p.failed++
 		p.reason = what.Error
+		h.work.start(h.reachRelaysAnew)
 	case *holepunch.EndHolePunchEvt:
 		if !what.Success {
 			p.failed++
 			p.reason = what.Error
+			h.work.start(h.reachRelaysAnew)
 			return
 		}
 		*p = punch{done: true, took: what.EllapsedTime}
@@ -119,6 +121,51 @@ func (h *Host) Trace(e *holepunch.Event) {
 			}
 		}
 	}
+}
+
+// After an interruption TCP may have been the first to reach a relay, and then nobody
+// tells this host where it is seen from outside over QUIC, over which the others are.
+// Such a relay is let go, and dialled again, QUIC first. Where UDP is blocked that is
+// in vain, and so tried ever more rarely.
+const (
+	anewMin = 15 * time.Second // doubled each time
+	anewMax = time.Hour
+)
+
+// reachRelaysAnew lets go of relays that are reached over TCP and listen for QUIC.
+func (h *Host) reachRelaysAnew(context.Context) {
+	for _, c := range h.overTCP(time.Now()) {
+		h.log.Info("a relay is dialled again, for QUIC", "relay", c.RemotePeer())
+		c.Close()
+	}
+}
+
+// overTCP returns the connections of those relays for which it is time.
+func (h *Host) overTCP(now time.Time) (conns []network.Conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, id := range h.relays() {
+		w, links := h.wanted[id], h.sessions[id].links
+		switch {
+		case w == nil || !slices.ContainsFunc(w.addrs, func(a multiaddr.Multiaddr) bool { return manet.IsPublicAddr(a) && overQUIC(a) }):
+		case slices.ContainsFunc(links, func(l *link) bool { return overQUIC(l.conn.RemoteMultiaddr()) }):
+			w.anew = 0
+		case now.After(w.anewAt):
+			w.anew++
+			w.anewAt = now.Add(backoff(w.anew, anewMin, anewMax))
+			w.hasty = true
+			for _, l := range links {
+				conns = append(conns, l.conn)
+			}
+		}
+	}
+	return conns
+}
+
+// overQUIC reports whether an address is one of QUIC.
+func overQUIC(a multiaddr.Multiaddr) bool {
+	_, err := a.ValueForProtocol(multiaddr.P_QUIC_V1)
+	return err == nil
 }
 
 // improve seeks a direct way to a peer for as long as a relayed connection that the

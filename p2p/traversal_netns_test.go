@@ -23,8 +23,9 @@ type inTheWorld struct {
 	router      *lantest.Router // of left
 }
 
-// world starts the three. The hosts at home use the transports of s.
-func world(t *testing.T, s lanSettings, left, right lantest.NAT) *inTheWorld {
+// world starts the three, once the routers are as they should be. The hosts at home
+// use the transports of s.
+func world(t *testing.T, s lanSettings, left, right lantest.NAT, routers ...func(*inTheWorld)) *inTheWorld {
 	t.Helper()
 	w := &inTheWorld{T: t, net: lantest.Internet(t)}
 	s.Genesis = testGenesis
@@ -45,6 +46,9 @@ func world(t *testing.T, s lanSettings, left, right lantest.NAT) *inTheWorld {
 	a.Bootstrap, b.Bootstrap = []peer.AddrInfo{at}, []peer.AddrInfo{at}
 	w.router = w.net.Router(2, left)
 	other := w.net.Router(3, right)
+	for _, change := range routers {
+		change(w)
+	}
 	w.public = startHost(t, server, p)
 	w.left = startHost(t, w.router.Home(), a)
 	w.right = startHost(t, other.Home(), b)
@@ -123,6 +127,22 @@ func TestBehindASymmetricNATAPeerStaysRelayed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Who reached its relay over TCP, since UDP was blocked, is seen nowhere else: that
+// does not last longer than the block.
+func TestAHoleIsPunchedOnceUDPIsNoLongerBlocked(t *testing.T) {
+	t.Parallel()
+	w := world(t, lanSettings{}, lantest.Cone, lantest.Cone, func(w *inTheWorld) { w.router.Block("udp") })
+	tried := func() bool {
+		return w.left.path(w.right.id).Path == PathRelayed && strings.Contains(w.left.path(w.right.id).Why, "no hole punched (")
+	}
+	eventually(t, "a hole was tried in vain", tried)
+	unblocked := time.Now()
+	w.router.Unblock()
+	w.left.awaitFor(2*time.Minute, "direct path", unblocked, func(l lanLine) bool { return l.Kind == "up" && l.Direct && l.ID == w.right.id })
+	t.Logf("direct after %s", time.Since(unblocked).Round(time.Millisecond))
+	w.left.asks(w.right.id)
 }
 
 // The line of one home is cut while two are connected directly, and mended: they

@@ -91,3 +91,22 @@ func (r *Router) Home() *Place {
 	p.IP("route", "add", "default", "via", fmt.Sprintf("10.10.%d.254", r.number))
 	return p
 }
+
+// Block drops what crosses the router over a protocol, such as udp, until Unblock.
+func (r *Router) Block(protocol string) {
+	r.inside.t.Helper()
+	r.nft("add chain ip sage blocked { type filter hook forward priority -1; }", "add rule ip sage blocked meta l4proto "+protocol+" drop")
+}
+
+// Unblock ends Block.
+func (r *Router) Unblock() {
+	r.inside.t.Helper()
+	r.nft("flush chain ip sage blocked", "delete chain ip sage blocked")
+}
+
+func (r *Router) nft(rules ...string) {
+	r.inside.t.Helper()
+	if out, err := r.Command("nft", strings.Join(rules, "; ")).CombinedOutput(); err != nil {
+		r.inside.t.Fatalf("nft %s: %v: %s", rules, err, out)
+	}
+}

@@ -22,7 +22,7 @@ func byzantineMutants() []mutant {
 		}, want: "A1", test: test, args: by("duplicate-signer certificate")},
 		{name: "COMMIT has the domain of PREPARE", edits: []edit{
 			{"bft/message.go", `return "sage/commit/1"`, `return "sage/prepare/1"`},
-		}, want: "A1", test: test, args: by("certificate transplant")},
+		}, want: "A1", test: test, args: by("certificate transplant"), also: &guard{pkg: "bft", test: "TestEachSignedFieldIsCovered"}},
 		{name: "a signature does not cover the block", edits: []edit{
 			{"bft/message.go", "	return append(b, s.Block.KeyString()...)\n", "	return b\n"},
 		}, want: "A1|ended itself|liveness", test: test, args: by("certificate transplant")},
@@ -52,10 +52,10 @@ func byzantineMutants() []mutant {
 		}, want: "want at most 16", test: test, args: by("oversize block")},
 		{name: "a wrong state root is accepted", edits: []edit{
 			{"chain/block.go", "		{\"state\", h.StateRoot, found.StateRoot},\n", ""},
-		}, want: "A5", test: test, args: by("wrong state root")},
-		{name: "the nonce is not checked", edits: []edit{
+		}, want: "A5", test: test, args: by("wrong state root"), also: &guard{pkg: "chain", test: "TestABlockIsInvalidFor"}},
+		{name: "a nonce may be one of the past", edits: []edit{
 			{"chain/apply.go", "case account.Nonce != tx.Nonce:", "case account.Nonce < tx.Nonce:"},
-		}, want: "final twice", test: test, args: by("invalid-transaction packer")},
+		}, want: "final twice", test: test, args: by("invalid-transaction packer"), also: &guard{pkg: "chain", test: "TestATransactionSpoilsABlockFor"}},
 		{name: "an expired transaction is included", edits: []edit{
 			{"chain/apply.go", "case tx.Expires != 0 && tx.Expires < e.header.Time:", "case tx.Expires == 1:"},
 		}, want: "expired", test: test, args: by("invalid-transaction packer")},
@@ -70,7 +70,7 @@ func byzantineMutants() []mutant {
 		}, want: "A1|A7|ended itself", test: test, args: by("sync liar")},
 		{name: "nobody listens before it speaks", edits: []edit{
 			{"node/replica/listen.go", "r.listening.on = !r.self.IsZero() && !r.mute }", "r.listening.on = false }"},
-		}, want: "has said", test: "TestATwinThatComesLaterFindsOutBeforeItSpeaks"},
+		}, want: "has said", test: "TestATwinThatComesLaterFindsOutBeforeItSpeaks", also: &guard{test: "TestRestoredDisks", want: "A6|before machine"}},
 		{name: "what a peer shows of us is not verified", edits: []edit{
 			{"bft/verify.go", "		if !s.Newest.Valid(v.Scheme, v.Genesis) {", "		if s.Newest.Signer.IsZero() {"},
 		}, want: "raises an alarm|falls silent without a reason", test: test, args: by("replayer")},

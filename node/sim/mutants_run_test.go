@@ -26,6 +26,14 @@ type mutant struct {
 	test  string   // what must catch it; TestSchedules if empty
 	args  []string // of that test
 	want  string   // in its report, a regular expression; that the test fails, if empty
+	also  *guard   // another that must catch it too; may be nil
+}
+
+// guard is a test that must catch a mutant; its fields are those of mutant.
+type guard struct {
+	pkg, test string
+	args      []string
+	want      string
 }
 
 // edit replaces one text of a file, which must be there exactly once.
@@ -86,40 +94,49 @@ func TestEveryMutantCanBeMade(t *testing.T) {
 	}
 }
 
-// judge makes the build and demands that its test fails, for the reason wanted.
+// judge demands that each test that guards the rule fails without it.
 func (m mutant) judge(t *testing.T) {
 	t.Helper()
-	if m.pkg == "" {
-		m.pkg = "node/sim"
+	m.caught(t, guard{m.pkg, m.test, m.args, m.want})
+	if m.also != nil {
+		m.caught(t, *m.also)
 	}
-	if m.test == "" {
-		m.test, m.args = "TestSchedules", append([]string{"-seeds", "10000"}, m.args...)
-	}
-	if m.want == "" {
-		m.want = "--- FAIL: " + m.test
-	}
-	binary := m.build(t)
-	start := time.Now()
-	args := append([]string{"-test.run", "^" + m.test + "$", "-test.timeout", "10m"}, m.args...)
-	run := exec.CommandContext(t.Context(), binary, args...)
-	run.Dir = filepath.Join(root(t), m.pkg)
-	report, err := run.CombinedOutput()
-	if err == nil {
-		t.Fatalf("survives %s of %s:\n%s", m.test, m.pkg, report)
-	}
-	if !regexp.MustCompile(m.want).Match(report) {
-		t.Fatalf("caught, but not by %q:\n%s", m.want, report)
-	}
-	t.Logf("caught by %s of %s in %v", m.test, m.pkg, time.Since(start).Round(time.Millisecond))
 }
 
-// build compiles the test of the mutant's package, and returns the program.
-func (m mutant) build(t *testing.T) string {
+// caught makes the build and demands that a test fails, for the reason wanted.
+func (m mutant) caught(t *testing.T, by guard) {
+	t.Helper()
+	if by.pkg == "" {
+		by.pkg = "node/sim"
+	}
+	if by.test == "" {
+		by.test, by.args = "TestSchedules", append([]string{"-seeds", "10000"}, by.args...)
+	}
+	if by.want == "" {
+		by.want = "--- FAIL: " + by.test
+	}
+	binary := m.build(t, by.pkg)
+	start := time.Now()
+	args := append([]string{"-test.run", "^" + by.test + "$", "-test.timeout", "10m"}, by.args...)
+	run := exec.CommandContext(t.Context(), binary, args...)
+	run.Dir = filepath.Join(root(t), by.pkg)
+	report, err := run.CombinedOutput()
+	if err == nil {
+		t.Fatalf("survives %s of %s:\n%s", by.test, by.pkg, report)
+	}
+	if !regexp.MustCompile(by.want).Match(report) {
+		t.Fatalf("caught, but not by %q:\n%s", by.want, report)
+	}
+	t.Logf("caught by %s of %s in %v", by.test, by.pkg, time.Since(start).Round(time.Millisecond))
+}
+
+// build compiles the test of a package, and returns the program.
+func (m mutant) build(t *testing.T, pkg string) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "mutant.test")
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
-	build := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-overlay", m.overlay(t), "-o", binary, "./"+m.pkg)
+	build := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-overlay", m.overlay(t), "-o", binary, "./"+pkg)
 	build.Dir = root(t)
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("does not build: %v\n%s", err, out)

@@ -1,7 +1,6 @@
 package sim
 
-// storageMutants break a rule of the signer, of restored images, of who is silent,
-// or of listening.
+// storageMutants break a rule of the signer, of restored images, or of who is silent.
 func storageMutants() []mutant {
 	return []mutant{
 		{name: "what is known from others is not kept for its user", edits: []edit{
@@ -19,9 +18,6 @@ func storageMutants() []mutant {
 		{name: "an old image is not found out", edits: []edit{
 			{"node/replica/status.go", "	if s.Signer != r.self || !r.forgot(s) {\n", "	if s.Signer != r.self || r.forgot(s) || !r.forgot(s) {\n"},
 		}, want: "A6", test: "TestRestoredDisks"},
-		{name: "nobody listens after a start", edits: []edit{
-			{"node/replica/listen.go", "r.listening.on = !r.self.IsZero() && !r.mute }", "r.listening.on = false }"},
-		}, want: "A6|before machine", test: "TestRestoredDisks"},
 		{name: "a founder whose disk looks new decides at once", edits: []edit{
 			{"node/replica/listen.go", "r.head().Height == 0 && r.record.BootCount == 0", "r.head().Height == 0 && r.record.Height == 0"},
 		}, want: "A1|A6|before machine", test: "TestRestoredDisks"},

@@ -50,9 +50,7 @@ func TestMutantsFailTheirScripts(t *testing.T) {
 			if i < 0 {
 				t.Fatalf("no mutant is called %q", s.Kills)
 			}
-			m := all[i]
-			m.pkg, m.test, m.want = "", "TestScripts$/^"+regexp.QuoteMeta(file), "--- FAIL" // between ^ and $
-			m.judge(t)
+			all[i].caught(t, guard{test: "TestScripts$/^" + regexp.QuoteMeta(file), want: "--- FAIL"}) // between ^ and $
 		})
 	}
 }

@@ -48,3 +48,24 @@ func storageMutants() []mutant {
 		}, want: "A6|without a reason", test: "TestRestoredDisks"},
 	}
 }
+
+// durableMutants break the store of a real node, and the loop that keeps its order:
+// of both the simulator has stand-ins, so tests of their own packages catch these.
+func durableMutants() []mutant {
+	const inOrder = "TestTheLoopCarriesOutAnOutputInItsOrder"
+	return []mutant{
+		{name: "the store syncs nothing", edits: []edit{
+			{"chain/store/store.go", "		err = s.db.Sync(ctx, ds.NewKey(\"/\"))\n", ""},
+		}, pkg: "chain/store", test: "TestPowerCutLeavesAWholeHead", want: "corrupt|head is"},
+		{name: "a block is stored with the certificate of another", edits: []edit{
+			{"chain/store/commit.go", "case f.Cert.Height != h.Height || f.Cert.Block != id:", "case false:"},
+		}, pkg: "chain/store", test: "TestStores$/^memory", want: "another's certificate"},
+		{name: "the loop sends nothing", edits: []edit{
+			{"node/loop.go", "	each(out.Send, l.net.send)\n", ""},
+		}, pkg: "node", test: inOrder},
+		{name: "the loop publishes before it stores", edits: []edit{
+			{"node/loop.go", "	if next, err = l.secure(out); err != nil {\n", "	l.publish(out.Publish)\n	if next, err = l.secure(out); err != nil {\n"},
+			{"node/loop.go", "	l.publish(out.Publish)\n	return next, nil\n", "	return next, nil\n"},
+		}, pkg: "node", test: inOrder},
+	}
+}

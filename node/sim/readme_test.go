@@ -1,16 +1,18 @@
 package sim
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
 
 var (
 	lawRow     = regexp.MustCompile(`(?m)^\| \*\*(\w+)\*\* \|[^|]*\|([^|]*)\|([^|]*)\|$`)
+	ruleRow    = regexp.MustCompile(`(?m)^\| ([SL]\d+) \|([^|]*)\|$`)
+	ruleOfBFT  = regexp.MustCompile(`(?m)^//\t([SL]\d+) `)
 	namedTest  = regexp.MustCompile("`(?:([a-z/]+)\\.)?(Test\\w+)`")
 	namedBreak = regexp.MustCompile(`"([^"]+)"`)
 )
@@ -34,12 +36,12 @@ func TestEveryLawIsGuarded(t *testing.T) {
 			if name[1] != "" {
 				dir = filepath.Join("../..", name[1])
 			}
-			if !inTests(t, dir, "*_test.go", "func "+name[2]+"(") {
+			if !inTests(t, dir, "func "+name[2]+"(") {
 				t.Errorf("%s: there is no %s in %s", law, name[2], dir)
 			}
 		}
 		for _, name := range breaks {
-			if !inTests(t, ".", "mutants*_test.go", fmt.Sprintf("name: %q", name[1])) {
+			if !isMutant(name[1]) {
 				t.Errorf("%s: no mutant is called %q", law, name[1])
 			}
 		}
@@ -51,10 +53,45 @@ func TestEveryLawIsGuarded(t *testing.T) {
 	}
 }
 
+// The README names for every invariant of package bft a mutant that breaks it.
+func TestEveryInvariantIsBroken(t *testing.T) {
+	var texts [2]string
+	for i, file := range []string{"README.md", "../../bft/doc.go"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[i] = string(text)
+	}
+	rows := make(map[string]bool)
+	for _, row := range ruleRow.FindAllStringSubmatch(texts[0], -1) {
+		breaks := namedBreak.FindAllStringSubmatch(row[2], -1)
+		rows[row[1]] = len(breaks) > 0
+		for _, name := range breaks {
+			if !isMutant(name[1]) {
+				t.Errorf("%s: no mutant is called %q", row[1], name[1])
+			}
+		}
+	}
+	stated := ruleOfBFT.FindAllStringSubmatch(texts[1], -1)
+	for _, rule := range stated {
+		if !rows[rule[1]] {
+			t.Errorf("the README names no mutant that breaks %s", rule[1])
+		}
+	}
+	if len(rows) != len(stated) {
+		t.Errorf("the README has %d invariants of bft, want %d", len(rows), len(stated))
+	}
+}
+
+func isMutant(name string) bool {
+	return slices.ContainsFunc(mutants(), func(m mutant) bool { return m.name == name })
+}
+
 // inTests reports whether a test file of a folder has a text.
-func inTests(t *testing.T, dir, pattern, text string) bool {
+func inTests(t *testing.T, dir, text string) bool {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, pattern))
+	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
 	if err != nil {
 		t.Fatal(err)
 	}

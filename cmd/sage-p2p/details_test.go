@@ -67,7 +67,7 @@ func TestADeadlineInAnEventIsAnInstant(t *testing.T) {
 		fmt.Sprintf(`{"by":"x","deadline":%d}`, uint64(answerBy)): "by=x deadline=2040-01-01T00:00:00",
 		`{"by":"x","deadline":0}`:                                 "by=x", // there is none
 	} {
-		if got := dataText(json.RawMessage(data)); got != want {
+		if got := dataText(json.RawMessage(data), "", nil); got != want {
 			t.Errorf("%s is told as %q, want %q", data, got, want)
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/urfave/cli/v2"
 
 	"github.com/sage-p2p/sage-p2p/node/api/client"
@@ -18,11 +20,11 @@ import (
 func (p program) events() *cli.Command {
 	return &cli.Command{
 		Name: "events", Usage: "what happened, one line for each event",
-		Description: "Without --follow: what the node still has. The number at the beginning of a\nline is what --since takes. With --json each line is one JSON object.",
+		Description: "Without --follow: what the node still has; after it, on the error output, what\nto ask --since for to go on from there. Each line is the time, the height, the\nevent, and what it is about. With --json each line is one JSON object.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "follow", Usage: "go on until Ctrl-C, also when the node starts again"},
 			&cli.StringSliceFlag{Name: "kind", Usage: "only of `KIND` block, tx, task, transfer, reputation, peer, validator or alarm; may be repeated"},
-			&cli.StringFlag{Name: "since", Usage: "only after the event with this `NUMBER`, or now (default: all)"},
+			&cli.StringFlag{Name: "since", Usage: "only after the event with this `NUMBER` (seq in JSON), or now (default: all)"},
 		},
 		Action: p.speaks(0, 0, (*session).tellEvents),
 	}
@@ -33,8 +35,13 @@ func (s *session) tellEvents() error {
 	if err != nil {
 		return err
 	}
+	known, err := s.names()
+	if err != nil && !isNotReady(err) { // before there is a chain nobody has a name
+		return err
+	}
+	tell := func(e view.Event) error { return s.tellEvent(e, known) }
 	if s.Bool("follow") {
-		err := s.node.Follow(s.Context.Context, q, s.tellEvent, func(error) {
+		err := s.node.Follow(s.Context.Context, q, tell, func(error) {
 			fmt.Fprintln(s.err, "the node is away: waiting until it is back (Ctrl-C ends this)")
 		})
 		if s.Context.Context.Err() != nil {
@@ -49,11 +56,14 @@ func (s *session) tellEvents() error {
 			return err
 		}
 		for _, e := range part.Events {
-			if err := s.tellEvent(e); err != nil {
+			if err := tell(e); err != nil {
 				return err
 			}
 		}
 		if len(part.Events) < page {
+			if part.Next > 0 && !s.Bool("json") {
+				fmt.Fprintf(s.err, "what comes after these: %s\n", s.command(fmt.Sprint("events --since ", part.Next)))
+			}
 			return nil
 		}
 		q.After = part.Next
@@ -79,14 +89,14 @@ func eventQuery(kinds []string, since string) (client.EventQuery, error) {
 	}
 	seq, err := strconv.ParseUint(since, 10, 64)
 	if err != nil {
-		return q, usagef("--since %q: want the number at the beginning of a line of events, or now", since)
+		return q, usagef("--since %q: want the number of an event, or now", since)
 	}
 	q.After = seq
 	return q, nil
 }
 
-// tellEvent prints one event.
-func (s *session) tellEvent(e view.Event) error {
+// tellEvent prints one event: on a screen, as much of it as a line has room for.
+func (s *session) tellEvent(e view.Event, known names) error {
 	if s.Bool("json") {
 		b, err := json.Marshal(e)
 		if err != nil {
@@ -95,12 +105,16 @@ func (s *session) tellEvent(e view.Event) error {
 		_, err = fmt.Fprintf(s.out, "%s\n", escaped(b))
 		return err
 	}
-	_, err := fmt.Fprintln(s.out, eventLine(e))
+	line := eventLine(e, known)
+	if s.screen {
+		line = cut(line, helpWidth)
+	}
+	_, err := fmt.Fprintln(s.out, line)
 	return err
 }
 
-// eventLine is an event in one line of at most 80 columns.
-func eventLine(e view.Event) string {
+// eventLine is an event in one line.
+func eventLine(e view.Event, known names) string {
 	if e.Kind == view.EventGap {
 		var gap view.Gap
 		if err := json.Unmarshal(e.Data, &gap); err != nil {
@@ -118,32 +132,51 @@ func eventLine(e view.Event) string {
 	if _, ofDay, ok := strings.Cut(at, " "); ok {
 		at = ofDay
 	}
-	number := "-" // told again by its block
-	if e.Seq > 0 {
-		number = strconv.FormatUint(e.Seq, 10)
+	words := []string{at, strconv.FormatUint(uint64(e.Height), 10), clean(e.Name)}
+	subject := clean(e.Subject)
+	if e.Kind != view.EventAlarm {
+		subject = known.in(subject)
 	}
-	line := fmt.Sprintf("%s %s %d %s", number, at, e.Height, clean(e.Name))
-	if e.Subject != "" && e.Kind != view.EventAlarm {
-		line += " " + short(clean(e.Subject))
-	} else if e.Subject != "" {
-		line += " " + clean(e.Subject)
+	switch more := dataText(e.Data, e.Subject, known); {
+	case more == "" || e.Kind == view.EventPeer: // it is about a platform
+		words = append(words, subject, more)
+	default: // the ID of what it is about tells a reader least
+		words = append(words, more, subject)
 	}
-	if more := dataText(e.Data); more != "" {
-		line += " " + more
-	}
-	return cut(line, helpWidth)
+	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")
 }
 
-// dataText is the data of an event as name=value, in order of the names, amounts
-// in ATP and IDs in short.
-func dataText(data json.RawMessage) string {
+// in is a text that may be the ID of a platform: its name, or the ID in short.
+func (n names) in(text string) string {
+	if id, err := peer.Decode(text); err == nil {
+		return n.of(id)
+	}
+	return short(text)
+}
+
+// Of the members of an event's data those that a reader looks for come first.
+var membersFirst = []string{"who", "name", "from", "to", "payee", "executor", "step", "amount_uatp", "price_uatp", "cause", "reason", "error"}
+
+// rank is where a member stands among the others, which keep the order of their
+// names.
+func rank(member string) int {
+	if i := slices.Index(membersFirst, member); i >= 0 {
+		return i
+	}
+	return len(membersFirst)
+}
+
+// dataText is the data of an event as name=value, amounts in ATP, platforms by
+// their names and other IDs in short. The subject is not said twice.
+func dataText(data json.RawMessage, subject string, known names) string {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(data, &members); err != nil {
 		return ""
 	}
+	order := slices.SortedFunc(maps.Keys(members), func(a, b string) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b)) })
 	var words []string
-	for _, name := range slices.Sorted(maps.Keys(members)) {
-		if text, ok := memberText(name, members[name]); ok {
+	for _, name := range order {
+		if text, ok := memberText(name, members[name], known); ok && string(members[name]) != strconv.Quote(subject) {
 			words = append(words, text)
 		}
 	}
@@ -151,14 +184,14 @@ func dataText(data json.RawMessage) string {
 }
 
 // memberText is one member of an event's data, unless it says nothing in a line.
-func memberText(name string, raw json.RawMessage) (string, bool) {
+func memberText(name string, raw json.RawMessage, known names) (string, bool) {
 	var text string
 	if json.Unmarshal(raw, &text) == nil {
 		if text = clean(text); text == "" {
 			return "", false
 		}
 		if !strings.Contains(text, " ") {
-			text = short(text)
+			text = known.in(text)
 		}
 		return clean(name) + "=" + text, true
 	}
@@ -177,8 +210,8 @@ func memberText(name string, raw json.RawMessage) (string, bool) {
 		}
 		return fmt.Sprintf("%s=%d", clean(name), n), true
 	}
-	if string(raw) == "true" || string(raw) == "false" {
-		return clean(name) + "=" + string(raw), true
+	if text := string(raw); text == "true" || text == "false" {
+		return clean(name) + "=" + text, name != "ok" // the event's own name says that
 	}
 	return "", false // a list or an object: --json has it
 }

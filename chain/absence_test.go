@@ -27,21 +27,27 @@ func validating(t testing.TB, n int, change ...func(*Genesis)) *world {
 func (w *world) without(after atp.Span, keys ...int) Header {
 	w.t.Helper()
 	h := w.header(after)
-	if h.LastCommit == nil {
-		return h
-	}
-	set, err := w.state.deciders()
-	must(w.t, err)
-	h.LastCommit.Signers = make(bft.Bitmap, (set.Len()+7)/8)
-	for i := range set.Len() {
-		h.LastCommit.Signers[i/8] |= 1 << (i % 8)
-	}
-	for _, k := range keys {
-		if i, ok := set.Index(bft.ID(w.keys[k].id)); ok {
-			h.LastCommit.Signers[i/8] &^= 1 << (i % 8)
-		}
+	if h.LastCommit != nil {
+		h.LastCommit.Signers = w.signers(keys...)
 	}
 	return h
+}
+
+// signers are those who decided on the tip but these keys.
+func (w *world) signers(but ...int) bft.Bitmap {
+	w.t.Helper()
+	set, err := w.state.deciders()
+	must(w.t, err)
+	all := make(bft.Bitmap, (set.Len()+7)/8)
+	for i := range set.Len() {
+		all[i/8] |= 1 << (i % 8)
+	}
+	for _, k := range but {
+		if i, ok := set.Index(bft.ID(w.keys[k].id)); ok {
+			all[i/8] &^= 1 << (i % 8)
+		}
+	}
+	return all
 }
 
 // pass makes n blocks, a time apart, whose certificates lack these keys.

@@ -120,11 +120,11 @@ func (p *player) transaction(t *rapid.T) VerifiedTx {
 
 // resync takes the nonces from the state, as senders whose transactions were
 // left out do.
-func (p *player) resync() {
-	for _, k := range p.keys {
-		a, err := p.state.Account(k.id)
-		must(p.t, err)
-		p.nonce[k.id] = a.Nonce
+func (w *world) resync() {
+	for _, k := range w.keys {
+		a, err := w.state.Account(k.id)
+		must(w.t, err)
+		w.nonce[k.id] = a.Nonce
 	}
 }
 

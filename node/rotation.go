@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
@@ -49,10 +50,28 @@ func (n *Node) mayRotate(r *running, state chain.State) error {
 		return err
 	}
 	if open != nil {
-		refused.Message, refused.Hint = open.Error(), "see what is open: sage-p2p lock list, sage-p2p task list"
+		refused.Message = open.Error()
+		if refused.Hint, err = n.unburdening(state); err != nil {
+			return err
+		}
 		return refused
 	}
 	return n.afford(r)
+}
+
+// unburdening says how what keeps this platform from another key ends.
+func (n *Node) unburdening(state chain.State) (string, error) {
+	stake, _, err := state.Stake(n.id())
+	switch {
+	case err != nil:
+		return "", err
+	case stake.Staying() > 0:
+		return fmt.Sprintf("ask the stake of a witness back, and try again when it is here, %s later: sage-p2p stake unbond %s",
+			time.Duration(state.Params().Economy.Unbonding)*time.Millisecond, stake.Staying()), nil
+	case stake.Leaving > 0:
+		return "the stake of a witness is on its way back: see sage-p2p balance", nil
+	}
+	return "see what is open: sage-p2p lock list, sage-p2p task list", nil
 }
 
 // watchKey ends the node with [ErrAgain] when the chain has another key in the place

@@ -27,7 +27,8 @@ func (p program) key() *cli.Command {
 				Description: "For a key that somebody else may have, or whose disk was restored from an\n" +
 					"old image. The running node makes the new key, and begins anew with it, under\n" +
 					"another ID, once the others have agreed. The old key can never be used again;\n" +
-					"it is kept beside the new one. Nothing may be locked, and no task open.",
+					"it is kept beside the new one. Nothing may be locked or staked, and no task\n" +
+					"open: stake unbond gives a witness's stake back, which takes an hour.",
 				Flags:  []cli.Flag{waitFlag(submitPatience)},
 				Action: p.speaks(0, 0, (*session).rotateKey),
 			},

@@ -63,9 +63,16 @@ func explain(err error) *view.Error {
 	}
 }
 
-// fail answers with err.
+// fail answers with err. A "no" says at which height, that of now unless its judge
+// has named one.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	shown := explain(err)
+	if shown.Code == view.CodeRefused && shown.Height == 0 {
+		if st, err := s.node.Status(r.Context()); err == nil {
+			no := *shown
+			no.Height, shown = st.Height, &no
+		}
+	}
 	if shown.Code == view.CodeInternal {
 		s.log.ErrorContext(r.Context(), "api: request failed", "method", r.Method, "path", r.URL.Path, "err", err)
 	}

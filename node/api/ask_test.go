@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -40,6 +41,9 @@ func TestAQuestionIsAnsweredAsItGoes(t *testing.T) {
 	s.node.News = []view.AskNews{{Step: view.AskFailed, Error: no}}
 	resp, body = s.ask("POST", "/api/v1/ask", who)
 	s.wantError(resp, body, http.StatusConflict, view.CodeRefused)
+	if st, err := s.node.Status(t.Context()); err != nil || st.Height == 0 || !strings.Contains(body, fmt.Sprintf(`"height":%d`, st.Height)) {
+		t.Errorf("a no without its height: %s", body)
+	}
 	s.node.News = append(apitest.Answered("half")[:3], s.node.News...)
 	resp, body = s.ask("POST", "/api/v1/ask", who)
 	if all := data(body); resp.StatusCode != 200 || len(all) != 4 || !strings.Contains(all[3], `"step":"failed"`) || !strings.Contains(all[3], no.Message) {

@@ -90,10 +90,13 @@ func DecodeChat(raw []byte) (Chat, error) {
 		return Chat{}, fmt.Errorf("%w: %w", ErrChat, err)
 	}
 	again, err := c.Encode()
-	if err == nil && !bytes.Equal(raw, again) {
-		err = fmt.Errorf("%w: it is not in its one form", ErrChat)
+	switch {
+	case err != nil:
+		return Chat{}, err
+	case !bytes.Equal(raw, again):
+		return Chat{}, fmt.Errorf("%w: it is not in its one form", ErrChat)
 	}
-	return c, err
+	return c, nil
 }
 
 // check reports the first thing that no server could make sense of.

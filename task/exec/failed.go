@@ -42,5 +42,8 @@ func DecodeFailed(output []byte) (code int64, failed bool) {
 	default:
 		return 0, false
 	}
-	return code, bytes.Equal(output, EncodeFailed(code))
+	if !bytes.Equal(output, EncodeFailed(code)) {
+		return 0, false
+	}
+	return code, true
 }

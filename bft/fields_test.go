@@ -7,7 +7,8 @@ import (
 )
 
 // unsigned are the fields that no signature covers, and why that does no harm.
-// All below a named one is meant.
+// Only a named one itself is meant, such as that Status/HighQC is taken away: what
+// is below it, such as Status/HighQC.View, is covered.
 var unsigned = map[string]string{
 	"Proposal/Payload":         "the block's ID is signed: the replica refuses a payload whose header has another",
 	"Proposal on a TC/Payload": "likewise",

@@ -142,8 +142,8 @@ func show(ctx context.Context, h *p2p.Host, i wire.Invite, look bool) (chain.Gen
 	if raw, err = h.Request(ctx, from.ID, raw, wire.MaxWelcome+1024); err != nil {
 		return chain.Genesis{}, err
 	}
-	var reply wire.Reply
-	if err := wire.Decode(raw, wire.MaxReply, &reply); err != nil {
+	reply, err := wire.DecodeReply(raw)
+	if err != nil {
 		return chain.Genesis{}, err
 	}
 	w, err := wire.DecodeWelcome(reply.Data)

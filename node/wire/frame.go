@@ -52,8 +52,10 @@ func DecodeTx(raw []byte, p chain.Params) (chain.Transaction, error) {
 // DecodeReply reads what a peer answers.
 func DecodeReply(raw []byte) (Reply, error) {
 	var r Reply
-	err := Decode(raw, MaxReply, &r)
-	return r, err
+	if err := Decode(raw, MaxReply, &r); err != nil {
+		return Reply{}, err
+	}
+	return r, nil
 }
 
 // Verify checks all signatures in a reply to a question for transactions or

@@ -99,7 +99,7 @@ func FuzzParseInvite(f *testing.F) {
 	f.Add("sage1aa")
 	f.Fuzz(func(t *testing.T, text string) {
 		i, err := ParseInvite(text)
-		if err != nil {
+		if refused(t, []byte(text), i, err) {
 			return
 		}
 		if word := strings.ToLower(strings.Fields(text)[0]); i.String() != word {
@@ -115,8 +115,10 @@ func FuzzDecodeWelcome(f *testing.F) {
 	junk, _ := hex.DecodeString("8201")
 	f.Add(junk)
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		if w, err := DecodeWelcome(raw); err == nil {
-			same(t, raw, &w)
+		w, err := DecodeWelcome(raw)
+		if refused(t, raw, w, err) {
+			return
 		}
+		same(t, raw, &w)
 	})
 }

@@ -149,8 +149,10 @@ func DecodeQuestion(raw []byte) (Question, error) {
 // DecodeBlobRequest reads a request for content.
 func DecodeBlobRequest(raw []byte) (BlobRequest, error) {
 	var r BlobRequest
-	err := Decode(raw, MaxBlobRequest, &r)
-	return r, err
+	if err := Decode(raw, MaxBlobRequest, &r); err != nil {
+		return BlobRequest{}, err
+	}
+	return r, nil
 }
 
 // DecodeAnnouncement reads an announcement and checks that a genesis could be

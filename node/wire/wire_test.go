@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
+	"github.com/sage-p2p/sage-p2p/chain"
 )
 
 func someCID(t testing.TB, codec uint64, name string) cid.Cid {
@@ -142,30 +144,72 @@ func same(t *testing.T, raw []byte, v atp.Value) {
 	}
 }
 
+// refused reports whether raw was refused, and fails if that blames nobody or left
+// something of it.
+func refused(t *testing.T, raw []byte, v any, err error) bool {
+	t.Helper()
+	if err != nil && (!errors.Is(err, ErrMalformed) || !reflect.ValueOf(v).IsZero()) {
+		t.Errorf("%x: %v with %+v, want ErrMalformed and nothing", raw, err, v)
+	}
+	return err != nil
+}
+
 func FuzzDecodeQuestion(f *testing.F) {
 	block := someCID(f, cid.DagCBOR, "block")
-	for _, q := range []Question{{Block: &block}, {Txs: []cid.Cid{block, block}}, {From: 1, To: 32}, {Founding: true}, {Genesis: true}, {Peers: true}} {
+	for _, q := range []Question{
+		{Block: &block},
+		{Txs: []cid.Cid{block, block}},
+		{From: 1, To: 32},
+		{Founding: true},
+		{Genesis: true},
+		{Peers: true},
+		{Invite: &Redemption{Secret: [16]byte{1}}},
+		{Invite: &Redemption{Look: true}},
+		{Invite: &Redemption{}, Peers: true},
+	} {
 		f.Add(encoded(f, &q))
 	}
 	f.Add([]byte{0x88})
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		if q, err := DecodeQuestion(raw); err == nil {
-			same(t, raw, &q)
+		q, err := DecodeQuestion(raw)
+		if refused(t, raw, q, err) {
+			return
 		}
+		same(t, raw, &q)
 	})
 }
 
 func FuzzDecodeReply(f *testing.F) {
 	id := bft.IDFromKey([32]byte{1})
+	tx := chain.Transaction{
+		Version: chain.TxVersion, From: atp.ID(id), Nonce: 1, Expires: 2, Fee: 3, Signature: bft.Signature{4},
+		Ops: []chain.Op{{Action: &chain.Transfer{To: atp.ID(id), Amount: 5}}},
+	}
+	link := someCID(f, cid.DagCBOR, "link")
+	cert := &bft.CommitCert{Height: 1, View: 2, Block: link, Signers: bft.Bitmap{1}, Signatures: make([]bft.Signature, 1)}
+	header := chain.Header{
+		Version: 1, Height: 2, Parent: link, Time: 3, Proposer: id, BodyRoot: link, StateRoot: link, ReceiptsRoot: link, LastCommit: cert,
+	}
 	for _, r := range []Reply{
-		{}, {Data: []byte("genesis")}, {Peers: []Contact{{ID: id, Addrs: []string{"/ip4/127.0.0.1/tcp/1"}}}},
+		{},
+		{Data: []byte("genesis")},
+		{Peers: []Contact{{ID: id, Addrs: []string{"/ip4/127.0.0.1/tcp/1"}}}},
+		{Txs: []chain.Transaction{tx, tx}},
+		{Blocks: []Parcel{{Header: header, Body: chain.Body{Txs: []chain.Transaction{tx}}, Cert: cert}}},
+		{Blocks: []Parcel{{Header: header}, {Header: header, Cert: cert}}},
 	} {
 		f.Add(encoded(f, &r))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		var r Reply
-		if err := Decode(raw, MaxReply, &r); err == nil {
-			same(t, raw, &r)
+		r, err := DecodeReply(raw)
+		if refused(t, raw, r, err) {
+			return
+		}
+		same(t, raw, &r)
+		// Nobody has the keys: what has signatures that hold was made by this test.
+		txs, blocks, err := r.Verify(bft.ZIP215{}, nil, bft.GenesisHash{1})
+		if err == nil && len(txs) > 0 || err != nil && (txs != nil || blocks != nil) {
+			t.Fatalf("%x: %d transactions and %d blocks hold, %v", raw, len(txs), len(blocks), err)
 		}
 	})
 }
@@ -174,9 +218,11 @@ func FuzzDecodeAnnouncement(f *testing.F) {
 	a := Announcement{Name: "alpha", Time: 1, Expect: 4, Draft: [32]byte{2}, Signature: bft.Signature{3}, Genesis: []byte("{}")}
 	f.Add(encoded(f, &a))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		if a, err := DecodeAnnouncement(raw); err == nil {
-			same(t, raw, &a)
+		a, err := DecodeAnnouncement(raw)
+		if refused(t, raw, a, err) {
+			return
 		}
+		same(t, raw, &a)
 	})
 }
 
@@ -184,9 +230,11 @@ func FuzzBlobRequest(f *testing.F) {
 	r := BlobRequest{Task: someCID(f, cid.DagCBOR, "task"), Blob: someCID(f, cid.Raw, "blob")}
 	f.Add(encoded(f, &r))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		if r, err := DecodeBlobRequest(raw); err == nil {
-			same(t, raw, &r)
+		r, err := DecodeBlobRequest(raw)
+		if refused(t, raw, r, err) {
+			return
 		}
+		same(t, raw, &r)
 	})
 }
 
@@ -194,11 +242,13 @@ func FuzzFlowRequest(f *testing.F) {
 	r := FlowRequest{Task: someCID(f, cid.DagCBOR, "task"), Flow: Logs, Begun: 2, From: 3}
 	f.Add(encoded(f, &r))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		if r, err := DecodeFlowRequest(raw); err == nil {
-			same(t, raw, &r)
-			if !AsksForFlow(raw) {
-				t.Errorf("%x is not taken for a request for a flow", raw)
-			}
+		r, err := DecodeFlowRequest(raw)
+		if refused(t, raw, r, err) {
+			return
+		}
+		same(t, raw, &r)
+		if !AsksForFlow(raw) {
+			t.Errorf("%x is not taken for a request for a flow", raw)
 		}
 	})
 }

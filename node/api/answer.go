@@ -124,16 +124,17 @@ func readUpTo[V any](w http.ResponseWriter, r *http.Request, limit int64) (V, er
 	return decodeJSON[V](http.MaxBytesReader(w, r.Body, limit))
 }
 
-// decodeJSON is strict: no unknown member, nothing after the value.
+// decodeJSON is strict: no unknown member, nothing after the value. On error there
+// is no value, not even what was read of it before.
 func decodeJSON[V any](r io.Reader) (V, error) {
-	var v V
+	var v, none V
 	d := json.NewDecoder(r)
 	d.DisallowUnknownFields()
 	if err := d.Decode(&v); err != nil {
-		return v, blame(err, invalid("the body is not what is expected here: %s", clip(err.Error())))
+		return none, blame(err, invalid("the body is not what is expected here: %s", clip(err.Error())))
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return v, invalid("the body goes on after its JSON value")
+		return none, invalid("the body goes on after its JSON value")
 	}
 	return v, nil
 }

@@ -2,7 +2,6 @@ package api
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -364,24 +363,3 @@ func FuzzEventsQuery(f *testing.F) {
 }
 
 func second[T any](_ T, err error) error { return err }
-
-// Whatever is sent as a body, it is taken as it is meant, or blamed.
-func FuzzBodies(f *testing.F) {
-	for _, seed := range []string{
-		`{"to":"beta","amount_uatp":1}`, `{"to":"beta","amount_uatp":1,"deadline_ms":2}`, `{"quality_ppm":1}`, `{"offers":[{}],"hardware":null}`,
-		visionSpec, `{}{}`, `[`, `{"amount_uatp":1e3}`, `{"program":"bafy"}`, "null",
-	} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		for _, err := range []error{
-			second(decodeJSON[view.Transfer](bytes.NewReader(body))), second(decodeJSON[view.NewLock](bytes.NewReader(body))),
-			second(decodeJSON[view.Registration](bytes.NewReader(body))), second(decodeJSON[view.Mark](bytes.NewReader(body))),
-			second(decodeJSON[view.NewTask](bytes.NewReader(body))),
-		} {
-			if err != nil && explain(err).Code != view.CodeInvalid {
-				t.Errorf("%q: %v, want a request that is blamed", body, err)
-			}
-		}
-	})
-}

@@ -146,13 +146,14 @@ func chatContent(raw json.RawMessage) (string, error) {
 	if err := json.Unmarshal(raw, &parts); err != nil {
 		return "", invalid("the content of a message must be a text, or a list of parts of type text")
 	}
+	var whole strings.Builder
 	for _, p := range parts {
 		if p.Type != "text" {
 			return "", &view.Error{Code: view.CodeUnsupported, Message: fmt.Sprintf("a message has a part of type %.40q, and models here read text", p.Type)}
 		}
-		text += p.Text
+		whole.WriteString(p.Text)
 	}
-	return text, nil
+	return whole.String(), nil
 }
 
 // stops reads the texts that end an answer: one, or a list of them.

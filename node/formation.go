@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -145,25 +146,38 @@ func readGenesis(path string) (chain.Genesis, error) {
 
 // loadParams returns the genesis parameters that a founder wants.
 func loadParams(path string) (chain.Params, error) {
-	p := chain.DefaultParams(chain.AdmitAuto)
 	if path == "" {
-		return p, nil
+		return chain.DefaultParams(chain.AdmitAuto), nil
 	}
 	file, err := os.ReadFile(path)
 	if err != nil {
-		return p, fmt.Errorf("node: parameters: %w", err)
+		return chain.Params{}, fmt.Errorf("node: parameters: %w", err)
 	}
+	p, err := parseParams(file)
+	if err == nil {
+		err = p.Validate()
+	}
+	if err != nil {
+		return chain.Params{}, fmt.Errorf("node: parameters: %s: %w", path, err)
+	}
+	return p, nil
+}
+
+// parseParams reads the one JSON value of a file of parameters. What it leaves out
+// is as usual for its way of admission.
+func parseParams(file []byte) (chain.Params, error) {
+	p := chain.DefaultParams(chain.AdmitAuto)
 	var how struct{ Admission chain.Admission }
 	if json.Unmarshal(file, &how) == nil && how.Admission == chain.AdmitVote {
-		p = chain.DefaultParams(chain.AdmitVote) // for what the file leaves out
+		p = chain.DefaultParams(chain.AdmitVote)
 	}
 	dec := json.NewDecoder(bytes.NewReader(file))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&p); err != nil {
-		return p, fmt.Errorf("node: parameters: %s: %w", path, err)
+		return p, err
 	}
-	if err := p.Validate(); err != nil {
-		return p, fmt.Errorf("node: parameters: %s: %w", path, err)
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return p, errors.New("the file goes on after its JSON value")
 	}
 	return p, nil
 }

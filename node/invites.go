@@ -63,9 +63,11 @@ func (n *Node) openInvites() error {
 	case err != nil:
 		return fmt.Errorf("node: invites: %w", err)
 	default:
-		if err := json.Unmarshal(raw, &n.invites.list); err != nil {
+		var list []invitation
+		if err := json.Unmarshal(raw, &list); err != nil {
 			return fmt.Errorf("node: invites: %s is damaged (%w): remove it; the invites that were not used yet are lost", invitesFile, err)
 		}
+		n.invites.list = list
 	}
 	return n.recallInvite()
 }

@@ -24,8 +24,10 @@ func (c *conspiracy) join(m *machine) {
 	}
 	*c = conspiracy{sim: m.sim, twins: make(map[bft.Position]*bft.Proposal)}
 	for _, o := range m.sim.machines {
-		if b, ok := o.behaviour.(*colluder); ok && b.ring == c {
-			c.members = append(c.members, o)
+		for _, b := range parts(o.behaviour) {
+			if b, ok := b.(*colluder); ok && b.ring == c {
+				c.members = append(c.members, o)
+			}
 		}
 	}
 }

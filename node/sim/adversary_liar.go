@@ -5,6 +5,7 @@ import (
 
 	"github.com/sage-p2p/sage-p2p/bft"
 	"github.com/sage-p2p/sage-p2p/node/replica"
+	"github.com/sage-p2p/sage-p2p/node/wire"
 )
 
 // liar votes as it should, but whoever needs something of it is lied to: it
@@ -50,3 +51,6 @@ func (l *liar) Serve(at *machine, _ replica.Want, answer replica.Fetched) (repli
 	}
 	return lie, r.IntN(3) > 0
 }
+
+// Reply implements [garbler]: the lie is told already.
+func (*liar) Reply(_ *machine, _ replica.Want, r wire.Reply) []byte { return encoded(r) }

@@ -62,7 +62,7 @@ func TestSchedulesAreCountedAndPrintJSON(t *testing.T) {
 // shrunk to a script that breaks it too.
 func TestABrokenLawIsToldAndShrunk(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "liars.json")
-	broken := sim.Script{Why: "two liars of four are more than f", Byzantine: map[string]string{"0": "equivocator", "1": "doubleVoter"}}
+	broken := sim.Script{Why: "two liars of four are more than f", Byzantine: map[string]string{"0": "equivocating leader", "1": "double voter"}}
 	broken.Plan = sim.Plan{Validators: 4, Base: 300, MaxDelay: 20, Faults: 6_000, Submissions: 4, Skew: 100}
 	for s := (said{}); s.code == exitDone; broken.Seed++ {
 		if broken.Seed > 300 {

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"reflect"
+
 	"github.com/ipfs/go-cid"
 
 	"github.com/sage-p2p/sage-p2p/bft"
@@ -79,6 +81,27 @@ func behaviours() []func() Behaviour {
 		list = append(list, r.make)
 	}
 	return list
+}
+
+// roleNames are the names of all adversaries.
+func roleNames() (list []string) {
+	for _, r := range roles() {
+		list = append(list, r.name)
+	}
+	return list
+}
+
+// nameOf is what a behaviour is called, in the tests, scripts and summaries alike.
+func nameOf(b Behaviour) string {
+	if b, ok := b.(*both); ok {
+		return nameOf(b.first) + "+" + nameOf(b.second)
+	}
+	for _, r := range roles() {
+		if reflect.TypeOf(r.make()) == reflect.TypeOf(b) {
+			return r.name
+		}
+	}
+	return "half of a key twin" // which is no role of its own
 }
 
 // say makes a message of a statement, whatever the record says of it.

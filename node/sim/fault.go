@@ -1,7 +1,11 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/node/replica"
@@ -35,6 +39,80 @@ type Fault struct {
 
 	Place string `json:",omitempty"` // the boundary at which it happens, whatever By says
 	Told  bool   `json:",omitempty"` // of a partition: transports notice it
+}
+
+// bounds are the kinds of faults, and between what their By is.
+var bounds = map[FaultKind]struct{ least, most int64 }{
+	FaultCrash:     {0, maxEffects},
+	FaultKill:      {0, maxEffects},
+	FaultIO:        {0, maxEffects},
+	FaultFull:      {0, maxEffects},
+	FaultSlowDisk:  {0, maxDelay},
+	FaultFlip:      {},
+	FaultRestore:   {},
+	FaultPartition: {},
+	FaultOneWay:    {},
+	FaultClock:     {-maxClock, maxClock},
+	FaultSlow:      {0, maxDelay},
+}
+
+// check fails if no schedule of a plan can have the fault.
+func (f Fault) check(p *Plan) error {
+	by, known := bounds[f.Kind]
+	if !known {
+		return fmt.Errorf("Kind: there is no %q; there are %s", f.Kind, strings.Join(faultKinds(), ", "))
+	}
+	if len(f.On) == 0 {
+		return fmt.Errorf("On: a %s of no machine", f.Kind)
+	}
+	for i, m := range f.On {
+		if m < 0 || m >= p.Machines() || slices.Contains(f.On[:i], m) {
+			return fmt.Errorf("On: machine %d; there are 0 to %d, each once", m, p.Machines()-1)
+		}
+	}
+	least := int64(0)
+	if f.Kind == FaultRestore { // before that there is no image
+		least = 1
+	}
+	for _, err := range []error{
+		within("At", number(f.At), least, number(p.Faults)),
+		within("For", number(f.For), 0, maxTime),
+		within("By of a "+string(f.Kind), f.By, by.least, by.most),
+		f.checkPlace(),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	if f.Told && f.Kind != FaultPartition && f.Kind != FaultOneWay {
+		return fmt.Errorf("Told: transports notice no %s", f.Kind)
+	}
+	return nil
+}
+
+// checkPlace fails if the fault does not come to its place.
+func (f Fault) checkPlace() error {
+	failure, ends := failures[f.Kind]
+	at, named := placeNamed(f.Place)
+	switch {
+	case f.Place == "" && ends && f.By == 0:
+		return errors.New("By: after how many effects, or Place: where")
+	case f.Place == "":
+		return nil
+	case !named:
+		return fmt.Errorf("Place: there is no %q", f.Place)
+	case !ends || !at.happens(failure):
+		return fmt.Errorf("Place: a %s does not happen at %q", f.Kind, f.Place)
+	}
+	return nil
+}
+
+// faultKinds are the names of all kinds, in their order.
+func faultKinds() (list []string) {
+	for _, k := range slices.Sorted(maps.Keys(bounds)) {
+		list = append(list, string(k))
+	}
+	return list
 }
 
 // day is in milliseconds.

@@ -3,9 +3,7 @@ package sim
 import (
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
-	"strings"
 )
 
 // saw is something that links do to single messages.
@@ -62,10 +60,4 @@ func (p Plan) kinds() (list []string) {
 		list = append(list, "byzantine: "+nameOf(p.Adversaries[i]()))
 	}
 	return list
-}
-
-// nameOf is what a behaviour is called in scripts and summaries: the name of
-// its type.
-func nameOf(b Behaviour) string {
-	return strings.TrimPrefix(strings.TrimPrefix(reflect.TypeOf(b).String(), "*"), "sim.")
 }

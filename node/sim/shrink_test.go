@@ -67,7 +67,7 @@ func TestAScheduleThatFailsShrinks(t *testing.T) {
 			{Kind: FaultSlow, On: []int{3}, At: 100, For: 3_000, By: 20},
 		},
 		// Two liars of four are more than f: no law is promised.
-		Adversaries: map[int]func() Behaviour{0: named(t, "equivocator"), 1: named(t, "doubleVoter")},
+		Adversaries: map[int]func() Behaviour{0: named(t, "equivocating leader"), 1: named(t, "double voter")},
 	}
 	long := NewScript("two liars", 1, p)
 	for Law(theatre.Play(long.Seed, p).Err) != "A1" {

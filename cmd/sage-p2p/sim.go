@@ -140,6 +140,7 @@ func (p program) simulate(c *cli.Context, first uint64, plan func(uint64) sim.Sc
 	if c.Bool("trace") { // which is the same again, told
 		theatre := sim.Theatre{Story: func(l sim.Line) { out.Story = append(out.Story, l) }}
 		theatre.Play(out.Script.Seed, out.Script.Plan)
+		out.Story = sim.Fold(out.Story)
 	}
 	if last.Err != nil && c.Bool("shrink") {
 		var theatre sim.Theatre
@@ -190,13 +191,13 @@ func printSimulation(w io.Writer, s simulation) {
 	if s.Explore == nil || s.Result.Broken != "" || len(s.Story) > 0 {
 		fmt.Fprintf(w, "seed %d\n", s.Script.Seed)
 		for _, line := range s.Script.Plan.Describe() {
-			for _, part := range wrap(line, helpWidth-2) {
+			for _, part := range wrap(line, sim.StoryWidth-2) {
 				fmt.Fprintf(w, "  %s\n", part)
 			}
 		}
 	}
 	if len(s.Story) > 0 {
-		fmt.Fprintf(w, "\n   seconds  of  !: a fault\n")
+		fmt.Fprintf(w, "\n   seconds  of  !: a fault, ~: a lie; a block is called by the last three bytes of its address\n")
 		for _, l := range s.Story {
 			fmt.Fprintln(w, l)
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/sage-p2p/sage-p2p/node/sim"
 )
 
-// A seed is a story that is the same each time, of 80 columns, with every kind of
+// A seed is a story that is the same each time, of 100 columns, with every kind of
 // fault that was asked for, and says in the end what was checked.
 func TestASeedTellsAStory(t *testing.T) {
 	args := []string{"sim", "--seed", "7", "--validators", "7", "--faults", "all", "--trace"}
@@ -24,17 +24,17 @@ func TestASeedTellsAStory(t *testing.T) {
 		t.Error("the same seed tells another story")
 	}
 	for _, want := range []string{
-		"7 validators", "is an adversary", "on WAN: machines", "loses power", "nothing passes", "clocks of", "for every step",
-		"put back to an older image", "a bit turns on the disk", "ms to sync", "the disk of",
+		"7 validators", "machine 5 is an adversary: key twin", "~ uses its key on a second machine", "on WAN: machines", "loses power", "nothing passes", "clocks of", "for every step",
+		"put back to an older image", "a bit is to turn on the disk", "a bit turns in ", "ms to sync", "the disk of",
 		"wants a ValidatorJoin", "signs COMMIT of height 1", "height 1 is final", "the faults stop", "everything is final everywhere",
-		"all laws hold", "A1  one block at each height", "trace ",
+		"all laws hold", "A1  one block at each height", "A4  ", "A5  ", "trace ",
 	} {
 		if !strings.Contains(s.out, want) {
 			t.Errorf("the story lacks %q", want)
 		}
 	}
 	for line := range strings.Lines(s.out) {
-		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > sim.StoryWidth {
 			t.Errorf("%d columns: %s", n, line)
 		}
 	}
@@ -91,9 +91,13 @@ func TestABrokenLawIsToldAndShrunk(t *testing.T) {
 }
 
 func TestASimulationThatCannotBeIsRefused(t *testing.T) {
+	frob := filepath.Join(t.TempDir(), "frob.json")
+	if err := os.WriteFile(frob, []byte(`{"Plan": {"Validators": 4, "Base": 300, "Faults": 2000, "Script": [{"Kind": "frob", "On": [1], "At": 5}]}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, args := range [][]string{
 		{"--faults", "gremlins"}, {"--validators", "0"}, {"--validators", "29"},
-		{"--script", "nowhere.json"}, {"--script", "x.json", "--seed", "1"}, {"--seed", "x"}, {"7"},
+		{"--script", "nowhere.json"}, {"--script", "x.json", "--seed", "1"}, {"--script", frob}, {"--seed", "x"}, {"7"},
 	} {
 		s := command(t.Context(), t.TempDir(), time.Now, "", append([]string{"sim"}, args...)...)
 		if s.code != exitUsage || strings.Count(s.err, "\n") > 2 || s.out != "" {

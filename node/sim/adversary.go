@@ -37,6 +37,19 @@ func (*honest) Serve(_ *machine, _ replica.Want, answer replica.Fetched) (replic
 // Acts implements [Behaviour].
 func (h *honest) Acts() int { return h.acts }
 
+// act counts a departure of a machine, and tells of it.
+func (h *honest) act(m *machine, format string, args ...any) {
+	h.acts++
+	m.sim.lies(m, format, args...)
+}
+
+// acted counts so many departures at once, of which many are alike, and tells of
+// them.
+func (h *honest) acted(m *machine, times int, format string, args ...any) {
+	h.acts += times
+	m.sim.liesOften(m, format, args...)
+}
+
 // role is a behaviour by its name.
 type role struct {
 	name string
@@ -196,15 +209,22 @@ func ownBlock(from *machine, p *bft.Proposal, tc *bft.TC) *bft.Proposal {
 }
 
 // drafts are the proposals that an adversary makes in place of its replica's, one
-// for each place, so that everyone is shown the same; nil where it makes none.
-type drafts map[bft.Position]*bft.Proposal
+// for each place, so that everyone is shown the same; without one where it makes none.
+type drafts map[bft.Position]draft
+
+// draft is a proposal, nil for none, and what is wrong with it.
+type draft struct {
+	made *bft.Proposal
+	how  string
+}
 
 // speak returns what goes out in place of m: for a Proposal the one that other makes
 // of it, for a vote of that view one for the same block. The COMMIT for it, which the
 // replica has no reason for, follows at once.
-func (d *drafts) speak(from *machine, m bft.Message, acts *int, other func(*bft.Proposal) *bft.Proposal) []bft.Message {
+func (d *drafts) speak(from *machine, m bft.Message, by *honest, other func(*bft.Proposal) draft) []bft.Message {
 	if v, ok := m.(*bft.Vote); ok {
-		if made := (*d)[spot(m)]; made != nil {
+		if made := (*d)[spot(m)].made; made != nil {
+			from.sim.lies(from, "sends that %v for its own block %s instead", v.Kind, short(made.Block.KeyString()))
 			return []bft.Message{from.say(vote(v.Kind, spot(m), made.Block))}
 		}
 	}
@@ -212,19 +232,19 @@ func (d *drafts) speak(from *machine, m bft.Message, acts *int, other func(*bft.
 	if !ok {
 		return []bft.Message{m}
 	}
-	made, known := (*d)[spot(m)]
+	one, known := (*d)[spot(m)]
 	if !known {
 		if *d == nil {
 			*d = make(drafts)
 		}
-		made = other(p)
-		if (*d)[spot(m)] = made; made != nil {
-			from.shout(from.say(vote(bft.KindCommit, spot(m), made.Block)))
+		one = other(p)
+		if (*d)[spot(m)] = one; one.made != nil {
+			from.shout(from.say(vote(bft.KindCommit, spot(m), one.made.Block)))
 		}
 	}
-	if made == nil {
+	if one.made == nil {
 		return []bft.Message{m}
 	}
-	*acts++
-	return []bft.Message{made}
+	by.act(from, "proposes block %s instead, %s", short(one.made.Block.KeyString()), one.how)
+	return []bft.Message{one.made}
 }

@@ -21,7 +21,7 @@ func (a *amnesiac) Hear(at, _ *machine, m bft.Message) {
 	}
 	a.prepared[p.Position()] = true
 	if at.replica.Height() == p.Height && p.View < at.replica.View() {
-		a.acts++
+		a.act(at, "prepares block %s of view %d, which it has given up", short(p.Block.KeyString()), p.View)
 	}
 	at.shout(at.say(vote(bft.KindPrepare, spot(p), p.Block)))
 }
@@ -31,7 +31,7 @@ func (a *amnesiac) Send(from, _ *machine, m bft.Message) []bft.Message {
 	switch m := m.(type) {
 	case *bft.Timeout:
 		if m.HighQC != nil {
-			a.acts++
+			a.act(from, "hides its QC of view %d in its %s", m.HighView(), called(m))
 			return []bft.Message{from.say(timeout(m.Height, m.View, nil))}
 		}
 	case *bft.Status:

@@ -18,11 +18,13 @@ type censor struct {
 
 // Send implements [Behaviour].
 func (c *censor) Send(from, _ *machine, m bft.Message) []bft.Message {
-	if v, ok := m.(*bft.Vote); ok && c.made[spot(m)] == nil && c.minds(from, v.Block) {
-		c.acts++
+	if v, ok := m.(*bft.Vote); ok && c.made[spot(m)].made == nil && c.minds(from, v.Block) {
+		c.act(from, "does not send its %s: there are transactions of others in the block", called(m))
 		return nil
 	}
-	return c.made.speak(from, m, &c.acts, func(p *bft.Proposal) *bft.Proposal { return c.purged(from, p) })
+	return c.made.speak(from, m, &c.honest, func(p *bft.Proposal) draft {
+		return draft{c.purged(from, p), "without what others have sent"}
+	})
 }
 
 // minds reports whether a block holds somebody else's transaction.

@@ -46,6 +46,7 @@ func (c *colluder) Send(from, to *machine, m bft.Message) []bft.Message {
 
 // vote has every member vote for both blocks.
 func (c *colluder) vote(leader *machine, p, twin *bft.Proposal) {
+	leader.sim.lies(leader, "and all who collude, %d, vote for both blocks at once: for each to those who are shown it", len(c.ring.members))
 	for _, member := range c.ring.members {
 		for _, to := range member.sim.machines {
 			block := p.Block

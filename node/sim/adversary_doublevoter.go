@@ -35,7 +35,7 @@ func (d *doubleVoter) Hear(at, _ *machine, m bft.Message) {
 		d.voted[place] = make(map[cid.Cid]bool)
 	}
 	d.voted[place][block] = true
-	d.acts++
+	d.act(at, "votes in both phases for block %s of height %d, view %d, whatever it has voted for", short(block.KeyString()), place.Height, place.View)
 	for _, k := range []bft.Kind{bft.KindPrepare, bft.KindCommit} {
 		at.shout(at.say(vote(k, place, block)))
 	}

@@ -18,7 +18,9 @@ type duplicator struct {
 
 // Send implements [Behaviour].
 func (d *duplicator) Send(from, _ *machine, m bft.Message) []bft.Message {
-	return d.made.speak(from, m, &d.acts, func(p *bft.Proposal) *bft.Proposal { return d.ungrounded(from, p) })
+	return d.made.speak(from, m, &d.honest, func(p *bft.Proposal) draft {
+		return draft{d.ungrounded(from, p), "on a decision of the height below that it signed alone"}
+	})
 }
 
 // ungrounded proposes the block of p with a LastCommit that it signed alone.
@@ -49,11 +51,11 @@ func (d *duplicator) Hear(at, _ *machine, m bft.Message) {
 	}
 	d.done[p.Position()] = true
 	for _, c := range d.certificates(at, bft.KindCommit, spot(p), p.Block) {
-		d.acts++
+		d.act(at, "shows a decision for block %s with its own signature as often as a quorum needs", short(p.Block.KeyString()))
 		at.shout((*bft.CommitCert)(c))
 	}
 	for _, qc := range d.certificates(at, bft.KindPrepare, spot(p), p.Block) {
-		d.acts += 2
+		d.acted(at, 2, "shows a QC of height %d, view %d with its own signature as often as a quorum needs", p.Height, p.View)
 		at.shout(at.say(timeout(p.Height, p.View, qc)))
 		tip := at.replica.State().Tip()
 		at.shout(&bft.Status{Height: p.Height, View: p.View, FinalHeight: tip.Height, FinalID: tip.ID, Clock: bft.UnixMillis(at.clock()), HighQC: qc})

@@ -25,7 +25,7 @@ func (e *equivocator) Send(from, to *machine, m bft.Message) []bft.Message {
 		if twin == nil {
 			break
 		}
-		e.acts++
+		e.act(from, "shows one half block %s, and the other block %s", short(m.Block.KeyString()), short(twin.Block.KeyString()))
 		list := []bft.Message{twin, from.say(vote(bft.KindPrepare, place, twin.Block)), from.say(vote(bft.KindCommit, place, twin.Block))}
 		if to.index%4 == 1 {
 			list = append(list, m) // one of them sees both
@@ -33,6 +33,7 @@ func (e *equivocator) Send(from, to *machine, m bft.Message) []bft.Message {
 		return list
 	case *bft.Vote:
 		if twin := e.twins[place]; twin != nil {
+			from.sim.lies(from, "sends one half a %v for block %s, and the other half this one", m.Kind, short(twin.Block.KeyString()))
 			return []bft.Message{from.say(vote(m.Kind, place, twin.Block))}
 		}
 	}

@@ -17,7 +17,7 @@ type flooder struct{ honest }
 
 // Send implements [Behaviour].
 func (f *flooder) Send(from, to *machine, m bft.Message) []bft.Message {
-	f.acts++
+	f.acted(from, 1, "sends what is almost its %s, and a spoilt question", called(m))
 	r := from.sim.World.Rand
 	from.sim.net.frame(from, to, spoilt(r, wire.MessageFrame(m)))
 	q := wire.Question{From: 1, To: bft.Height(1 + r.Uint64N(40))}
@@ -28,8 +28,8 @@ func (f *flooder) Send(from, to *machine, m bft.Message) []bft.Message {
 }
 
 // Reply implements [garbler].
-func (f *flooder) Reply(at *machine, _ replica.Want, r wire.Reply) []byte {
-	f.acts++
+func (f *flooder) Reply(at *machine, w replica.Want, r wire.Reply) []byte {
+	f.acted(at, 1, "spoils its answer to who asks for %s", wanted(w))
 	return spoilt(at.sim.World.Rand, encoded(r))
 }
 

@@ -14,13 +14,13 @@ type forger struct {
 
 // Send implements [Behaviour].
 func (f *forger) Send(from, _ *machine, m bft.Message) []bft.Message {
-	return f.made.speak(from, m, &f.acts, func(p *bft.Proposal) *bft.Proposal {
+	return f.made.speak(from, m, &f.honest, func(p *bft.Proposal) draft {
 		body, ok := free(from, p)
 		if !ok {
-			return nil
+			return draft{}
 		}
 		h := body.Header
 		h.StateRoot = h.BodyRoot
-		return repropose(from, p, chain.Block{Header: h, Txs: body.Txs}, p.TC)
+		return draft{repropose(from, p, chain.Block{Header: h, Txs: body.Txs}, p.TC), "with a wrong state root"}
 	})
 }

@@ -13,20 +13,25 @@ type highLiar struct {
 // Send implements [Behaviour].
 func (l *highLiar) Send(from, to *machine, m bft.Message) []bft.Message {
 	if t, ok := m.(*bft.Timeout); ok {
-		l.acts++
+		l.acts++ // told where it lies
 		return []bft.Message{l.lie(from, to, t)}
 	}
-	return l.made.speak(from, m, &l.acts, func(p *bft.Proposal) *bft.Proposal { return l.hidden(from, p) })
+	return l.made.speak(from, m, &l.honest, func(p *bft.Proposal) draft {
+		return draft{l.hidden(from, p), "and hides the QC of the TC"}
+	})
 }
 
 // lie tells each of the others another one.
 func (l *highLiar) lie(from, to *machine, t *bft.Timeout) bft.Message {
 	switch (to.index + int(t.View)) % 3 {
 	case 0:
+		from.sim.lies(from, "shows some a forged QC in its %s", called(t))
 		return from.say(timeout(t.Height, t.View, l.forged(from, t.Height, t.View)))
 	case 1:
+		from.sim.lies(from, "shows some a forged QC of the view after in its %s", called(t))
 		return from.say(timeout(t.Height, t.View, l.forged(from, t.Height, t.View+1)))
 	}
+	from.sim.lies(from, "signs for some another QC than is in its %s", called(t))
 	u := timeout(t.Height, t.View, t.HighQC)
 	u.HighView = t.View // signed, whatever it carries
 	if t.HighQC != nil && t.HighQC.View == t.View {

@@ -50,6 +50,7 @@ func (k *keyTwin) begin(at *machine) {
 	second.behaviour = &half{of: k}
 	k.second = second
 	at.sim.twins = append(at.sim.twins, second)
+	at.sim.lies(at, "uses its key on a second machine, too")
 	second.start()
 }
 
@@ -82,13 +83,13 @@ type half struct {
 }
 
 // Send implements [Behaviour].
-func (h *half) Send(_, to *machine, m bft.Message) []bft.Message {
+func (h *half) Send(from, to *machine, m bft.Message) []bft.Message {
 	if m.Position().Kind <= bft.KindTimeout {
 		h.spoke++
 	}
 	if to.index%3 != 0 && to.index%2 == 0 {
 		return nil
 	}
-	h.of.acts++
+	h.of.acted(from, 1, "sends this %s under the same key", called(m))
 	return []bft.Message{m}
 }

@@ -19,16 +19,16 @@ func (l *liar) Send(from, _ *machine, m bft.Message) []bft.Message {
 	if !ok || s.FinalHeight == 0 {
 		return []bft.Message{m}
 	}
-	l.acts++
 	boast := *s
 	boast.FinalHeight += bft.Height(from.sim.World.Rand.Uint64N(1 << 40))
+	l.acted(from, 1, "says that height %d is final", boast.FinalHeight)
 	boast.Height = boast.FinalHeight + 1
 	return []bft.Message{&boast}
 }
 
 // Serve implements [Behaviour].
-func (l *liar) Serve(at *machine, _ replica.Want, answer replica.Fetched) (replica.Fetched, bool) {
-	l.acts++
+func (l *liar) Serve(at *machine, w replica.Want, answer replica.Fetched) (replica.Fetched, bool) {
+	l.acted(at, 1, "has a forged answer, or none, for who asks for %s", wanted(w))
 	r := at.sim.World.Rand
 	lie := replica.Fetched{Txs: answer.Txs, Blocks: slices.Clone(answer.Blocks)}
 	for i, b := range lie.Blocks {

@@ -13,8 +13,8 @@ import (
 type noise struct{ honest }
 
 // Send implements [Behaviour].
-func (n *noise) Send(from, to *machine, _ bft.Message) []bft.Message {
-	n.acts++
+func (n *noise) Send(from, to *machine, m bft.Message) []bft.Message {
+	n.acted(from, 1, "sends random bytes in place of its %s, and for a question", called(m))
 	r := from.sim.World.Rand
 	raw := randomBytes(r)
 	if len(raw) > 0 && r.IntN(2) == 0 {
@@ -26,8 +26,8 @@ func (n *noise) Send(from, to *machine, _ bft.Message) []bft.Message {
 }
 
 // Reply implements [garbler].
-func (n *noise) Reply(at *machine, _ replica.Want, _ wire.Reply) []byte {
-	n.acts++
+func (n *noise) Reply(at *machine, w replica.Want, _ wire.Reply) []byte {
+	n.acted(at, 1, "answers with random bytes who asks for %s", wanted(w))
 	return randomBytes(at.sim.World.Rand)
 }
 

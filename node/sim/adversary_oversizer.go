@@ -14,7 +14,9 @@ type oversizer struct {
 
 // Send implements [Behaviour].
 func (o *oversizer) Send(from, _ *machine, m bft.Message) []bft.Message {
-	return o.made.speak(from, m, &o.acts, func(p *bft.Proposal) *bft.Proposal { return o.large(from, p) })
+	return o.made.speak(from, m, &o.honest, func(p *bft.Proposal) draft {
+		return draft{o.large(from, p), "too large"}
+	})
 }
 
 func (o *oversizer) large(from *machine, p *bft.Proposal) *bft.Proposal {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/ipfs/go-cid"
@@ -22,40 +23,41 @@ type packer struct {
 
 // Send implements [Behaviour].
 func (p *packer) Send(from, _ *machine, m bft.Message) []bft.Message {
-	return p.made.speak(from, m, &p.acts, func(proposal *bft.Proposal) *bft.Proposal {
+	return p.made.speak(from, m, &p.honest, func(proposal *bft.Proposal) draft {
 		body, ok := free(from, proposal)
 		if !ok {
-			return nil
+			return draft{}
 		}
-		return p.stuff(from, proposal, body, p.bad(from, body))
+		more, how := p.bad(from, body)
+		return draft{p.stuff(from, proposal, body, more), "with a transaction " + how}
 	})
 }
 
-// bad returns what does not belong into a block after those it has.
-func (p *packer) bad(from *machine, body chain.Block) []chain.Transaction {
+// bad returns what does not belong into a block after those it has, and why.
+func (p *packer) bad(from *machine, body chain.Block) ([]chain.Transaction, string) {
 	own := transfer(from, nextNonce(from, from, body))
 	switch from.sim.World.Rand.IntN(5) {
 	case 0:
 		for _, f := range slices.Backward(from.store.finals) {
 			if len(f.Block.Txs) > 0 {
-				return f.Block.Body().Txs
+				return f.Block.Body().Txs, "that is final already"
 			}
 		}
 	case 1:
 		if len(body.Txs) > 0 {
-			return body.Body().Txs[:1]
+			return body.Body().Txs[:1], "that is in it already"
 		}
 	case 2:
 		victim := from.sim.machines[(from.index+1)%len(from.sim.machines)]
 		theft := transfer(victim, nextNonce(from, victim, body)) // the key is not used, only the name
 		theft.Signature = bft.Signature{1}
-		return []chain.Transaction{theft}
+		return []chain.Transaction{theft}, fmt.Sprintf("that %d never signed", victim.index)
 	case 3:
 		own.Expires = from.clock() - 1
-		return []chain.Transaction{signed(from, own)}
+		return []chain.Transaction{signed(from, own)}, "that has expired"
 	}
 	own.Fee = 1 << 60
-	return []chain.Transaction{signed(from, own)}
+	return []chain.Transaction{signed(from, own)}, "that nobody can pay"
 }
 
 // stuffer is an adversary that proposes blocks nobody may accept, and serves what

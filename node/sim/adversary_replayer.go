@@ -22,7 +22,7 @@ func (r *replayer) Hear(at, _ *machine, m bft.Message) {
 		kept := r.kept
 		r.at, r.kept = h, nil
 		for _, old := range kept {
-			r.acts += 2
+			r.acted(at, 2, "repeats a %s, as it was and as if it were of height %d", called(old), h)
 			at.shout(old)
 			at.shout(moved(old, h))
 		}
@@ -33,16 +33,16 @@ func (r *replayer) Hear(at, _ *machine, m bft.Message) {
 	switch m := m.(type) {
 	case *bft.Proposal:
 		r.kept = append(r.kept, m)
-		r.acts++
+		r.acted(at, 1, "shows a decision for block %s that was signed on another chain", short(m.Block.KeyString()))
 		at.shout(elsewhere(at, m))
 	case *bft.Vote:
 		r.kept = append(r.kept, m)
-		r.acts += 2
+		r.acted(at, 2, "repeats what %s said, %s, and shows that one a vote that it never cast", at.sim.who(m.Signer), called(m))
 		at.shout(m)
 		r.slander(at, m)
 	case *bft.Timeout:
 		r.kept = append(r.kept, m)
-		r.acts++
+		r.acted(at, 1, "repeats what %s said: %s", at.sim.who(m.Signer), called(m))
 		at.shout(m)
 	}
 }

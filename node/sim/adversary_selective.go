@@ -13,12 +13,12 @@ type selective struct {
 }
 
 // Send implements [Behaviour].
-func (s *selective) Send(_, to *machine, m bft.Message) []bft.Message {
+func (s *selective) Send(from, to *machine, m bft.Message) []bft.Message {
 	at := m.Position()
 	if (uint64(to.index)+uint64(at.Height)+uint64(at.View)+uint64(at.Kind))%2 == 0 {
 		return []bft.Message{m}
 	}
-	s.acts++
+	s.act(from, "sends its %s to a half of the others", called(m))
 	return nil
 }
 

@@ -10,13 +10,13 @@ import (
 type silent struct{ honest }
 
 // Send implements [Behaviour].
-func (s *silent) Send(_, _ *machine, _ bft.Message) []bft.Message {
-	s.acts++
+func (s *silent) Send(from, _ *machine, m bft.Message) []bft.Message {
+	s.act(from, "keeps its %s to itself", called(m))
 	return nil
 }
 
 // Serve implements [Behaviour].
-func (s *silent) Serve(*machine, replica.Want, replica.Fetched) (replica.Fetched, bool) {
-	s.acts++
+func (s *silent) Serve(at *machine, w replica.Want, _ replica.Fetched) (replica.Fetched, bool) {
+	s.act(at, "does not answer who asks for %s", wanted(w))
 	return replica.Fetched{}, false
 }

@@ -16,7 +16,7 @@ func (s *slowLeader) Send(from, to *machine, m bft.Message) []bft.Message {
 	default:
 		return []bft.Message{m}
 	}
-	s.acts++
+	s.act(from, "lets its %s drip, to each of the others at another moment", called(m))
 	base := from.sim.plan.Base
 	late := base/2 + atp.Span(from.sim.World.Rand.Uint64N(uint64(base)))
 	from.later(late, func() { from.sim.net.pass(from, to, m) })

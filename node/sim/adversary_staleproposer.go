@@ -28,7 +28,9 @@ func (a *staleProposer) Hear(_, _ *machine, m bft.Message) {
 
 // Send implements [Behaviour].
 func (a *staleProposer) Send(from, _ *machine, m bft.Message) []bft.Message {
-	return a.made.speak(from, m, &a.acts, func(p *bft.Proposal) *bft.Proposal { return a.stale(from, p) })
+	return a.made.speak(from, m, &a.honest, func(p *bft.Proposal) draft {
+		return draft{a.stale(from, p), "on old Timeouts that know of no QC"}
+	})
 }
 
 // stale returns the worst proposal that can be justified in the place of p, nil if

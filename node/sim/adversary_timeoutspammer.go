@@ -23,7 +23,7 @@ func (s *timeoutSpammer) Hear(at, _ *machine, m bft.Message) {
 	}
 	for d := bft.View(0); d < 5 && s.sent < maxSpam; d++ {
 		s.sent++
-		s.acts++
+		s.acted(at, 1, "gives up view %d of height %d, however it has voted", at.replica.View()+d, s.at)
 		at.shout(at.say(timeout(s.at, at.replica.View()+d, nil)))
 	}
 }

@@ -59,7 +59,7 @@ func (t *transplanter) prepared(at *machine, v *bft.Vote) {
 			qc.Signatures = append(qc.Signatures, s)
 		}
 	}
-	t.acts += 3
+	t.acted(at, 3, "shows PREPAREs of height %d, view %d as a decision, and as QCs of another view and block", v.Height, v.View)
 	tip := at.replica.State().Tip()
 	at.shout((*bft.CommitCert)(&qc))
 	other, later := qc, qc
@@ -78,7 +78,7 @@ func (t *transplanter) oldCertificate(at *machine, p *bft.Proposal) {
 		below.Height = p.Height
 		again := below
 		again.Block = p.Block
-		t.acts += 2
+		t.acted(at, 2, "shows the decision of height %d as one of height %d", h, p.Height)
 		at.shout(&below)
 		at.shout(&again)
 	}

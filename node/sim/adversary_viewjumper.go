@@ -16,7 +16,7 @@ func (j *viewJumper) Send(from, _ *machine, m bft.Message) []bft.Message {
 		j.jump(from, m.Position().Height)
 		return []bft.Message{m}
 	}
-	j.acts++
+	j.act(from, "says that it stands in view %d", bft.MaxView)
 	far := *s
 	far.View = bft.MaxView
 	return []bft.Message{&far}
@@ -31,7 +31,7 @@ func (j *viewJumper) jump(from *machine, h bft.Height) {
 	j.jumped = h
 	n := bft.View(set.Len())
 	for _, v := range []bft.View{1, n + 1, 1_000_000, bft.MaxView - n} {
-		j.acts++
+		j.act(from, "is far ahead: gives up view %d of height %d, votes and proposes there", v, h)
 		from.shout(from.say(timeout(h, v, nil)))
 		block := from.replica.State().Tip().ID
 		at := bft.Position{Height: h, View: v}

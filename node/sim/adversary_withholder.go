@@ -28,9 +28,9 @@ func (w *withholder) Send(from, to *machine, m bft.Message) []bft.Message {
 		}
 		poor := *m
 		poor.HighQC, poor.TC = nil, nil
-		w.acts++
+		w.act(from, "hides its certificates from all but one when it says where it stands")
 		return []bft.Message{&poor}
 	}
-	w.acts++
+	w.act(from, "sends its %s to one alone", called(m))
 	return nil
 }

@@ -159,6 +159,7 @@ func (m *machine) silence(out *replica.Output) error {
 	m.mute = ""
 	if m.correct() {
 		m.sim.judge.seen[seenReturn]++
+		m.sim.happens(m, "is back: it signs again, from height %d on", above)
 		m.trap(atEnd) // is it on the disk?
 	}
 	return nil

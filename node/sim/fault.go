@@ -60,14 +60,14 @@ var bounds = map[FaultKind]struct{ least, most int64 }{
 func (f Fault) check(p *Plan) error {
 	by, known := bounds[f.Kind]
 	if !known {
-		return fmt.Errorf("Kind: there is no %q; there are %s", f.Kind, strings.Join(faultKinds(), ", "))
+		return fmt.Errorf("in Kind: there is no %q; there are %s", f.Kind, strings.Join(faultKinds(), ", "))
 	}
 	if len(f.On) == 0 {
-		return fmt.Errorf("On: a %s of no machine", f.Kind)
+		return fmt.Errorf("in On: a %s of no machine", f.Kind)
 	}
 	for i, m := range f.On {
 		if m < 0 || m >= p.Machines() || slices.Contains(f.On[:i], m) {
-			return fmt.Errorf("On: machine %d; there are 0 to %d, each once", m, p.Machines()-1)
+			return fmt.Errorf("in On: machine %d; there are 0 to %d, each once", m, p.Machines()-1)
 		}
 	}
 	least := int64(0)
@@ -85,7 +85,7 @@ func (f Fault) check(p *Plan) error {
 		}
 	}
 	if f.Told && f.Kind != FaultPartition && f.Kind != FaultOneWay {
-		return fmt.Errorf("Told: transports notice no %s", f.Kind)
+		return fmt.Errorf("in Told: transports notice no %s", f.Kind)
 	}
 	return nil
 }
@@ -96,13 +96,13 @@ func (f Fault) checkPlace() error {
 	at, named := placeNamed(f.Place)
 	switch {
 	case f.Place == "" && ends && f.By == 0:
-		return errors.New("By: after how many effects, or Place: where")
+		return errors.New("in By: after how many effects, or Place: where")
 	case f.Place == "":
 		return nil
 	case !named:
-		return fmt.Errorf("Place: there is no %q", f.Place)
+		return fmt.Errorf("in Place: there is no %q", f.Place)
 	case !ends || !at.happens(failure):
-		return fmt.Errorf("Place: a %s does not happen at %q", f.Kind, f.Place)
+		return fmt.Errorf("in Place: a %s does not happen at %q", f.Kind, f.Place)
 	}
 	return nil
 }
@@ -218,7 +218,7 @@ func (s *Sim) divide(f Fault) {
 		}
 		over = true
 		s.net.divide(f, -1)
-		s.goesWrong(nil, "the partition is over")
+		s.goesWrong(nil, "the partition of {%s} from the others is over", numbers(f.On))
 		s.net.settle(1, 200)
 	})
 }

@@ -95,9 +95,6 @@ func (j *judge) decided(m *machine, f replica.Final) {
 func (j *judge) final(m *machine, f replica.Final) {
 	h, id := f.Cert.Height, f.Cert.Block
 	j.decided(m, f) // on a certificate, whoever holds it
-	if j.sim.tells() {
-		j.sim.happens(m, "height %d is final: block %s of view %d, with %d transactions", h, short(id.KeyString()), f.Cert.View, len(f.Block.Txs))
-	}
 	if !m.correct() {
 		return
 	}
@@ -137,6 +134,7 @@ func (j *judge) first(f replica.Final) {
 		for _, e := range r.Events {
 			j.seen[fmt.Sprintf("%T", e.Fact)]++
 			j.fact(e.Fact)
+			j.tellFact(f.Cert.Height, e.Fact)
 		}
 	}
 }
@@ -235,7 +233,7 @@ func (j *judge) fetched(m *machine, f replica.Fetch) {
 
 // fault judges a blame: no correct machine does what no correct machine does.
 func (j *judge) fault(m *machine, f replica.Fault) {
-	j.sim.happens(m, "blames %d: %v", j.sim.machine(f.Peer).index, f.Err)
+	j.sim.blames(m, f)
 	if !m.correct() {
 		return
 	}

@@ -39,6 +39,7 @@ func (j *judge) refused(m, from *machine, err error) {
 	if from.correct() {
 		j.fail("machine %d refuses bytes of machine %d, which is correct: %v", m.index, from.index, err)
 	}
+	j.sim.refuses(m, from, err)
 	if m.correct() {
 		j.seen[seenRefusal]++
 	}
@@ -51,6 +52,7 @@ func (j *judge) evidence(m *machine, list []bft.Evidence) {
 	}
 	for _, e := range list {
 		j.seen[seenEvidence]++
+		j.tellEvidence(m, e)
 		if err := e.Verify(j.sim.cast.Scheme, j.sim.cast.Genesis); err != nil {
 			j.fail("machine %d has evidence that does not hold: %v", m.index, err)
 		}

@@ -152,7 +152,7 @@ func (m *machine) fail(err error) {
 	case errors.Is(err, errCrash):
 		m.crash()
 	case errors.Is(err, errKilled), errors.Is(err, errIO), errors.Is(err, errFull):
-		m.end("ends itself, or is ended: " + err.Error())
+		m.end("ends: " + err.Error())
 	case m.store.damaged:
 		m.end("finds its store spoilt")
 		off = m.sim.World.Between(50, 3_000)
@@ -191,6 +191,7 @@ func (m *machine) commit(f *replica.Final) error {
 		return err
 	}
 	m.signer.Finalize(f.Cert.Height, f.Cert.Block)
+	m.tellFinal(*f)
 	return nil
 }
 

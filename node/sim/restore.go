@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/sage-p2p/sage-p2p/atp"
@@ -46,7 +47,8 @@ func (s *Sim) backUp(f Fault) {
 // or both. It is off meanwhile.
 func (s *Sim) restore(m *machine, off atp.Span) {
 	w := s.World
-	if len(m.images) == 0 || !m.correct() || s.bound(m) {
+	if why := s.cannotRestore(m); why != "" {
+		s.goesWrong(m, "its disk stays as it is: %s", why)
 		return
 	}
 	if m.up {
@@ -61,25 +63,54 @@ func (s *Sim) restore(m *machine, off atp.Span) {
 	} else if !record {
 		img.record, img.mute = m.file.durable.clone(), m.mute
 	}
-	if s.set(m, img) {
-		s.judge.seen["a disk is restored"]++
+	before := m.store.height()
+	if why := s.set(m, img); why != "" {
+		s.goesWrong(m, "its disk stays as it is: %s", why)
+		return
 	}
+	s.judge.seen["a disk is restored"]++
+	s.tellRestored(m, before)
 }
 
-// set puts an image on a disk, if the federation is to survive that, and reports
-// whether it did.
-func (s *Sim) set(m *machine, img image) bool {
+// cannotRestore says why a disk is not put back, "" if it may be.
+func (s *Sim) cannotRestore(m *machine) string {
+	switch {
+	case len(m.images) == 0:
+		return "there is no older image of it"
+	case !m.correct():
+		return "it is that of an adversary"
+	case s.bound(m):
+		return "an older image waits to be found out"
+	}
+	return ""
+}
+
+// tellRestored tells of a disk that was put back, from a height.
+func (s *Sim) tellRestored(m *machine, before bft.Height) {
+	text := "and its record knows all it has said"
+	switch {
+	case m.pending != nil:
+		text = fmt.Sprintf("and its record has forgotten something that it said to %d", m.pending.knows.index)
+	case m.mute != "":
+		text = "on which its key is silent"
+	}
+	s.goesWrong(m, "its disk is put back to an older image: height %d, before it was %d, %s", m.store.height(), before, text)
+}
+
+// set puts an image on a disk, if the federation is to survive that, and says why it
+// did not, "" if it did.
+func (s *Sim) set(m *machine, img image) string {
 	var knows *machine
 	if img.mute == "" && s.forgets(m, img.record) {
 		if knows = s.knower(m, img.record); knows == nil {
-			return false
+			return "nobody knows what it would forget"
 		}
 	}
 	if (img.mute != "" || knows != nil) && !s.enoughWithout(m) {
-		return false
+		return "the others are no quorum without it"
 	}
 	if len(img.store) < len(m.store.log) && !s.keptElsewhere(m) {
-		return false
+		return "the others need what is there"
 	}
 	if m.pending = nil; knows != nil {
 		m.pending = &bond{knows: knows}
@@ -90,7 +121,7 @@ func (s *Sim) set(m *machine, img image) bool {
 	m.turned = m.boot // perhaps one has in the image
 	m.mute = img.mute
 	m.setStore(img.store)
-	return true
+	return ""
 }
 
 // setStore puts an older store in place. The user of the machine repeats what it

@@ -104,6 +104,7 @@ func (m *machine) goOver() error {
 	m.former, m.key = append(m.former, m.key), next
 	m.file, m.mute, m.images, m.pending = file, "", nil, nil
 	m.sim.judge.seen["a new key"]++
+	m.sim.happens(m, "has a new key, and signs with that from now on")
 	c := m.sim.clients[m.index]
 	c.haunt(m.former[len(m.former)-1])
 	c.nonce, c.pending, c.holds = 0, nil, false

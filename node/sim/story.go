@@ -3,8 +3,11 @@ package sim
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/ipfs/go-cid"
 
 	"github.com/sage-p2p/sage-p2p/atp"
 	"github.com/sage-p2p/sage-p2p/bft"
@@ -17,30 +20,36 @@ type Line struct {
 	AtMS    atp.Span `json:"at_ms"`             // since the beginning, in the world's time
 	Machine int      `json:"machine"`           // to whom; -1: to all
 	Fault   bool     `json:"fault,omitempty"`   // it goes wrong
+	Lie     bool     `json:"lie,omitempty"`     // an adversary departs from what is correct
 	Verdict bool     `json:"verdict,omitempty"` // the judge says so
 	Text    string   `json:"text"`
+
+	like string // what it has in common with those that it is folded with; "": it stands alone
 }
 
-// storyWidth is how wide a line is at most, and storyIndent what comes before
+// StoryWidth is how wide a line is at most, and storyIndent what comes before
 // its text.
-const storyWidth, storyIndent = 80, 16
+const StoryWidth, storyIndent = 100, 16
 
-// String returns the line as it is printed, in as many lines of 80 columns as it
-// takes.
+// String returns the line as it is printed, in as many lines of [StoryWidth] columns
+// as it takes.
 func (l Line) String() string {
 	who := "  "
 	if l.Machine >= 0 {
 		who = fmt.Sprintf("%2d", l.Machine)
 	}
 	mark := " "
-	if l.Fault {
+	switch {
+	case l.Fault:
 		mark = "!"
+	case l.Lie:
+		mark = "~"
 	}
 	head := fmt.Sprintf("%7d.%03d  %s %s ", l.AtMS/1000, l.AtMS%1000, who, mark)
 	var b strings.Builder
 	line := head
 	for i, word := range strings.Fields(l.Text) {
-		if i > 0 && len([]rune(line))+1+len([]rune(word)) > storyWidth {
+		if i > 0 && len([]rune(line))+1+len([]rune(word)) > StoryWidth {
 			b.WriteString(strings.TrimRight(line, " ") + "\n")
 			line = strings.Repeat(" ", storyIndent)
 		} else if i > 0 {
@@ -65,15 +74,69 @@ func (s *Sim) goesWrong(m *machine, format string, args ...any) {
 	s.line(m, Line{Fault: true}, format, args...)
 }
 
+// lies tells what an adversary does otherwise. To each of the others it often does
+// the same.
+func (s *Sim) lies(m *machine, format string, args ...any) {
+	if s.tells() {
+		s.line(m, Line{Lie: true, like: fmt.Sprintf("%d "+format, append([]any{m.index}, args...)...)}, format, args...)
+	}
+}
+
+// liesOften tells of what an adversary does so often that one stands for all.
+func (s *Sim) liesOften(m *machine, format string, args ...any) {
+	s.line(m, Line{Lie: true, like: fmt.Sprint(m.index, format)}, format, args...)
+}
+
 func (s *Sim) line(m *machine, l Line, format string, args ...any) {
 	if s.story == nil {
 		return
 	}
-	l.AtMS, l.Machine, l.Text = atp.Span(s.World.Now()-opening), -1, fmt.Sprintf(format, args...)
+	l.AtMS, l.Machine, l.Text = atp.Span(s.World.Now()-opening), -1, s.plain(fmt.Sprintf(format, args...))
 	if m != nil {
 		l.Machine = m.index
+		if _, second := m.behaviour.(*half); second {
+			l.Text = "on its second machine: " + l.Text
+		}
 	}
 	s.story(l)
+}
+
+// called is what a message is called.
+func called(m bft.Message) string {
+	at := m.Position()
+	text := fmt.Sprintf("%v of height %d, view %d", at.Kind, at.Height, at.View)
+	switch m := m.(type) {
+	case *bft.Proposal:
+		text += " for block " + short(m.Block.KeyString())
+	case *bft.Vote:
+		text += " for block " + short(m.Block.KeyString())
+	}
+	return text
+}
+
+// who is the number of the machine of a platform.
+func (s *Sim) who(id bft.ID) string {
+	if m := s.machine(id); m != nil {
+		return fmt.Sprint(m.index)
+	}
+	return "nobody"
+}
+
+// longName finds platforms and addresses in a text.
+var longName = regexp.MustCompile(`12D3KooW[1-9A-Za-z]{40,}|baf[a-z2-7]{50,}`)
+
+// plain returns a text in which platforms are the numbers of their machines, and
+// addresses as short as elsewhere. Who reads it knows where an error comes from.
+func (s *Sim) plain(text string) string {
+	return longName.ReplaceAllStringFunc(strings.ReplaceAll(text, "sim: ", ""), func(name string) string {
+		if id, err := bft.ParseID(name); err == nil {
+			return s.who(id)
+		}
+		if id, err := cid.Decode(name); err == nil {
+			return short(id.KeyString())
+		}
+		return name
+	})
 }
 
 // Describe tells what a plan is, in lines.
@@ -105,7 +168,7 @@ func (p Plan) Describe() (lines []string) {
 
 // tell says what a fault does, and to whom.
 func (f Fault) tell() string {
-	who := strings.Trim(strings.Join(strings.Fields(fmt.Sprint(f.On)), ", "), "[]")
+	who := numbers(f.On)
 	noticed := ", and no transport notices"
 	if f.Told {
 		noticed = ", and transports notice"
@@ -122,9 +185,9 @@ func (f Fault) tell() string {
 	case FaultSlowDisk:
 		return fmt.Sprintf("disks of {%s} take up to %d ms to sync, for %d ms", who, f.By, f.For)
 	case FaultFlip:
-		return fmt.Sprintf("a bit turns on the disk of %s, unless the others need what is there", who)
+		return fmt.Sprintf("a bit is to turn on the disk of %s", who)
 	case FaultRestore:
-		return fmt.Sprintf("the disk of %s is put back to an older image, if there is one and the others can spare it; it is off for %d ms", who, f.For)
+		return fmt.Sprintf("the disk of %s is to be put back to an older image, with the machine off for %d ms", who, f.For)
 	case FaultPartition:
 		return fmt.Sprintf("nothing passes between {%s} and the others, for %d ms%s", who, f.For, noticed)
 	case FaultOneWay:
@@ -167,11 +230,22 @@ func (j *judge) tellSigned(m *machine, u bft.Unsigned) {
 func wanted(w replica.Want) string {
 	switch {
 	case !w.Range.IsZero():
+		if w.Range.From == w.Range.To {
+			return fmt.Sprintf("the block of height %d", w.Range.From)
+		}
 		return fmt.Sprintf("the blocks of heights %d to %d", w.Range.From, w.Range.To)
 	case w.Block.Defined():
 		return "block " + short(w.Block.KeyString())
 	}
-	return fmt.Sprintf("%d transactions", len(w.Txs))
+	return several(len(w.Txs), "transaction")
+}
+
+// several counts things in words.
+func several(n int, thing string) string {
+	if n == 1 {
+		return "one " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // wish tells what a client wants.
@@ -192,6 +266,8 @@ func Laws() []string {
 		"A1  one block at each height, with a quorum of its set",
 		"A2  balances, locks, bonds, pool and discharge are the supply",
 		"A3  each lock ends once",
+		"A4  nobody pays who has not signed for it",
+		"A5  every machine has the state that the final block names",
 		"A6  no machine contradicts what it signed",
 		"A7  what was published is there after every restart",
 		"J1  nothing is voted for that is not on the disk",

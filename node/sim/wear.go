@@ -16,6 +16,11 @@ var seenEnds = map[error]string{
 // one that knows better does not fail, and the other's disk does not.
 func (s *Sim) light(m *machine, f Fault) {
 	if !m.up || s.watches(m) || m.pending != nil && (f.Kind == FaultIO || f.Kind == FaultFull) {
+		why := "an older image waits to be found out"
+		if !m.up {
+			why = "it is off"
+		}
+		s.goesWrong(m, "nothing comes of it: %s", why)
 		return
 	}
 	at, left := place(0), int(f.By)
@@ -63,6 +68,11 @@ func (m *machine) trap(p place) {
 func (s *Sim) flip(m *machine) {
 	w := s.World
 	if !m.correct() || s.bound(m) {
+		why := "an older image waits to be found out"
+		if !m.correct() {
+			why = "it is an adversary"
+		}
+		s.goesWrong(m, "no bit turns: %s", why)
 		return
 	}
 	if w.Chance(50) {
@@ -70,10 +80,18 @@ func (s *Sim) flip(m *machine) {
 			m.turned = m.boot
 			m.file.flip(s.disks)
 			s.judge.seen["a bit of a record turns"]++
+			s.goesWrong(m, "a bit turns in one copy of its record")
+			return
 		}
+		s.goesWrong(m, "no bit turns: one copy of its record is bad since it started")
 		return
 	}
-	if len(m.store.log) == 0 || !s.keptElsewhere(m) {
+	if len(m.store.log) == 0 {
+		s.goesWrong(m, "no bit turns: its store is empty")
+		return
+	}
+	if !s.keptElsewhere(m) {
+		s.goesWrong(m, "no bit turns: the others need what is there")
 		return
 	}
 	m.spoilt = true
@@ -85,6 +103,7 @@ func (s *Sim) flip(m *machine) {
 		})
 	}
 	s.judge.seen["a bit of a store turns"]++
+	s.goesWrong(m, "a bit turns in its store")
 }
 
 // ends counts where machines ended.

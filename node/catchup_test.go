@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"crypto/ed25519"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -47,6 +48,28 @@ func TestALateObserverCatchesUpToTheSameState(t *testing.T) {
 	observer.end(t)
 	all[1].pays(t, payee, 1)
 	agree(t, append(all, observer.again(t))...)
+}
+
+// A newcomer to a federation in which nothing moves is at its head without anybody
+// making a block, and does not call itself ready on the way there.
+func TestANewcomerToAnIdleFederationIsNotReadyBeforeItsHead(t *testing.T) {
+	t.Parallel()
+	all := federation(t, 4)
+	all[1].pays(t, all[2].id(t), 52)
+	head := agree(t, all...)
+	where := all[0].wait(t, "listening", listening).Listen
+	for i := range 3 {
+		newcomer := up(t, fmt.Sprintf("newcomer-%d", i), func(c *node.Config) { c.Bootstrap, c.Observer = where, true })
+		newcomer.wait(t, "at the head", func(s view.Status) bool {
+			if s.Ready() && s.Peers > 0 && 0 < s.Height && s.Height < head.Height {
+				t.Fatalf("at height %d of %d it calls itself ready", s.Height, head.Height)
+			}
+			return s.Height == head.Height && s.Ready()
+		})
+	}
+	if s := agree(t, all...); s.Height != head.Height {
+		t.Errorf("height %d, want that nobody makes a block above %d", s.Height, head.Height)
+	}
 }
 
 func TestAPlatformThatWasOffCatchesUpAndVotes(t *testing.T) {

@@ -298,8 +298,9 @@ func openSigner(home string) (*signer.Signer, error) {
 	return signer.OpenOrCreate(home)
 }
 
-// newHost makes the platform's host. What peers send before there is a chain
-// is ignored; they say it again.
+// newHost makes the platform's host. What peers send before there is a chain is
+// ignored: a Status comes again in answer to our first, and what is unfinished is
+// repeated.
 func (n *Node) newHost(genesis p2p.Genesis) (*p2p.Host, error) {
 	listen, replaced, err := n.cfg.listen()
 	if err != nil {

@@ -58,7 +58,10 @@ func (n *Node) Status(context.Context) (view.Status, error) {
 		SupplyUATP: view.Amount(totals.Supply), AvailableUATP: view.Amount(totals.Available), LockedUATP: view.Amount(totals.Locked),
 		BondedUATP: view.Amount(totals.Bonded), PoolUATP: view.Amount(totals.Pool), DischargedUATP: view.Amount(totals.Discharged),
 	}
-	if s.Syncing {
+	switch {
+	case progress.Unmet:
+		s.Waiting = "a validator to tell how far the chain is"
+	case s.Syncing:
 		s.Waiting = "the blocks that other platforms have and this one not yet"
 	}
 	return s, nil

@@ -80,7 +80,7 @@ func (r *Replica) greeted() {
 // told takes note that a peer's Status holds nothing of ours that we forgot.
 func (r *Replica) told(id bft.ID) {
 	if p := r.peers.get(id); p != nil {
-		p.told = true
+		p.told, r.met = true, r.met || r.set.Contains(id)
 		r.heardEnough()
 	}
 }

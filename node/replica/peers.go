@@ -14,8 +14,10 @@ type peer struct {
 	jobs  int        // unanswered signature checks of its messages, at most maxJobs
 	told  bool       // its Status came, and knows nothing of ours that we forgot
 
+	came        bool       // no Status has come since it did
 	challenge   uint64     // its newest
 	answering   atp.Millis // the second in which it was answered last
+	showing     atp.Millis // the second in which it was shown last that it is far below
 	replied     bool       // it has answered ours
 	first, last bft.Height // if so: what was final with it when it first did, and when it last did
 
@@ -157,8 +159,9 @@ func (r *Replica) connected(id bft.ID) error {
 		return nil
 	}
 	r.peers.add(id)
+	p := r.peers.get(id)
+	p.came = true
 	if i := slices.IndexFunc(r.shirkers, func(s shirker) bool { return s.id == id }); i >= 0 {
-		p := r.peers.get(id)
 		p.failures = max(p.failures, r.shirkers[i].failures)
 		r.shirkers = slices.Delete(r.shirkers, i, i+1)
 	}

@@ -58,17 +58,6 @@ func (r *Replica) knows() bool {
 	return !r.mute && !r.listening.on && r.record.FinalHeight <= r.head().Height && r.record.Height <= r.height()
 }
 
-// challenged answers a peer's challenge, at most once in a second.
-func (r *Replica) challenged(p *peer, c uint64) {
-	if p.challenge = c; c == 0 {
-		return
-	}
-	if second := r.now / 1_000; second != p.answering {
-		p.answering = second
-		r.tell([]bft.ID{p.id})
-	}
-}
-
 // replied takes a peer's Status that may answer our challenge.
 func (r *Replica) replied(p *peer, s *bft.Status) error {
 	if c := r.challenge(); c == 0 || s.Answer != c {

@@ -70,6 +70,7 @@ type Replica struct {
 	listens     int        // peers heard while alone, at most maxListens
 	back        reentry    // if mute
 	nonce       uint64     // of our challenges
+	met         bool       // a validator has told where it stands, since the start
 
 	peers    peers
 	shirkers []shirker    // that have gone, at most maxShirkers

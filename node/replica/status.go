@@ -58,7 +58,7 @@ func (r *Replica) status(p *peer, s *bft.Status) error {
 			r.alarm(a)
 		}
 	}
-	r.challenged(p, s.Challenge)
+	r.reply(p, s)
 	if s.Newest == nil || s.Newest.Signer != r.self || !r.forgot(*s.Newest) {
 		r.told(p.id)
 		return r.replied(p, s)
@@ -67,6 +67,29 @@ func (r *Replica) status(p *peer, s *bft.Status) error {
 	shown.Height, shown.HighQC, shown.TC = r.height(), nil, nil // any height's Verifier judges Newest
 	r.verifyWith(p, Job{From: p.id, Height: r.height(), Set: r.set, Message: &shown})
 	return nil
+}
+
+// reply answers a Status with ours. It does so once for the first since its sender
+// came: our greeting may have come before that could hear, and with it the word of
+// what it has forgotten or lacks. And it does so at most once in a second each for
+// one that challenges us, and for one from so far below that the certificate of its
+// height is not enough. Else what comes from above or from our height is not
+// answered, so that two of us are silent again at once (J6).
+func (r *Replica) reply(p *peer, s *bft.Status) {
+	second := r.now / 1_000
+	first := p.came && s.FinalHeight <= r.head().Height
+	challenged := s.Challenge != 0 && second != p.answering
+	below := s.Height < r.head().Height && second != p.showing
+	p.came, p.challenge = false, s.Challenge
+	if challenged {
+		p.answering = second
+	}
+	if below {
+		p.showing = second
+	}
+	if first || challenged || below {
+		r.tell([]bft.ID{p.id})
+	}
 }
 
 // rolledBack takes a statement that our key signed, and stops signing if our

@@ -20,7 +20,7 @@ func storageMutants() []mutant {
 		}, want: "A6", test: "TestRestoredDisks"},
 		{name: "a founder whose disk looks new decides at once", edits: []edit{
 			{"node/replica/listen.go", "r.head().Height == 0 && r.record.BootCount == 0", "r.head().Height == 0 && r.record.Height == 0"},
-		}, want: "A1|A6|before machine", test: "TestRestoredDisks"},
+		}, pkg: "node/replica", test: "TestAFounderOnAnImageFromBeforeItsFirstBlockDecidesNothing"},
 		{name: "a restart ends the silence", edits: []edit{
 			{"node/replica/replica.go", "mute: cfg.Mute,", "mute: false,"},
 		}, want: "silenced|A6|without a reason", test: "TestRestoredDisks"},

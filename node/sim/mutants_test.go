@@ -107,7 +107,7 @@ func consensusMutants() []mutant {
 		{name: "a new height is told to the old set alone", edits: []edit{
 			{"node/replica/replica.go", "	if err := r.absorb(r.core.Start()); err != nil {", "	out := r.core.Start()\n	out.Status = false\n	if err := r.absorb(out); err != nil {"},
 			{"node/replica/final.go", "	r.tellObservers()\n", ""},
-		}, want: "liveness|J6", test: "TestGrowingSets"},
+		}, want: "liveness|J6", test: "TestGrowingSets", args: []string{"-seeds", "1500"}},
 		{name: "a block is executed in the order of a map", edits: []edit{
 			{"chain/apply.go", "	for i, tx := range b.Txs {\n", "	order := make(map[int]VerifiedTx)\n	for i, tx := range b.Txs {\n		order[i] = tx\n	}\n	for i, tx := range order {\n"},
 		}, want: "blames|ended itself"},
@@ -136,5 +136,20 @@ func consensusMutants() []mutant {
 		{name: "nobody is greeted", edits: []edit{
 			{"node/replica/peers.go", "	r.tell([]bft.ID{id})\n", ""},
 		}, want: "liveness|before machine . has answered"},
+		{name: "who could not hear the greeting is told no more", edits: []edit{
+			{"node/replica/status.go", "	first := p.came && s.FinalHeight <= r.head().Height\n", "	first := false\n"},
+		}, pkg: "node/replica", test: "TestAnOldImageThatWasGreetedBeforeItCouldHearIsFoundOut"},
+		{name: "who is far below is shown one certificate", edits: []edit{
+			{"node/replica/status.go", "	below := s.Height < r.head().Height && second != p.showing\n", "	below := false\n"},
+		}, pkg: "node/replica", test: "TestAStatusFromFarBelowIsAnsweredOncePerSecond"},
+		{name: "who is far below is answered without end", edits: []edit{
+			{"node/replica/status.go", "	below := s.Height < r.head().Height && second != p.showing\n", "	below := s.Height < r.head().Height\n"},
+		}, pkg: "node/replica", test: "TestAStatusFromFarBelowIsAnsweredOncePerSecond"},
+		{name: "every Status is answered", edits: []edit{
+			{"node/replica/status.go", "	if first || challenged || below {\n", "	if first || challenged || below || !first {\n"},
+		}, pkg: "node/replica", test: "TestAnAnswerToAGreetingIsNotAnswered"},
+		{name: "whom nobody has told calls itself up to date", edits: []edit{
+			{"node/replica/progress.go", "	return there && !r.met\n", "	return there && r.met\n"},
+		}, pkg: "node/replica", test: "TestANewcomerThatWasGreetedBeforeItCouldHearAsksForWhatItLacks"},
 	}
 }

@@ -42,8 +42,9 @@ func Chances() []string { return slices.Sorted(maps.Keys(chances)) }
 const MaxValidators = 28
 
 // Choose returns the plan of a seed with the faults named and no others, each at
-// least once as far as the set allows it. It fails for a name that is none of
-// [Chances], and for a set that is too large.
+// least once as far as the set allows it: where disks are put back and machines
+// misbehave, half of the seeds have less than f of these. It fails for a name that is
+// none of [Chances], and for a set that is too large.
 func Choose(seed uint64, validators int, faults []string) (Plan, error) {
 	if validators < 1 || validators > MaxValidators {
 		return Plan{}, fmt.Errorf("sim: have %d validators, want 1 to %d", validators, MaxValidators)
@@ -64,5 +65,16 @@ func Choose(seed uint64, validators int, faults []string) (Plan, error) {
 			chances[name](&p, r)
 		}
 	}
+	if slices.Contains(faults, "storage") && p.Adversaries != nil && r.IntN(2) == 0 {
+		p.spareOne()
+	}
 	return p, nil
+}
+
+// spareOne makes one adversary correct if there are f, so that somebody else may be
+// silent on an old image.
+func (p *Plan) spareOne() {
+	if liars := slices.Sorted(maps.Keys(p.Adversaries)); len(liars) == p.f() {
+		delete(p.Adversaries, liars[0])
+	}
 }

@@ -18,7 +18,8 @@
 //   - Of a record that has forgotten something said, one peer that knows better
 //     answers: nothing comes between the two until it is found out, and that has to
 //     be before anything new is signed. It says nothing of when others answer.
-//   - The validators that speak are a quorum without those that are silent.
+//   - The validators that speak are a quorum without those that are silent, in this
+//     set and in those that may follow it.
 //   - What is final, or a body that others may have locked, is on one more disk
 //     than the one that is set back or spoilt.
 //   - Between two starts one copy of a record turns bad, not more.

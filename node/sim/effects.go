@@ -160,6 +160,7 @@ func (m *machine) silence(out *replica.Output) error {
 	if m.correct() {
 		m.sim.judge.seen[seenReturn]++
 		m.sim.happens(m, "is back: it signs again, from height %d on", above)
+		m.sim.judge.amid(seenReturnAmid)
 		m.trap(atEnd) // is it on the disk?
 	}
 	return nil

@@ -19,8 +19,13 @@ const (
 	seenRefusal   = "bytes are refused"
 	seenEvidence  = "evidence"
 	seenAlarm     = "a key is found in use elsewhere"
+	seenForgotten = "a record is forgotten"
+	seenFoundOut  = "an old image is found out"
 	seenReturn    = "a return"
-	seenTurnedOff = "adversaries that talk on"
+
+	seenForgottenAmid = "a record is forgotten beside a liar, while the set changes"
+	seenReturnAmid    = "a return beside a liar, while the set changes"
+	seenTurnedOff     = "adversaries that talk on"
 )
 
 // notice is what the judge remembers to hold finals against.

@@ -115,7 +115,8 @@ func (s *Sim) set(m *machine, img image) string {
 	if m.pending = nil; knows != nil {
 		m.pending = &bond{knows: knows}
 		knows.disk.fuse.err = nil
-		s.judge.seen["a record is forgotten"]++
+		s.judge.seen[seenForgotten]++
+		s.judge.amid(seenForgottenAmid)
 	}
 	m.file.set(img.record)
 	m.turned = m.boot // perhaps one has in the image
@@ -199,17 +200,13 @@ func (s *Sim) knower(m *machine, raw sparse) *machine {
 }
 
 // enoughWithout reports whether the validators that speak are a quorum without m,
-// and nobody else's image is unknown yet.
+// in every set that is to come, and nobody else's image is unknown yet.
 func (s *Sim) enoughWithout(m *machine) bool {
 	if s.plan.Leaves > 0 {
 		return false
 	}
-	silent := func(o *machine) bool { return o != m && (!o.correct() || o.mute != "") }
-	if s.plan.Joins && slices.ContainsFunc(s.machines, silent) { // it may have a vote by and by, in a set of three
-		return false
-	}
 	set := s.cast.state.Validators()
-	n := 0
+	speak, silent := 0, 1
 	for _, o := range s.machines {
 		if o.pending != nil {
 			return false
@@ -219,12 +216,21 @@ func (s *Sim) enoughWithout(m *machine) bool {
 		}
 	}
 	for _, o := range s.machines {
-		if o != m && o.correct() && o.mute == "" && set.Contains(o.id()) {
-			n++
+		switch {
+		case o == m:
+		case !o.correct() || o.mute != "":
+			silent++
+		case set.Contains(o.id()):
+			speak++
 		}
 	}
-	return n >= quorumOf(set.Len())
+	return speak >= quorumOf(set.Len()) && (!s.plan.Joins || silent <= spared(set.Len()))
 }
+
+// spared is how many a set of n can do without, wherever it goes from there: it grows,
+// loses a liar, or loses others as long as f stays. Each of those that are silent may
+// have a vote by and by. One is spared by a set of three, too.
+func spared(n int) int { return max(faultsOf(n), 1) }
 
 // keptElsewhere reports whether somebody else's disk has everything that anybody
 // calls final, and others have the bodies that m has and that somebody else, or m
@@ -249,6 +255,13 @@ func (s *Sim) keptElsewhere(m *machine) bool {
 		}
 	}
 	return true
+}
+
+// amid counts what happens beside a liar, while the set of validators changes.
+func (j *judge) amid(what string) {
+	if p := j.sim.plan; p.Joins && len(p.Adversaries) > 0 {
+		j.seen[what]++
+	}
 }
 
 // bound reports whether a machine is one of two that nothing comes between.
@@ -335,6 +348,6 @@ func (j *judge) muted(m *machine) {
 	}
 	m.pending = nil
 	j.sim.happens(m, "finds out that its disk is an old image, and falls silent")
-	j.seen["an old image is found out"]++
+	j.seen[seenFoundOut]++
 	m.trap(atReturn)
 }

@@ -43,15 +43,20 @@ func TestRestoredDisks(t *testing.T) {
 		return // too few to show everything
 	}
 	for _, what := range []string{
-		"a disk is restored", "a record is forgotten", "a store is set back", "an old image is found out", "a return",
+		"a disk is restored", seenForgotten, "a store is set back", seenFoundOut, seenReturn,
 		"a bit of a record turns", "a bit of a store turns",
 	} {
 		if seen[what] == 0 {
 			t.Errorf("no schedule has shown: %s", what)
 		}
 	}
-	if what := seenEnds[errCrash] + atReturn.String(); *seeds >= 500 && seen[what] == 0 {
-		t.Errorf("no schedule has shown: %s", what)
+	if *seeds < 500 {
+		return
+	}
+	for _, what := range []string{seenEnds[errCrash] + atReturn.String(), seenForgottenAmid, seenReturnAmid} {
+		if seen[what] == 0 {
+			t.Errorf("no schedule has shown: %s", what)
+		}
 	}
 }
 

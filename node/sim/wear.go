@@ -191,9 +191,17 @@ func (p *Plan) allStorage(r *rand.Rand) {
 	p.addSlowDisks(r)
 }
 
-// drawRestored draws a plan in which disks are put back to older images.
+// drawRestored draws a plan in which disks are put back to older images. Of a set
+// that changes and has a liar, one more can be silent.
 func drawRestored(r *rand.Rand) Plan {
-	p := drawPlan(r, 12)
+	p := drawSetting(r)
+	if r.IntN(12) == 0 {
+		if p.grow(r); p.Adversaries != nil {
+			p.Validators = max(p.Validators, 7)
+		}
+	}
+	p.drawAccess(r)
+	p.drawFaults(r)
 	p.addRestores(r)
 	for range 4 {
 		p.addCrash(r)

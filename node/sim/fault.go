@@ -25,6 +25,7 @@ const (
 	FaultRestore   FaultKind = "restore"    // the disk is put back to an older image of itself, and the machine is off for For
 	FaultPartition FaultKind = "partition"  // nothing passes between On and the others
 	FaultOneWay    FaultKind = "one-way"    // nothing passes from On to the others
+	FaultDeaf      FaultKind = "deaf"       // nothing passes from the others to On
 	FaultClock     FaultKind = "clock"      // the clocks of On are By milliseconds ahead, or behind if negative
 	FaultSlow      FaultKind = "slow"       // every step, and every check, takes By milliseconds
 )
@@ -52,6 +53,7 @@ var bounds = map[FaultKind]struct{ least, most int64 }{
 	FaultRestore:   {},
 	FaultPartition: {},
 	FaultOneWay:    {},
+	FaultDeaf:      {},
 	FaultClock:     {-maxClock, maxClock},
 	FaultSlow:      {0, maxDelay},
 }
@@ -84,7 +86,7 @@ func (f Fault) check(p *Plan) error {
 			return err
 		}
 	}
-	if f.Told && f.Kind != FaultPartition && f.Kind != FaultOneWay {
+	if f.Told && f.Kind != FaultPartition && f.Kind != FaultOneWay && f.Kind != FaultDeaf {
 		return fmt.Errorf("in Told: transports notice no %s", f.Kind)
 	}
 	return nil
@@ -122,7 +124,10 @@ const day = 24 * 60 * 60 * 1000
 func (f Fault) label() string {
 	size, way := "", ""
 	switch f.Kind {
-	case FaultPartition, FaultOneWay:
+	case FaultPartition, FaultOneWay, FaultDeaf:
+		if f.Kind == FaultDeaf && len(f.On) == 1 {
+			size = ", one alone"
+		}
 		if !f.Told {
 			way = ", unnoticed"
 		}
@@ -167,7 +172,7 @@ func (s *Sim) strike(f Fault) {
 			s.restore(s.machines[i], f.For)
 		}
 		return
-	case FaultPartition, FaultOneWay:
+	case FaultPartition, FaultOneWay, FaultDeaf:
 		s.divide(f)
 		return
 	case FaultClock:
@@ -205,7 +210,7 @@ func (s *Sim) cure(after atp.Span, end func()) {
 }
 
 // divide lets nothing pass between some machines and the others, or nothing
-// from those to these, for a while.
+// from those to these, or the other way round, for a while.
 func (s *Sim) divide(f Fault) {
 	s.net.divide(f, 1)
 	if f.Told {

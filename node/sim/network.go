@@ -49,8 +49,10 @@ func (n *network) divide(f Fault, by int) {
 			if slices.Contains(f.On, j) {
 				continue
 			}
-			n.cut[i][j] += by
-			if f.Kind == FaultPartition {
+			if f.Kind != FaultDeaf {
+				n.cut[i][j] += by
+			}
+			if f.Kind != FaultOneWay {
 				n.cut[j][i] += by
 			}
 		}

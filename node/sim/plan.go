@@ -175,6 +175,9 @@ func (p *Plan) addCrash(r *rand.Rand) {
 
 func (p *Plan) addPartition(r *rand.Rand) {
 	kind := []FaultKind{FaultPartition, FaultPartition, FaultOneWay}[r.IntN(3)]
+	if kind == FaultOneWay && r.IntN(2) == 0 {
+		kind = FaultDeaf
+	}
 	p.add(Fault{Kind: kind, On: p.some(r), At: p.at(r), For: spanIn(r, 100, 5_000), Told: r.IntN(2) == 0})
 }
 

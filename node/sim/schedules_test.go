@@ -161,7 +161,7 @@ func TestPlansHaveEveryKind(t *testing.T) {
 	for k := range failures {
 		want = append(want, "fault: "+string(k), "fault: "+string(k)+", at a place")
 	}
-	for _, f := range []FaultKind{FaultSlowDisk, FaultFlip, FaultRestore, FaultSlow, FaultPartition, FaultPartition + ", unnoticed", FaultOneWay, FaultOneWay + ", unnoticed"} {
+	for _, f := range []FaultKind{FaultSlowDisk, FaultFlip, FaultRestore, FaultSlow, FaultPartition, FaultPartition + ", unnoticed", FaultOneWay, FaultOneWay + ", unnoticed", FaultDeaf, FaultDeaf + ", unnoticed", FaultDeaf + ", one alone", FaultDeaf + ", one alone, unnoticed"} {
 		want = append(want, "fault: "+string(f))
 	}
 	for _, how := range []string{"", ", by days", ", at a jump", ", by days, at a jump"} {

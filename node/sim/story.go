@@ -192,6 +192,8 @@ func (f Fault) tell() string {
 		return fmt.Sprintf("nothing passes between {%s} and the others, for %d ms%s", who, f.For, noticed)
 	case FaultOneWay:
 		return fmt.Sprintf("nothing passes from {%s} to the others, for %d ms%s", who, f.For, noticed)
+	case FaultDeaf:
+		return fmt.Sprintf("{%s} are heard and hear nothing of the others, for %d ms%s", who, f.For, noticed)
 	case FaultClock:
 		return fmt.Sprintf("clocks of {%s} are set by %+d ms, for %d ms", who, f.By, f.For)
 	case FaultSlow:

@@ -137,14 +137,14 @@ func (m *machine) spread(out *replica.Output) error {
 // silence begins or ends the silence of a key.
 func (m *machine) silence(out *replica.Output) error {
 	if why := out.Persist.Mute; why != "" {
-		if err := m.pass(atMute); err != nil {
+		if err := m.signer.Silence(why); err != nil {
+			return err
+		}
+		if err := m.pass(atMute); err != nil { // the file is not there yet
 			return err
 		}
 		m.mute = why
 		m.sim.judge.muted(m)
-		if err := m.signer.Silence(why); err != nil {
-			return err
-		}
 	}
 	above := out.Persist.Return
 	if above == 0 {

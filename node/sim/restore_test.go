@@ -1,10 +1,15 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"testing"
+
+	"github.com/sage-p2p/sage-p2p/bft"
+	"github.com/sage-p2p/sage-p2p/node/replica"
+	"github.com/sage-p2p/sage-p2p/node/signer"
 )
 
 // Disks are put back to older images of themselves, the signer's part, the store's
@@ -57,6 +62,41 @@ func TestRestoredDisks(t *testing.T) {
 		if seen[what] == 0 {
 			t.Errorf("no schedule has shown: %s", what)
 		}
+	}
+}
+
+// The file that keeps a key silent is there once the signer is: if that fails, or the
+// power does before the file is written, the key is found out again.
+func TestAKeyIsSilentBeforeItsFileIs(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		ends   error
+		at     place
+		want   error
+		silent bool
+	}{
+		{"the signer cannot", errIO, atRecord, signer.ErrFailed, false},
+		{"the power fails", errCrash, atMute, errCrash, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := newScript(t, 4).machines[0]
+			m.pending = &bond{knows: m.sim.machines[1]}
+			m.disk.fuse.light(tt.ends, tt.at, 0, 0)
+			if tt.at == atRecord {
+				if err := m.sign([]bft.Unsigned{prepareOf(0, m.sim.cast.state.Tip().ID)}); err == nil {
+					t.Fatal("its disk takes a record, and should not")
+				}
+			}
+			if err := m.silence(&replica.Output{Persist: replica.Persist{Mute: "a peer knows better"}}); !errors.Is(err, tt.want) {
+				t.Fatalf("have %v, want %v", err, tt.want)
+			}
+			if m.mute != "" || m.pending == nil {
+				t.Errorf("the file says %q, and it is found out: %v", m.mute, m.pending == nil)
+			}
+			if got := m.signer.Silenced() != ""; got != tt.silent {
+				t.Errorf("silent = %v, want %v", got, tt.silent)
+			}
+		})
 	}
 }
 

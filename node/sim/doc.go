@@ -1,6 +1,6 @@
 // Package sim is the judge of consensus: one goroutine, one seed, virtual time,
 // and the real replica, chain, mempool and signer in machines whose links
-// delay, drop, duplicate, reorder and partition, both ways or one, whose clocks are
+// delay, drop, duplicate, reorder and partition, both ways or either, whose clocks are
 // off by days and jump, which are slow, and which lose power or are killed between
 // any two effects of an Output, within those that take several steps on the disk,
 // and while they boot. Adversaries embed a correct machine and override one decision;
@@ -55,10 +55,33 @@
 // ends, and then no correct machine says anything unasked. Adversaries that talk on
 // are answered; once they are turned off, nothing is said any more.
 //
-// Real is everything but the network, the disk and the clock, and but for speed
-// two things: a signature is a hash, and so is a proof of the beacon. In one
-// schedule of seventy both are real, too. No block's execution is remembered:
-// chain.Apply runs on every machine.
+// # What is real
+//
+// The replica with its core, the mempool, the chain and the signer with its record
+// are those of the node. No block's execution is remembered: chain.Apply runs on
+// every machine. For speed a signature is a hash, and so is a proof of the beacon; in
+// one schedule of seventy both are real. The rest stands in for what has tests of its
+// own:
+//
+//   - A log in memory (store.go) for the store of the chain:
+//     chain/store.TestPowerCutLeavesAWholeHead, chain/store.TestNothingReturnedIsLost,
+//     chain/store.TestKilledStoreLosesNothing.
+//   - A second driver (effects.go) for the loop, its timers and its clock:
+//     node.TestTheLoopCarriesOutAnOutputInItsOrder,
+//     node.TestNothingIsSaidAfterAFailureOfOurOwn,
+//     node.TestTimersFireInTurnAndOnlyTheNewestOfAKind,
+//     node.TestAClockIsSetIfItAndTimeDisagree.
+//   - A variable for the file that keeps a key silent:
+//     node/signer.TestASilencedKeySignsNothingThroughAnyRestart,
+//     node.TestAValidatorOnAnOldImageStaysSilentThroughARestart.
+//   - A file in memory for that of the record, and a new one for a new key:
+//     node/signer.TestKilledSignerNeverContradictsItself,
+//     node/signer.TestACrashWhileAKeyIsReplacedLeavesOneKey,
+//     node.TestAPlatformTakesAnotherKey.
+//   - Functions (network.go) for connections and streams; one schedule in ten, and
+//     what adversaries send, goes through the frames of node/wire.
+//
+// # Runs
 //
 // A run is a function of its seed. One that fails prints the seed; running it
 // again gives the same trace, bit for bit. The README tells how to run, replay,

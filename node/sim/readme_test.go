@@ -14,6 +14,7 @@ var (
 	ruleRow    = regexp.MustCompile(`(?m)^\| ([SL]\d+) \|([^|]*)\|$`)
 	ruleOfBFT  = regexp.MustCompile(`(?m)^//\t([SL]\d+) `)
 	namedTest  = regexp.MustCompile("`(?:([a-z/]+)\\.)?(Test\\w+)`")
+	ofTheReal  = regexp.MustCompile(`([a-z][a-z0-9/]*)\.(Test\w+)`)
 	namedBreak = regexp.MustCompile(`"([^"]+)"`)
 )
 
@@ -86,6 +87,26 @@ func TestEveryInvariantIsBroken(t *testing.T) {
 
 func isMutant(name string) bool {
 	return slices.ContainsFunc(mutants(), func(m mutant) bool { return m.name == name })
+}
+
+// What the simulator puts a stand-in for has tests of its own, and all that the
+// package comment names exist.
+func TestStandInsAreTestedElsewhere(t *testing.T) {
+	doc, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := ofTheReal.FindAllStringSubmatch(string(doc), -1)
+	for _, name := range names {
+		if !inTests(t, filepath.Join("../..", name[1]), "func "+name[2]+"(") {
+			t.Errorf("there is no %s in %s", name[2], name[1])
+		}
+	}
+	for _, dir := range []string{"node", "node/signer", "chain/store"} {
+		if !slices.ContainsFunc(names, func(name []string) bool { return name[1] == dir }) {
+			t.Errorf("of what is real in %s no test is named", dir)
+		}
+	}
 }
 
 // inTests reports whether a test file of a folder has a text.

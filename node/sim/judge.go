@@ -202,13 +202,14 @@ func (j *judge) leaves(m *machine, message bft.Message) {
 	}
 }
 
-// contradict reports whether no correct platform says a and then b.
+// contradict reports whether no correct platform says both a and b. [judge.says] asks
+// both ways, so that a COMMIT and a Timeout that hides its QC contradict each other,
+// whichever was first. The order is not judged: a vote that a crash has left in the
+// record is said again after the start, and may follow a Timeout.
 func contradict(a, b bft.Unsigned) bool {
 	switch {
 	case a.Kind == b.Kind && a.View == b.View:
 		return a.Block != b.Block || a.HighView != b.HighView
-	case a.Kind == bft.KindTimeout && (b.Kind == bft.KindPrepare || b.Kind == bft.KindCommit):
-		return false // the order in which they were said is judged below
 	case a.Kind == bft.KindCommit && b.Kind == bft.KindTimeout:
 		return b.View >= a.View && b.HighView < a.View
 	}

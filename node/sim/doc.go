@@ -11,9 +11,9 @@
 //
 // They lose and tear what was not synced, fail, fill up, are slow, turn a bit, and
 // are put back to an older image of themselves: the signer's part, the store's, or
-// both, again and again, also while a key is silent. A sync that fails forgets that
-// anything is left to write, as page caches do. The schedule keeps what the design
-// presumes, and no more:
+// both, again and again, also while a key is silent or after it was replaced. A sync
+// that fails forgets that anything is left to write, as page caches do. The schedule
+// keeps what the design presumes, and no more:
 //
 //   - Of a record that has forgotten something said, one peer that knows better
 //     answers: nothing comes between the two until it is found out, and that has to

@@ -161,6 +161,7 @@ func (m *machine) silence(out *replica.Output) error {
 		m.sim.judge.seen[seenReturn]++
 		m.sim.happens(m, "is back: it signs again, from height %d on", above)
 		m.sim.judge.amid(seenReturnAmid)
+		m.sim.judge.later(m, seenReturnLater)
 		m.trap(atEnd) // is it on the disk?
 	}
 	return nil

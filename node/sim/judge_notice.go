@@ -23,9 +23,11 @@ const (
 	seenFoundOut  = "an old image is found out"
 	seenReturn    = "a return"
 
-	seenForgottenAmid = "a record is forgotten beside a liar, while the set changes"
-	seenReturnAmid    = "a return beside a liar, while the set changes"
-	seenTurnedOff     = "adversaries that talk on"
+	seenForgottenLater = "a record of a new key is forgotten"
+	seenReturnLater    = "a new key returns"
+	seenForgottenAmid  = "a record is forgotten beside a liar, while the set changes"
+	seenReturnAmid     = "a return beside a liar, while the set changes"
+	seenTurnedOff      = "adversaries that talk on"
 )
 
 // notice is what the judge remembers to hold finals against.

@@ -43,6 +43,16 @@ func (s *Sim) backUp(f Fault) {
 	}
 }
 
+// backUpAgain has copies made of the disk of a machine that has another key, if it will
+// be set back.
+func (s *Sim) backUpAgain(m *machine) {
+	for _, f := range s.plan.Script {
+		if f.Kind == FaultRestore && slices.Contains(f.On, m.index) {
+			s.World.After(s.World.Between(1, 1_000), m.copy)
+		}
+	}
+}
+
 // restore puts a machine's disk back to an image: the signer's part, the store's,
 // or both. It is off meanwhile.
 func (s *Sim) restore(m *machine, off atp.Span) {
@@ -117,6 +127,7 @@ func (s *Sim) set(m *machine, img image) string {
 		knows.disk.fuse.err = nil
 		s.judge.seen[seenForgotten]++
 		s.judge.amid(seenForgottenAmid)
+		s.judge.later(m, seenForgottenLater)
 	}
 	m.file.set(img.record)
 	m.turned = m.boot // perhaps one has in the image
@@ -260,6 +271,13 @@ func (s *Sim) keptElsewhere(m *machine) bool {
 // amid counts what happens beside a liar, while the set of validators changes.
 func (j *judge) amid(what string) {
 	if p := j.sim.plan; p.Joins && len(p.Adversaries) > 0 {
+		j.seen[what]++
+	}
+}
+
+// later counts what happens to a key that has taken the place of another.
+func (j *judge) later(m *machine, what string) {
+	if len(m.former) > 0 {
 		j.seen[what]++
 	}
 }

@@ -58,7 +58,7 @@ func TestRestoredDisks(t *testing.T) {
 	if *seeds < 500 {
 		return
 	}
-	for _, what := range []string{seenEnds[errCrash] + atReturn.String(), seenForgottenAmid, seenReturnAmid} {
+	for _, what := range []string{seenEnds[errCrash] + atReturn.String(), seenForgottenAmid, seenReturnAmid, seenForgottenLater, seenReturnLater} {
 		if seen[what] == 0 {
 			t.Errorf("no schedule has shown: %s", what)
 		}

@@ -103,6 +103,8 @@ func (m *machine) goOver() error {
 	}
 	m.former, m.key = append(m.former, m.key), next
 	m.file, m.mute, m.images, m.pending = file, "", nil, nil
+	clear(m.sim.judge.said[m.index]) // by the key before
+	m.sim.backUpAgain(m)
 	m.sim.judge.seen["a new key"]++
 	m.sim.happens(m, "has a new key, and signs with that from now on")
 	c := m.sim.clients[m.index]
@@ -158,13 +160,7 @@ func (m *machine) attend(p replica.Publish) {
 	}
 	self, state := atp.ID(m.id()), m.replica.State()
 	if now, err := state.Newest(self); err == nil && now != self {
-		boot := m.boot
-		m.sim.World.After(1, func() {
-			if m.up && m.boot == boot {
-				m.crash()
-				m.boot1()
-			}
-		})
+		m.later(1, m.beginAnew)
 		return
 	}
 	a, missing, err := state.Absence(self)
@@ -172,6 +168,17 @@ func (m *machine) attend(p replica.Publish) {
 		c.steps, c.left = append([]step{stepJoin}, c.steps...), c.left+1
 		c.schedule()
 	}
+}
+
+// beginAnew restarts a machine that has another key, once it need not tell an old
+// image what it knows.
+func (m *machine) beginAnew() {
+	if m.sim.watches(m) {
+		m.later(100, m.beginAnew)
+		return
+	}
+	m.crash()
+	m.boot1()
 }
 
 // accuse plans to submit evidence.

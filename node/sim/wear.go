@@ -160,7 +160,7 @@ func (p *Plan) addSlowDisks(r *rand.Rand) {
 func (p *Plan) addRestores(r *rand.Rand) {
 	p.Faults += 8_000
 	p.Submissions += 4
-	p.Leaves, p.Rotations, p.Away = 0, 0, false
+	p.Leaves, p.Away = 0, false
 	for range 1 + r.IntN(4) {
 		on := p.one(r)
 		for range 1 + r.IntN(2) {
@@ -192,13 +192,15 @@ func (p *Plan) allStorage(r *rand.Rand) {
 }
 
 // drawRestored draws a plan in which disks are put back to older images. Of a set
-// that changes and has a liar, one more can be silent.
+// that changes and has a liar, one more can be silent; and new keys have old images,
+// too.
 func drawRestored(r *rand.Rand) Plan {
 	p := drawSetting(r)
 	if r.IntN(12) == 0 {
 		if p.grow(r); p.Adversaries != nil {
 			p.Validators = max(p.Validators, 7)
 		}
+		p.Rotations += 3
 	}
 	p.drawAccess(r)
 	p.drawFaults(r)

@@ -28,6 +28,7 @@ type client struct {
 	joins int    // JOINs made
 
 	accusations []bft.Evidence
+	gaveUp      bool // a JOIN of its own has expired, and what it signed now might wait for that
 	holds       bool // a JOIN or KEY_ROTATE of its own is on its way, which may leave no nonce for what comes after it
 }
 
@@ -44,8 +45,8 @@ func (c *client) schedule() {
 
 // submit hands a transaction to the machine, again if it was not taken in.
 func (c *client) submit() {
-	if c.left <= 0 && c.pending == nil {
-		return // it has given up: what it would sign now might wait for a JOIN that has expired
+	if c.gaveUp || c.left <= 0 && c.pending == nil {
+		return
 	}
 	if c.holds && c.pending == nil {
 		c.sim.World.After(300, c.submit)

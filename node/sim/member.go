@@ -143,7 +143,7 @@ func (c *client) await(tx chain.VerifiedTx) {
 	case state.Tip().Time > t.Expires:
 		c.nonce = t.Nonce
 	case c.now() > t.Expires.Add(2*atp.Second) && c.sim.net.calm:
-		c.left, c.holds = 0, false // nobody makes a block any more, and none needs be made
+		c.gaveUp, c.holds = true, false // nobody makes a block any more, and none needs be made
 		return
 	default:
 		again()

@@ -5,6 +5,10 @@ import (
 	"maps"
 	"slices"
 	"testing"
+
+	"github.com/sage-p2p/sage-p2p/atp"
+	"github.com/sage-p2p/sage-p2p/bft"
+	"github.com/sage-p2p/sage-p2p/chain"
 )
 
 // The laws hold while the set of validators grows and shrinks, whatever the
@@ -50,6 +54,25 @@ func TestGrowingSets(t *testing.T) {
 		if seen[what] == 0 {
 			t.Errorf("no schedule has shown: %s", what)
 		}
+	}
+}
+
+// What a client signs after a JOIN that has expired, and that no block has ended, could
+// wait for that for ever: it has given up, whatever it hears of.
+func TestWhoHasGivenUpSignsNothingMore(t *testing.T) {
+	s := newScript(t, 4)
+	c := s.clients[0]
+	join, err := c.sign(&chain.ValidatorJoin{}, s.World.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.holds = true
+	c.await(join)
+	s.wait("it gives up", func() bool { return !c.holds })
+	c.accuse(make([]bft.Evidence, 1))
+	s.until(s.World.Now().Add(10*atp.Second), func() bool { return false })
+	if c.nonce != join.Tx().Nonce+1 || c.pending != nil {
+		t.Errorf("it signs nonce %d, and nonce %d is not taken", c.nonce-1, join.Tx().Nonce)
 	}
 }
 

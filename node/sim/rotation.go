@@ -109,7 +109,7 @@ func (m *machine) goOver() error {
 	m.sim.happens(m, "has a new key, and signs with that from now on")
 	c := m.sim.clients[m.index]
 	c.haunt(m.former[len(m.former)-1])
-	c.nonce, c.pending, c.holds = 0, nil, false
+	c.nonce, c.pending, c.holds, c.gaveUp = 0, nil, false, false
 	c.schedule()
 	return nil
 }

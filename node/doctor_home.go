@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,7 +17,7 @@ import (
 )
 
 // Examine says what can be said of a home while no node runs on it. It changes
-// nothing, takes no lock and reads no secret.
+// nothing, takes no lock and reads no secret but the key, to see that it is one.
 func Examine(cfg Config) view.Doctor {
 	var f findings
 	if examineHome(&f, cfg.Home) {
@@ -78,10 +79,21 @@ func examineSecrets(f *findings, home string) {
 			f.problem("identity", cure{"give this user access to it", "ls -l " + path}, "%v", err)
 		case info.Mode().Perm()&0o077 != 0:
 			f.problem("identity", cure{"take the permission away", "chmod 600 " + path}, "%s %s can be read by others (mode %04o)", file.is, path, info.Mode().Perm())
+		case file.name == signer.KeyFile:
+			examineKey(f, home)
 		default:
 			f.ok("identity", "%s is this user's alone", file.is)
 		}
 	}
+}
+
+// examineKey looks whether the key, which only this user may read, is one.
+func examineKey(f *findings, home string) {
+	if err := signer.CheckKey(home); err != nil {
+		f.problem("identity", cure{"put the key back from its backup", ""}, "%s", strings.TrimPrefix(err.Error(), "signer: "))
+		return
+	}
+	f.ok("identity", "the key is this user's alone")
 }
 
 // examineGenesis looks at which federation the home belongs to.

@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,6 +41,9 @@ func TestAHomeIsExaminedWithoutANode(t *testing.T) {
 		about, text string
 	}{
 		{"a key that others can read", func() error { return os.Chmod(in("key"), 0o644) }, "identity", "the key " + in("key") + " can be read by others (mode 0644)"},
+		{"a key that is none", func() error {
+			return errors.Join(os.Chmod(in("key"), 0o600), os.WriteFile(in("key"), []byte("xx"), 0o600))
+		}, "identity", in("key") + " is no key file"},
 		{"a damaged genesis", func() error { return os.WriteFile(in(node.GenesisFile), []byte("{"), 0o600) }, "genesis", "genesis"},
 		{"a lost key", func() error { return os.Remove(in("key")) }, "identity", "is missing, and the home has a chain"},
 	} {

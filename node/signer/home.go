@@ -134,18 +134,41 @@ func (h *files) key() (ed25519.PrivateKey, error) {
 	}
 	key, err := unmarshalKey(raw)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w: put the key back from its backup", ErrNeedsRecovery, path, err)
+		return nil, fmt.Errorf("%w: %s %w: put the key back from its backup", ErrNeedsRecovery, path, err)
 	}
 	return key, nil
 }
 
+// CheckKey says what is wrong with the key file of a home, which nobody need hold.
+func CheckKey(home string) error {
+	if _, err := readKey(filepath.Join(home, KeyFile)); err != nil {
+		return fmt.Errorf("signer: %w", err)
+	}
+	return nil
+}
+
+// readKey reads a key file without holding it.
+func readKey(path string) (ed25519.PrivateKey, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	key, err := unmarshalKey(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s %w", path, err)
+	}
+	return key, nil
+}
+
+// unmarshalKey reads what a key file holds. Its errors say what is wrong with that
+// file, as a predicate.
 func unmarshalKey(raw []byte) (ed25519.PrivateKey, error) {
 	k, err := crypto.UnmarshalPrivateKey(raw)
 	if err != nil {
-		return nil, fmt.Errorf("not a libp2p private key: %w", err)
+		return nil, errors.New("is no key file") // libp2p's reason is about its encoding
 	}
 	if _, ok := k.(*crypto.Ed25519PrivateKey); !ok {
-		return nil, fmt.Errorf("have a %s key, want Ed25519", k.Type())
+		return nil, fmt.Errorf("holds a %s key, want Ed25519", k.Type())
 	}
 	raw, err = k.Raw()
 	if err != nil {
@@ -153,7 +176,7 @@ func unmarshalKey(raw []byte) (ed25519.PrivateKey, error) {
 	}
 	key := ed25519.PrivateKey(raw)
 	if !bytes.Equal(ed25519.NewKeyFromSeed(key.Seed()), key) { // to sign with it would give it away
-		return nil, errors.New("its two halves are of two keys")
+		return nil, errors.New("holds the halves of two keys")
 	}
 	return key, nil
 }

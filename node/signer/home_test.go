@@ -143,7 +143,7 @@ func TestHomeThatCannotBeTrustedIsRefused(t *testing.T) {
 	}{
 		{"key readable by others", func(home string) error { return os.Chmod(filepath.Join(home, KeyFile), 0o640) }, ErrExposed, "chmod 600"},
 		{"key gone", func(home string) error { return os.Remove(filepath.Join(home, KeyFile)) }, ErrNeedsRecovery, "put the key back"},
-		{"key damaged", func(home string) error { return os.WriteFile(filepath.Join(home, KeyFile), []byte("x"), 0o600) }, ErrNeedsRecovery, "backup"},
+		{"key damaged", func(home string) error { return os.WriteFile(filepath.Join(home, KeyFile), []byte("x"), 0o600) }, ErrNeedsRecovery, "key is no key file: put the key back from its backup"},
 		{"record gone", func(home string) error { return os.Remove(filepath.Join(home, RecordFile)) }, ErrNeedsRecovery, "missing, so what this key has signed is not known: recover"},
 		{"record blank", func(home string) error {
 			return os.WriteFile(filepath.Join(home, RecordFile), make([]byte, FileSize), 0o600)

@@ -53,7 +53,7 @@ func (s *Signer) NextKey() (Key, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("signer: %s: %w", NextKeyFile, err)
+		return nil, fmt.Errorf("signer: the next key: %w", err)
 	}
 	return NewKey(private), nil
 }
@@ -151,12 +151,4 @@ func (h *files) swapKeys() error {
 		return err
 	}
 	return syncDir(h.home)
-}
-
-func readKey(path string) (ed25519.PrivateKey, error) {
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	return unmarshalKey(raw)
 }

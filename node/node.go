@@ -212,6 +212,11 @@ func (n *Node) open() (err error) {
 	if n.params, err = loadParams(n.cfg.ParamsFile); err != nil {
 		return err
 	}
+	if !exists(filepath.Join(n.cfg.Home, signer.KeyFile)) {
+		if err := n.couldListen(); err != nil {
+			return err
+		}
+	}
 	if n.signer, err = openSigner(n.cfg.Home); err != nil {
 		return err
 	}
@@ -244,6 +249,21 @@ func (n *Node) open() (err error) {
 	n.introduce()
 	n.opened.Store(true)
 	return nil
+}
+
+// couldListen refuses addresses that another has, before a home is made for a
+// platform that would not run. Of one with a key, its own node may have them.
+func (n *Node) couldListen() error {
+	addrs, _, err := n.cfg.listen()
+	if err != nil {
+		return err
+	}
+	for _, a := range addrs {
+		if err := p2p.CouldListen(a); err != nil {
+			return err
+		}
+	}
+	return api.CouldListen(n.cfg.APIAddr)
 }
 
 // takeName gives the platform the name that it has in its federation, in place

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -280,7 +279,7 @@ func (h *Host) serve(ctx context.Context) error {
 	}
 	for _, a := range h.cfg.Listen {
 		if err := h.listen(a); err != nil {
-			return fmt.Errorf("p2p: host: listen on %s: %w", a, err)
+			return err
 		}
 	}
 	return nil
@@ -299,26 +298,6 @@ func (h *Host) serves(p protocol.ID) bool {
 		return h.onTask != nil
 	}
 	return false
-}
-
-// listen opens one address. libp2p's TCP listener sets SO_REUSEPORT, so that two
-// processes share a port without an error and each gets some of the connections:
-// a plain listener, opened and closed first, finds the port in use.
-func (h *Host) listen(a multiaddr.Multiaddr) error {
-	if _, err := a.ValueForProtocol(multiaddr.P_TCP); err == nil {
-		network, addr, err := manet.DialArgs(a) // tcp4 or tcp6: either may have the port
-		if err != nil {
-			return err
-		}
-		probe, err := net.Listen(network, addr)
-		if err != nil {
-			return err
-		}
-		if err := probe.Close(); err != nil {
-			return err
-		}
-	}
-	return h.node.Network().Listen(a)
 }
 
 // open starts a stream to a connected peer, relayed if need be. It never dials.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -179,6 +180,16 @@ func (s *Server) countConn(c net.Conn, state http.ConnState) {
 	}
 }
 
+// CouldListen says why a server could not have an address, as long as nothing
+// changes there.
+func CouldListen(addr string) error {
+	ln, err := listen(addr)
+	if err != nil {
+		return err
+	}
+	return ln.Close()
+}
+
 // listen binds to addr, which must be loopback.
 func listen(addr string) (net.Listener, error) {
 	if addr == "" {
@@ -199,6 +210,9 @@ func listen(addr string) (net.Listener, error) {
 		ln, err = net.Listen("tcp", net.JoinHostPort(host, "0"))
 	}
 	if err != nil {
+		if system := syscall.Errno(0); errors.As(err, &system) {
+			err = system // what is around it names the address again
+		}
 		return nil, &view.Error{
 			Code:    view.CodeRefused,
 			Message: fmt.Sprintf("the API cannot listen on %s: %v", addr, err),

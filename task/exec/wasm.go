@@ -55,15 +55,12 @@ type Option func(*WASM)
 // times slower, gives one that was built without it.
 func WithExecutable(path string) Option { return func(w *WASM) { w.executable = path } }
 
-// NewWASM returns the wasm runtime, which keeps compiled code below dir and
-// creates dir if need be. The main function of the children's program must
+// NewWASM returns the wasm runtime, which keeps compiled code below dir. The first
+// run creates dir if need be. The main function of the children's program must
 // call [ChildMain] first.
 func NewWASM(dir string, options ...Option) (*WASM, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
-		return nil, fmt.Errorf("exec: directory of the wasm runtime: %w", err)
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("exec: directory of the wasm runtime: %w", err)
 	}
 	w := &WASM{cache: compilationCache{filepath.Join(dir, "cache")}, dir: dir, executable: thisProgram}

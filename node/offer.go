@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -153,6 +154,12 @@ func (n *Node) Register(ctx context.Context, reg view.Registration) (view.Submis
 	if err != nil {
 		return view.Submission{}, err
 	}
+	if registered && reflect.DeepEqual(reg, view.Registration{}) {
+		return view.Submission{}, &view.Error{
+			Code: view.CodeInvalid, Message: "this platform is registered, and nothing is to change",
+			Hint: "say what it offers: sage-p2p platform register with --offer TYPE=PRICE, --runtime NAME, --horizon REACH or --society NAME",
+		}
+	}
 	if !registered {
 		p = n.defaultPlatform()
 	}
@@ -160,8 +167,57 @@ func (n *Node) Register(ctx context.Context, reg view.Registration) (view.Submis
 	if err := p.Check(); err != nil {
 		return view.Submission{}, refuse(err)
 	}
+	if err := cmp.Or(n.runsAll(reg.Runtimes), n.mayRegister(r.state(), p), n.afford(r)); err != nil {
+		return view.Submission{}, err
+	}
 	tx, err := r.wallet.submit(ctx, &chain.PlatformRegister{Platform: p}, 0)
 	return view.Submission{TxID: viewCID(tx.ID())}, err
+}
+
+// runsAll refuses runtimes that are not here: a task for one would be accepted by
+// nobody.
+func (n *Node) runsAll(names []string) error {
+	for _, name := range names {
+		if _, err := n.runtimes.Runtime(name); err == nil {
+			continue
+		}
+		here := n.runtimes.Names()
+		if len(here) == 0 {
+			return &view.Error{Code: view.CodeInvalid, Message: fmt.Sprintf("this node has no runtime %s: it has none", name), Hint: "leave the runtimes out"}
+		}
+		return &view.Error{
+			Code: view.CodeInvalid, Message: fmt.Sprintf("this node has no runtime %s: it has %s", name, strings.Join(here, ", ")),
+			Hint: "name all that it is to offer: sage-p2p platform register --runtime " + strings.Join(here, " --runtime "),
+		}
+	}
+	return nil
+}
+
+// mayRegister refuses, before anything is signed, a name or a society that the
+// ledger would refuse.
+func (n *Node) mayRegister(s chain.State, p task.Platform) error {
+	no := func(hint, format string, args ...any) error {
+		return &view.Error{Code: view.CodeRefused, Message: fmt.Sprintf(format, args...), Hint: hint, Height: view.Height(s.Tip().Height)}
+	}
+	first, named, err := s.NameOf(n.id())
+	if err != nil {
+		return err
+	}
+	if named && first != p.Name {
+		return no("register without a name: a payment to the first is to reach nobody else", "this platform is %q, and a platform keeps its first name", first)
+	}
+	owner, taken, err := s.Named(p.Name)
+	if err != nil {
+		return err
+	}
+	if taken && owner != n.id() {
+		return no("see which are taken with sage-p2p platforms, and choose another: sage-p2p platform register --name NAME", "the name %q is another platform's", p.Name)
+	}
+	_, own, err := s.Admitted(n.id())
+	if err == nil && s.Params().Admission == chain.AdmitVote && p.Society != "" && p.Society != own {
+		return no("the validators say whose a platform is: sage-p2p validator vote PLATFORM --society NAME", "this platform is not of the society %q", p.Society)
+	}
+	return err
 }
 
 // overlay puts what a registration says over what was there.

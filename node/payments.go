@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -58,8 +60,8 @@ func (n *Node) CreateLock(ctx context.Context, to peer.ID, amount view.Amount, d
 	if err := n.afford(r, atp.Amount(amount)); err != nil {
 		return view.Submission{}, err
 	}
-	if now := max(nowMillis(), uint64(r.state().Tip().Time)); uint64(deadline) <= now {
-		return view.Submission{}, &view.Error{Code: view.CodeInvalid, Message: "the lock's deadline has passed already", Hint: "give a time to come, such as --until +30m"}
+	if err := checkLock(r.state(), atp.Amount(amount), atp.Millis(deadline)); err != nil {
+		return view.Submission{}, err
 	}
 	tx, err := r.wallet.submit(ctx, &chain.TransferLock{Payee: payee, Amount: atp.Amount(amount), Deadline: atp.Millis(deadline)}, 0)
 	if err != nil {
@@ -67,6 +69,50 @@ func (n *Node) CreateLock(ctx context.Context, to peer.ID, amount view.Amount, d
 	}
 	id, err := chain.LockID(r.genesis, tx.Tx(), 0)
 	return view.Submission{TxID: viewCID(tx.ID()), LockID: viewCID(id)}, err
+}
+
+// checkLock refuses a lock that the ledger would refuse.
+func checkLock(s chain.State, amount atp.Amount, deadline atp.Millis) error {
+	now := max(nowAtp(), s.Tip().Time)
+	p := s.Params()
+	switch {
+	case amount < p.MinLock:
+		return &view.Error{
+			Code: view.CodeInvalid, Message: fmt.Sprintf("a lock of %s ATP: want at least %s ATP", amount, p.MinLock),
+			Hint: "pay so little at once: sage-p2p transfer",
+		}
+	case deadline <= now:
+		return &view.Error{Code: view.CodeInvalid, Message: "the lock's deadline has passed already", Hint: "give a time to come, such as --until +30m"}
+	case deadline > now.Add(p.MaxLock):
+		return &view.Error{
+			Code: view.CodeInvalid, Message: fmt.Sprintf("the lock would last longer than %s, the most that is allowed", lasting(p.MaxLock)),
+			Hint: "end it sooner, such as --until +" + lasting(justBelow(p.MaxLock)),
+		}
+	}
+	return nil
+}
+
+// justBelow is a round length of time below d: clocks differ, and the block that
+// takes a deadline is not made yet.
+func justBelow(d atp.Span) atp.Span {
+	unit := atp.Second
+	for _, u := range []atp.Span{60 * atp.Second, 3600 * atp.Second} {
+		if d > 2*u {
+			unit = u
+		}
+	}
+	return max((d-1)/unit*unit, 1)
+}
+
+// lasting is a length of time without the minutes and seconds that it has none of.
+func lasting(d atp.Span) string {
+	text := (time.Duration(d) * time.Millisecond).String()
+	for _, none := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, none) {
+			text = text[:len(text)-len("0s")]
+		}
+	}
+	return text
 }
 
 // toward checks that somebody can be paid.

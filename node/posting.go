@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,6 +48,11 @@ func (n *Node) PostTask(ctx context.Context, t view.NewTask, executor peer.ID) (
 		return view.Submission{}, err
 	}
 	sub.Verify = string(terms.Class)
+	if executor != "" {
+		if sub.Note, err = n.checkNamed(r, terms); err != nil {
+			return view.Submission{}, err
+		}
+	}
 	if err := terms.Validate(r.state().Params().Economy, r.state().Totals().Supply); err != nil {
 		return view.Submission{}, refuse(err)
 	}
@@ -67,6 +73,68 @@ func (n *Node) PostTask(ctx context.Context, t view.NewTask, executor peer.ID) (
 	}
 	sub.TxID, sub.TaskID = viewCID(tx.ID()), viewCID(id)
 	return sub, err
+}
+
+// checkWindows refuses windows that no task of its class may have, in the words of
+// the API.
+func checkWindows(e task.Economy, t task.Terms) error {
+	for _, w := range []struct {
+		name string
+		have atp.Span
+	}{{"execution window", t.ExecutionWindow}, {"offer window", t.OfferWindow}} {
+		if w.have < e.MinWindow || w.have > e.MaxWindow {
+			return &view.Error{
+				Code:    view.CodeInvalid,
+				Message: fmt.Sprintf("%s %s: want %s to %s", w.name, lasting(w.have), lasting(e.MinWindow), lasting(e.MaxWindow)),
+			}
+		}
+	}
+	if t.Class == task.Recompute && t.ExecutionWindow > e.RecomputeWindow {
+		return &view.Error{
+			Code:    view.CodeInvalid,
+			Message: fmt.Sprintf("execution window %s: want at most %s in class %s", lasting(t.ExecutionWindow), lasting(e.RecomputeWindow), t.Class),
+		}
+	}
+	return nil
+}
+
+// checkNamed refuses an executor to whom the ledger would let nobody post the task,
+// and notes why one that was named is not likely to accept it.
+func (n *Node) checkNamed(r *running, terms task.Terms) (note string, err error) {
+	all, err := n.candidates(r, terms.Type)
+	if err != nil {
+		return "", err
+	}
+	refused := func(who, why string) error {
+		return &view.Error{
+			Code: view.CodeRefused, Message: fmt.Sprintf("%s %s: it cannot take this task", who, why),
+			Hint: "see who offers what with sage-p2p platforms, or leave the choice to --to auto", Height: view.Height(r.state().Tip().Height),
+		}
+	}
+	i := slices.IndexFunc(all, func(c candidate) bool { return c.id == terms.Executor.ID })
+	if i < 0 {
+		name, _, err := r.state().NameOf(terms.Executor.ID)
+		return "", cmp.Or(err, refused(cmp.Or(string(name), terms.Executor.ID.String()), "has not registered as a platform"))
+	}
+	name := string(all[i].platform.Name)
+	var why []string
+	for _, t := range r.router.tests(time.Now(), terms, all[i]) {
+		switch {
+		case t.ok || t.ours():
+		case t.what == "type", t.what == "runtime":
+			return "", refused(name, t.text)
+		case t.what == "price":
+			why = append(why, fmt.Sprintf("%s ATP is below its list price of %s ATP", terms.Price, all[i].quote(terms)))
+		case t.what == "reachable":
+			why = append(why, "it "+t.text)
+		default:
+			why = append(why, t.text)
+		}
+	}
+	if len(why) == 0 {
+		return "", nil
+	}
+	return fmt.Sprintf("%s will hardly accept it as things are: %s", name, strings.Join(why, "; ")), nil
 }
 
 // terms fills in what a new task leaves to the defaults.
@@ -93,6 +161,9 @@ func (n *Node) terms(r *running, t view.NewTask) (task.Terms, error) {
 	}
 	if t.ExecutionWindowMS != 0 {
 		terms.ExecutionWindow = atp.Span(t.ExecutionWindowMS)
+	}
+	if err := checkWindows(r.state().Params().Economy, terms); err != nil {
+		return terms, err
 	}
 	for _, blob := range contents {
 		if !n.blobs.has(blob) {

@@ -47,8 +47,10 @@ type Node struct {
 	blocks   []view.Block
 	txs      map[string]*pending
 	blobs    map[string][]byte
-	events   []view.Event
-	before   uint64 // the number before that of the first of events
+
+	registered view.Registration
+	events     []view.Event
+	before     uint64 // the number before that of the first of events
 }
 
 // pending is a transaction and what it does when it becomes final.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -97,10 +99,24 @@ func (n *Node) endLock(kind string, lock view.CID, winner func(view.Lock) peer.I
 	return view.Submission{TxID: tx, LockID: lock}, nil
 }
 
-// Register implements api.Wallet.
-func (n *Node) Register(context.Context, view.Registration) (view.Submission, error) {
+// Registered returns what Register was asked for last.
+func (n *Node) Registered() view.Registration {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	return n.registered
+}
+
+// Register implements api.Wallet.
+func (n *Node) Register(_ context.Context, r view.Registration) (view.Submission, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if reflect.DeepEqual(r, view.Registration{}) {
+		return view.Submission{}, &view.Error{
+			Code: view.CodeInvalid, Message: "this platform is registered, and nothing is to change",
+			Hint: "say what is to: sage-p2p platform register --offer TYPE=PRICE",
+		}
+	}
+	n.registered = r
 	return view.Submission{TxID: n.submit("PLATFORM_REGISTER", func() error { return nil })}, nil
 }
 
@@ -181,7 +197,15 @@ func (n *Node) PostTask(_ context.Context, t view.NewTask, executor peer.ID) (vi
 	if err := n.canPay(t.PriceUATP + fee(t.PriceUATP)); err != nil {
 		return view.Submission{}, err
 	}
+	for name, w := range map[string]view.Span{"execution window": t.ExecutionWindowMS, "offer window": t.OfferWindowMS} {
+		if w != 0 && (w < 5_000 || w > 86_400_000) {
+			return view.Submission{}, &view.Error{Code: view.CodeInvalid, Message: fmt.Sprintf("%s %s: want 5s to 24h", name, time.Duration(w)*time.Millisecond)}
+		}
+	}
 	sub := view.Submission{TaskID: CID(fmt.Sprint("task ", len(n.txs))), Executor: executor}
+	if list := view.Amount(11_000_000); executor != "" && t.PriceUATP < list {
+		sub.Note = fmt.Sprintf("beta will hardly accept it: %s ATP is below its list price of %s ATP", t.PriceUATP, list)
+	}
 	if t.To == view.ToAuto {
 		sub.Executor, sub.Routing = ID("beta"), "beta: lcb 0.349, 11 ATP, 0.2 ms away; 3 candidates"
 	}
@@ -189,7 +213,7 @@ func (n *Node) PostTask(_ context.Context, t view.NewTask, executor peer.ID) (vi
 		ID: sub.TaskID, State: view.TaskPosted, Requester: ID(n.Self), RequesterName: n.Self, Executor: sub.Executor,
 		Open: t.To == view.ToOpen, FeeUATP: fee(t.PriceUATP), DeadlineMS: Start + 70_000, Witnesses: []view.Witness{},
 		Spec: view.Spec{
-			Type: t.Type, Complexity: "low", Runtime: t.Runtime, Program: t.Program, Input: t.Input,
+			Type: t.Type, Complexity: "low", Horizon: t.Horizon, Runtime: t.Runtime, Program: t.Program, Input: t.Input,
 			InputSize: uint64(len(n.blobs[t.Input.String()])), PriceUATP: t.PriceUATP, MinQualityPPM: 700_000, Verify: "mutual",
 			OfferWindowMS: 60_000, ExecutionWindowMS: 300_000,
 		},

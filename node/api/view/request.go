@@ -93,6 +93,7 @@ type Submission struct {
 	NewID    peer.ID `json:"new_id,omitempty"`   // whom the platform is, once its key is replaced
 	Verify   string  `json:"verify,omitempty"`   // the class of a task that was posted
 	Because  string  `json:"because,omitempty"`  // why it is of that class, where it was not asked for
+	Note     string  `json:"note,omitempty"`     // what keeps the executor named from accepting it, as things are
 	Tx       *Tx     `json:"tx,omitempty"`
 	Task     *Task   `json:"task,omitempty"`
 }

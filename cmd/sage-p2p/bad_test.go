@@ -110,6 +110,12 @@ func TestBadCommandsChangeNothing(t *testing.T) {
 		{"a question to nobody", []string{"ask", "Who?", "--to", "nobody"}, exitFailed, "nobody"},
 		{"a question for nothing", []string{"ask", "Who?", "--price", "0"}, exitUsage, "0 ATP"},
 		{"logs of a task that is none", []string{"task", "logs", "abcdefgh"}, exitFailed, "abcdefgh"},
+		{"a deadline below the least", submit(append(good, "--deadline", "1s")...), exitUsage, "sage-p2p: --deadline 1s: want 5s to 24h\n"},
+		{"an offer below the least", submit(append(good, "--offer", "2s")...), exitUsage, "sage-p2p: --offer 2s: want 5s to 24h\n"},
+		{"a reach that is none", submit(append(good, "--horizon", "local/galactic")...), exitUsage, `"galactic"`},
+		{"nothing to register", []string{"platform", "register"}, exitUsage, "--offer TYPE=PRICE"},
+		{"a horizon that is none", []string{"platform", "register", "--horizon", "far"}, exitUsage, "regional/day/agent"},
+		{"two reaches in one dimension", []string{"platform", "register", "--horizon", "local/global"}, exitUsage, `"global"`},
 		{"an offer that is none", []string{"platform", "register", "--offer", "vision"}, exitUsage, "TYPE=PRICE"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -160,6 +160,7 @@ var fixed = map[string][]string{
 	"level":      {"debug", "info", "warn", "error"},
 	"log-format": {"text", "json"},
 	"runtime":    {"wasm"},
+	"horizon":    slices.Concat(reaches[:]...),
 }
 
 // values lists what a flag may be.

@@ -65,6 +65,7 @@ func TestWordsAreCompletedByWhatTheyStandFor(t *testing.T) {
 		"ask --to be":                         {"beta"},
 		"task logs --f":                       {"--follow"},
 		"task logs bafy…":                     {short(task)},
+		"platform register --horizon s":       {"session", "simple", "society"},
 		"task submit --program ed":            {"edges"},
 		"task submit --program pr":            {"prog.wasm"},
 		"task submit --input fo":              {"folder/"},

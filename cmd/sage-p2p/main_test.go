@@ -306,6 +306,22 @@ func TestEveryCommandPrintsJSON(t *testing.T) {
 	}
 }
 
+// Words of a horizon say themselves which dimension they are of.
+func TestAHorizonIsRegisteredInTheDimensionsThatAreGiven(t *testing.T) {
+	for text, want := range map[string]view.Horizon{
+		"regional":               {Spatial: "regional"},
+		"day/simple":             {Temporal: "day", Complexity: "simple"},
+		"society/global/epoch":   {Spatial: "global", Temporal: "epoch", Complexity: "society"},
+		"global, epoch, society": {Spatial: "global", Temporal: "epoch", Complexity: "society"}, // as platform show prints it
+	} {
+		d := sit(t)
+		d.ok("platform", "register", "--horizon", text)
+		if got := d.node.Registered(); got.Horizon == nil || *got.Horizon != want {
+			t.Errorf("--horizon %q registers %+v, want %+v", text, got.Horizon, want)
+		}
+	}
+}
+
 func TestMoneyMovesAsAsked(t *testing.T) {
 	d := sit(t)
 	out := d.ok("transfer", apitest.ID("beta").String()[40:], "0.000001")

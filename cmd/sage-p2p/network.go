@@ -251,8 +251,9 @@ func (p program) platform() *cli.Command {
 				Flags: []cli.Flag{
 					&cli.StringFlag{Name: "name", Usage: "`NAME` of the platform, 3-32 of a-z 0-9 -"},
 					&cli.StringFlag{Name: "society", Usage: "`NAME` of the owner behind it"},
-					&cli.StringSliceFlag{Name: "offer", Usage: "`TYPE=LOW/MEDIUM/HIGH/CRITICAL` in ATP; may be repeated"},
-					&cli.StringSliceFlag{Name: "runtime", Usage: "`NAME` of a runtime; may be repeated"},
+					&cli.StringSliceFlag{Name: "offer", Usage: "`TYPE=LOW/MEDIUM/HIGH/CRITICAL` in ATP, or one price for all four; may be repeated: those named are all"},
+					&cli.StringSliceFlag{Name: "runtime", Usage: "`NAME` of a runtime of this node; may be repeated: those named are all"},
+					&cli.StringFlag{Name: "horizon", Usage: "`REACH` of the widest tasks that it takes, such as regional/day/agent: " + reachesInWords()},
 					waitFlag(submitPatience),
 				},
 				Action: p.speaks(0, 0, (*session).register),
@@ -273,6 +274,13 @@ func (p program) platform() *cli.Command {
 
 func (s *session) register() error {
 	r := view.Registration{Name: s.String("name"), Society: s.String("society"), Runtimes: s.StringSlice("runtime")}
+	if text := s.String("horizon"); text != "" {
+		h, err := parseHorizon(text)
+		if err != nil {
+			return err
+		}
+		r.Horizon = &h
+	}
 	for _, text := range s.StringSlice("offer") {
 		o, err := parseOffer(text)
 		if err != nil {

@@ -30,6 +30,7 @@ func (p program) taskSubmit() *cli.Command {
 			&cli.StringFlag{Name: "runtime", Usage: "what runs the program", Value: "wasm"},
 			&cli.StringFlag{Name: "to", Usage: "`P`: a platform, auto (routed), or open (first come)", Value: view.ToAuto},
 			&cli.StringFlag{Name: "complexity", Usage: "low, medium, high or critical"},
+			&cli.StringFlag{Name: "horizon", Usage: "`REACH` of the work, such as regional/day/agent: who takes no wider tasks is left out", DefaultText: "local/session/simple"},
 			&cli.StringFlag{Name: "price", Usage: "`ATP` to pay", DefaultText: "the list price"},
 			&cli.StringFlag{Name: "min-quality", Usage: "least quality, `0..1`", DefaultText: "0.7"},
 			&cli.StringFlag{Name: "verify", Usage: "how quality is found: mutual, recompute, checker or judge", DefaultText: "recompute where there are witnesses, else mutual"},
@@ -73,7 +74,10 @@ func (s *session) submitTask() error {
 	}
 	sub, err := s.node.PostChecked(s.Context.Context, t, program, input, reader(checker))
 	if err != nil {
-		return err
+		return inFlags(err)
+	}
+	if sub.Note != "" {
+		fmt.Fprintf(s.err, "note: %s\n  see what keeps it with: %s\n", clean(sub.Note), s.command("task why-not "+short(sub.TaskID.String())))
 	}
 	if !s.Bool("json") {
 		printPosted(s.out, sub)
@@ -101,6 +105,21 @@ func (s *session) submitTask() error {
 	return nil
 }
 
+// inFlags is a refusal of a window of a task, in the words of the command line.
+func inFlags(err error) error {
+	var no *view.Error
+	if !errors.As(err, &no) || no.Code != view.CodeInvalid {
+		return err
+	}
+	told := *no
+	for window, flag := range map[string]string{"execution window ": "--deadline ", "offer window ": "--offer "} {
+		if rest, of := strings.CutPrefix(told.Message, window); of {
+			told.Message = flag + rest
+		}
+	}
+	return &told
+}
+
 func printPosted(w io.Writer, sub view.Submission) {
 	fmt.Fprintf(w, "task %s\n", sub.TaskID)
 	if sub.Routing != "" {
@@ -125,6 +144,13 @@ func (s *session) newTask() (view.NewTask, error) {
 			return t, err
 		}
 		t.PriceUATP = price
+	}
+	if text := s.String("horizon"); text != "" {
+		h, err := parseHorizon(text)
+		if err != nil {
+			return t, err
+		}
+		t.Horizon = h
 	}
 	if text := s.String("min-quality"); text != "" {
 		q, err := parseShare("--min-quality", text)

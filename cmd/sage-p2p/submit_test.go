@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,6 +61,32 @@ func TestATaskIsDelegatedAcceptedAndSaved(t *testing.T) {
 	page, _ := d.node.Tasks(t.Context(), view.TaskFilter{Limit: 1})
 	if in := string(d.node.Blob(page.Tasks[0].Spec.Input)); in != "pixels from a pipe" {
 		t.Errorf("input = %q", in)
+	}
+}
+
+// Who offers less than the list price waits for nothing, unless it is said.
+func TestATaskThatIsHardlyAcceptedIsSaidToBe(t *testing.T) {
+	d := sit(t)
+	dir := files(t)
+	submit := func(args ...string) said {
+		t.Helper()
+		return d.run(append([]string{"task", "submit", "--type", "vision", "--to", "beta", "--horizon", "regional",
+			"--program", filepath.Join(dir, "prog.wasm"), "--input", filepath.Join(dir, "input")}, args...)...)
+	}
+	s := submit("--price", "3")
+	page, err := d.node.Tasks(t.Context(), view.TaskFilter{Limit: 1})
+	if err != nil || len(page.Tasks) != 1 || page.Tasks[0].Spec.Horizon != (view.Horizon{Spatial: "regional"}) {
+		t.Fatalf("tasks = %+v, %v, want one of a regional horizon", page.Tasks, err)
+	}
+	if s.code != exitDone || !strings.Contains(s.err, "3 ATP is below its list price of 11 ATP") || !strings.Contains(s.err, "task why-not "+short(page.Tasks[0].ID.String())) {
+		t.Errorf("below the list price: %+v", s)
+	}
+	var sub view.Submission
+	if s := submit("--price", "3", "--json"); json.Unmarshal([]byte(s.out), &sub) != nil || !strings.Contains(sub.Note, "list price") {
+		t.Errorf("as JSON: %+v", s)
+	}
+	if s := submit("--price", "11"); s.code != exitDone || s.err != "" {
+		t.Errorf("at the list price: %+v", s)
 	}
 }
 

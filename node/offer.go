@@ -59,7 +59,7 @@ func (w *worker) registerModels(ctx context.Context, p task.Platform) error {
 		return nil
 	}
 	if err := cmp.Or(now.Check(), w.registerAs(ctx, now)); err != nil && ctx.Err() == nil {
-		w.n.hub.alarm(fmt.Sprintf("this platform could not register its language models, and is asked none of them: %v: try sage-p2p platform register", err))
+		w.n.hub.alarm(fmt.Sprintf("this platform could not register its language models, and is asked none of them: %v: name those to offer with sage-p2p platform register --runtime NAME", err))
 	}
 	return nil
 }

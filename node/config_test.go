@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -147,5 +148,27 @@ func TestAPortIsTakenByEitherTransport(t *testing.T) {
 	defer udp.Close()
 	if !portTaken(udp.LocalAddr().(*net.UDPAddr).Port) {
 		t.Error("a UDP port in use counts as free")
+	}
+}
+
+func TestTheOperatorHearsWhichDefaultPortsWereTaken(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		moved bool
+		api   string // as configured
+		url   string // where it is
+		want  []string
+	}{
+		{"neither", false, "127.0.0.1:7423", "http://127.0.0.1:7423", nil},
+		{"both", true, "127.0.0.1:7423", "http://127.0.0.1:40001", []string{"port 7422", "the API's port 7423"}},
+		{"the API anywhere", false, "127.0.0.1:0", "http://127.0.0.1:40001", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n := &Node{cfg: DefaultConfig(), moved: tt.moved}
+			n.cfg.APIAddr = tt.api
+			if got := n.movedPorts(tt.url); !slices.Equal(got, tt.want) {
+				t.Errorf("moved = %q, want %q", got, tt.want)
+			}
+		})
 	}
 }

@@ -3,11 +3,13 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/sage-p2p/sage-p2p/node/api/view"
 	"github.com/sage-p2p/sage-p2p/p2p"
 )
 
@@ -109,4 +111,16 @@ func (l *life) settleDown(h *p2p.Host, apiURL string) {
 		l.listen = append(l.listen, a.String())
 	}
 	l.api = strings.TrimPrefix(apiURL, "http://")
+}
+
+// movedPorts names the default ports that were taken when the platform began.
+func (n *Node) movedPorts(apiURL string) []string {
+	var ports []string
+	if n.moved {
+		ports = append(ports, fmt.Sprintf("port %d", defaultPort))
+	}
+	if _, port, _ := strings.Cut(view.DefaultAddr, ":"); n.cfg.APIAddr == view.DefaultAddr && apiURL != "http://"+view.DefaultAddr {
+		ports = append(ports, "the API's port "+port)
+	}
+	return ports
 }

@@ -80,6 +80,7 @@ type Node struct {
 	contacts  *contacts
 	peerNews  *rate.Limiter // of events about peers
 	metrics   *metrics
+	moved     bool // the default port was taken
 	invites   *invites
 	invite    *wire.Invite  // by which this platform joins, or has joined; nil if by none
 	heading   p2p.Genesis   // of the federation that an earlier life left its own for
@@ -99,8 +100,10 @@ type Node struct {
 // there may be no federation yet.
 type Presence struct {
 	Self   peer.ID
+	Name   string   // of the platform in its federation, or as it was configured
 	Listen []string // multiaddrs with /p2p/ID: what another platform's --bootstrap takes
 	API    string   // URL
+	Moved  []string // which default ports were taken, in words: the system chose others
 }
 
 // Federation is what a platform finds or founds: told before it takes part, so
@@ -327,8 +330,9 @@ func (n *Node) newHost(genesis p2p.Genesis) (*p2p.Host, error) {
 		return nil, err
 	}
 	if replaced {
-		n.log.Warn("the default port is taken, by another platform perhaps: the system chooses one", "port", defaultPort)
+		n.log.Info("the default port is taken, by another platform perhaps: the system chooses one", "port", defaultPort)
 	}
+	n.moved = replaced
 	announce, err := parseAll("announced", n.cfg.Announce)
 	if err != nil {
 		return nil, err
@@ -379,7 +383,7 @@ func (n *Node) live(ctx context.Context, apiURL string) error {
 	}
 	n.life.settleDown(n.host, apiURL)
 	n.hub.tell(newsOf(view.EventPeer, view.NameNodeUp, n.id().String(), n.height(), view.PeerNews{Name: n.cfg.Name}))
-	n.present(Presence{Self: n.id().ID, Listen: n.addrs(), API: apiURL})
+	n.present(Presence{Self: n.id().ID, Name: n.cfg.Name, Listen: n.addrs(), API: apiURL, Moved: n.movedPorts(apiURL)})
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return n.exchangeContacts(ctx) })
 	g.Go(func() error {

@@ -69,7 +69,24 @@ func (p program) printStatus(w io.Writer, st view.Status) {
 		printReached(w, st.Listen)
 	}
 	for _, a := range st.Alarms {
-		fmt.Fprintf(w, "ALARM: %s\n", clean(a))
+		p.printAlarm(w, a)
+	}
+}
+
+// printAlarm writes what the operator must hear: on a screen in lines of its
+// width, else in one, for whoever searches it.
+func (p program) printAlarm(w io.Writer, text string) {
+	const lead = "ALARM: "
+	lines := []string{clean(text)}
+	if p.screen {
+		lines = wrap(lines[0], helpWidth-len(lead))
+	}
+	for i, line := range lines {
+		if i == 0 {
+			fmt.Fprintln(w, lead+line)
+		} else {
+			fmt.Fprintln(w, strings.Repeat(" ", len(lead))+line)
+		}
 	}
 }
 

@@ -109,7 +109,7 @@ func (p program) operate(c *cli.Context, ctx context.Context, set settings, done
 				log.Warn("cannot write beside the key", "err", err)
 			}
 			p.announce(c, log, newListening(a), func(w io.Writer) {
-				printListening(w, cfg.Name, a)
+				printListening(w, a)
 				printModels(w, cfg, runtimes, upstream)
 				printAwaited(w, cfg)
 			})
@@ -126,7 +126,7 @@ func (p program) operate(c *cli.Context, ctx context.Context, set settings, done
 			}
 		}),
 		node.WithAlarms(func(text string) {
-			p.announce(c, log, alarmed{text}, func(w io.Writer) { fmt.Fprintf(w, "ALARM: %s\n", clean(text)) })
+			p.announce(c, log, alarmed{text}, func(w io.Writer) { p.printAlarm(w, text) })
 		}))
 }
 
@@ -231,17 +231,23 @@ type listening struct {
 	PeerID string   `json:"peer_id"`
 	Listen []string `json:"listen"`
 	API    string   `json:"api"`
+	Moved  []string `json:"moved,omitempty"` // which default ports were taken
 }
 
-func newListening(a node.Presence) listening { return listening{a.Self.String(), a.Listen, a.API} }
+func newListening(a node.Presence) listening {
+	return listening{a.Self.String(), a.Listen, a.API, a.Moved}
+}
 
 // printListening says where the platform is reached, while there may be no
 // federation yet: that is what others need to found one with it.
-func printListening(w io.Writer, name string, a node.Presence) {
+func printListening(w io.Writer, a node.Presence) {
 	facts(w,
-		[2]string{"this is", fmt.Sprintf("%s · %s", clean(name), a.Self)},
+		[2]string{"this is", fmt.Sprintf("%s · %s", clean(a.Name), a.Self)},
 		[2]string{"API", a.API},
 	)
+	for _, port := range a.Moved {
+		fmt.Fprintf(w, "%s is taken, by another platform perhaps; a free one is used\n", port)
+	}
 	printReached(w, a.Listen)
 }
 

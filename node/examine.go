@@ -196,6 +196,6 @@ func (w *worker) checkAgain(ctx context.Context, t task.Task, limit time.Duratio
 		return verdict{}, err
 	}
 	return verdict{
-		answer: task.Answer(score.PPM), hash: task.Digest(score.MemoryHash), why: fmt.Sprintf("its checker says %d ppm %s", score.PPM, score.Why),
+		answer: task.Answer(score.PPM), hash: task.Digest(score.MemoryHash), why: fmt.Sprintf("its checker says %s %s", decimal(task.PPM(score.PPM)), score.Why),
 	}, nil
 }

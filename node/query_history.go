@@ -43,7 +43,7 @@ func tell(v *view.Task, history []store.Happening) {
 			}
 		case *task.Revealed:
 			revealed(v, f)
-			note(step, fmt.Sprintf("says %s, memory %.8s", f.Answer, f.Hash))
+			note(step, fmt.Sprintf("says %s, memory %.8s", saidText(f.Answer), f.Hash))
 		case *task.Judged:
 			note(step, judgedNote(f))
 		case *task.SeatPaid:
@@ -67,6 +67,17 @@ func note(step *view.Step, text string) {
 	step.Note += text
 }
 
+// saidText is what a witness says, as its quality is shown elsewhere.
+func saidText(a task.Answer) string {
+	if q, scored := a.Score(); scored {
+		return decimal(q)
+	}
+	return a.String()
+}
+
+// decimal is a quality or a probability in three decimals, as commands show both.
+func decimal(p task.PPM) string { return fmt.Sprintf("%d.%03d", p/task.S, p%task.S/1000) }
+
 // drawnNote says what the beacon did.
 func drawnNote(f *task.Drawn) string {
 	of := "audit"
@@ -80,10 +91,10 @@ func drawnNote(f *task.Drawn) string {
 	case f.Beacon == task.Digest{}:
 		return fmt.Sprintf("%s: nobody could witness (%d societies could, and a drawer that is of neither party)", of, f.Candidates)
 	case len(f.Seats) == 0:
-		return fmt.Sprintf("%s: spared by the beacon of height %d, p = %d ppm", of, f.Height, f.Audit)
+		return fmt.Sprintf("%s: spared by the beacon of height %d, p = %s", of, f.Height, decimal(f.Audit))
 	}
-	return fmt.Sprintf("%s: drawn by the beacon of height %d, p = %d ppm: %d of %d societies sit, with %s ATP each at stake",
-		of, f.Height, f.Audit, len(f.Seats), f.Candidates, f.Bond)
+	return fmt.Sprintf("%s: drawn by the beacon of height %d, p = %s: %d of %d societies sit, with %s ATP each at stake",
+		of, f.Height, decimal(f.Audit), len(f.Seats), f.Candidates, f.Bond)
 }
 
 // judgedNote says what a level found.
@@ -92,7 +103,7 @@ func judgedNote(f *task.Judged) string {
 	if f.Level == task.Everyone {
 		level = "everyone"
 	}
-	text := fmt.Sprintf("%s: %s by %d seats, %d committed, %d revealed, median %d ppm", level, f.Verdict, f.Seats, f.Committed, f.Revealed, f.Median)
+	text := fmt.Sprintf("%s: %s by %d seats, %d committed, %d revealed, median %s", level, f.Verdict, f.Seats, f.Committed, f.Revealed, decimal(f.Median))
 	if f.Final {
 		text += ", the last word"
 	}

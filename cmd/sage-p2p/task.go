@@ -173,7 +173,7 @@ func past(step string) string {
 		return "proven"
 	case "refuse":
 		return "refused"
-	case "dispute", "commit", "reveal", "decide", "conclude", "appeal", "spare", "seat", "void", "widen":
+	case "dispute", "commit", "unseal", "reveal", "decide", "conclude", "appeal", "spare", "seat", "void", "widen":
 		return witnessed(step)
 	default:
 		return clean(step)

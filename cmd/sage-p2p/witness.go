@@ -62,7 +62,7 @@ func printExamination(w io.Writer, x view.Examination) {
 		[2]string{"task", x.TaskID.String()},
 		[2]string{"did", clean(x.Did)},
 		[2]string{"took", fmt.Sprintf("%d ms", x.ElapsedMS)},
-		[2]string{"answer", clean(x.Answer)},
+		[2]string{"answer", answerOf(x.ScorePPM, x.Answer)},
 		[2]string{"result", found},
 		[2]string{"memory", clean(x.MemoryHash)},
 		[2]string{"witnesses", fmt.Sprintf("%d found the same memory, %d another", x.MemoryAlike, x.MemoryOther)},
@@ -142,14 +142,20 @@ func printSeats(w io.Writer, t view.Task) {
 			if seat.Level > 0 {
 				level = "everyone"
 			}
-			if seat.ScorePPM != nil {
-				said = share(*seat.ScorePPM)
-			} else if seat.Answer != "" {
-				said = clean(seat.Answer)
+			if seat.ScorePPM != nil || seat.Answer != "" {
+				said = answerOf(seat.ScorePPM, seat.Answer)
 			}
 			row(who(seat.Name, seat.PeerID), level, said, coins(seat.EarnedUATP), coins(seat.SlashedUATP))
 		}
 	})
+}
+
+// answerOf is the quality that was found or, where none was, why.
+func answerOf(score *view.PPM, answer string) string {
+	if score != nil {
+		return share(*score)
+	}
+	return clean(answer)
 }
 
 // lastStep is what has happened last in a task's life.
@@ -167,6 +173,8 @@ func witnessed(step string) string {
 		return "disputed"
 	case "commit":
 		return "answer committed"
+	case "unseal":
+		return "answers due"
 	case "reveal":
 		return "answer revealed"
 	case "decide":

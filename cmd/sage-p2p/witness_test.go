@@ -32,8 +32,8 @@ func witnessedTask(state view.TaskState) view.Task {
 		},
 		History: []view.Step{
 			{TimeMS: apitest.Start + 5_000, Height: 5, Event: "prove", By: apitest.ID("beta")},
-			{TimeMS: apitest.Start + 6_000, Height: 6, Event: "seat", Note: "audit: drawn by the beacon of height 6, p = 781250 ppm: 2 of 2 societies sit, with 10 ATP each at stake"},
-			{TimeMS: apitest.Start + 7_000, Height: 7, Event: "reveal", By: apitest.ID("gamma"), Note: "says 1000000 ppm, memory 6e6f74a1"},
+			{TimeMS: apitest.Start + 6_000, Height: 6, Event: "seat", Note: "audit: drawn by the beacon of height 6, p = 0.781: 2 of 2 societies sit, with 10 ATP each at stake"},
+			{TimeMS: apitest.Start + 7_000, Height: 7, Event: "reveal", By: apitest.ID("gamma"), Note: "says 1.000, memory 6e6f74a1"},
 			{TimeMS: apitest.Start + 8_000, Height: 8, Event: "appeal", By: apitest.ID("alpha"), Legs: []view.Leg{{What: "bonded", To: apitest.ID("alpha"), AmountUATP: 5_000_000}}},
 		},
 	}

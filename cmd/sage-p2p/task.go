@@ -234,7 +234,7 @@ func progress(t view.Task) string {
 	case view.TaskProven:
 		return fmt.Sprintf("task %s: done, %d bytes; waiting for the answer of %s", name, t.ResultSize, who(t.RequesterName, t.Requester))
 	case view.TaskWitnessing:
-		return fmt.Sprintf("task %s: witnesses look at the result: %s", name, lastStep(t))
+		return fmt.Sprintf("task %s: %s", name, reviewOf(t))
 	case view.TaskSettled:
 		return fmt.Sprintf("task %s: %s, quality %s", name, stateOf(t), quality(t.QualityPPM))
 	default:

@@ -158,12 +158,20 @@ func answerOf(score *view.PPM, answer string) string {
 	return clean(answer)
 }
 
-// lastStep is what has happened last in a task's life.
-func lastStep(t view.Task) string {
-	if len(t.History) == 0 {
-		return "drawn"
+// reviewOf says how far the review of a result is. Whether there is one, a draw
+// decides, unless somebody disputes the result.
+func reviewOf(t view.Task) string {
+	last := "seat"
+	if len(t.History) > 0 {
+		last = t.History[len(t.History)-1].Event
 	}
-	return past(t.History[len(t.History)-1].Event)
+	switch last {
+	case "prove":
+		return "done; a draw decides whether witnesses look at the result"
+	case "dispute":
+		return "disputed; witnesses are drawn"
+	}
+	return "witnesses look at the result: " + past(last)
 }
 
 // witnessed is what happened in a step that witnesses are part of.

@@ -56,6 +56,20 @@ func TestWhatPeopleReadOfWitnesses(t *testing.T) {
 	}
 }
 
+// Before the draw, nobody looks at a result, and perhaps nobody will.
+func TestItIsSaidHowFarAReviewIs(t *testing.T) {
+	for step, want := range map[string]string{
+		"prove": "a draw decides whether witnesses look at the result", "dispute": "disputed; witnesses are drawn",
+		"seat": "witnesses look at the result: witnesses seated", "unseal": "witnesses look at the result: answers due",
+	} {
+		task := witnessedTask(view.TaskWitnessing)
+		task.History = []view.Step{{Event: step}}
+		if got := progress(task); !strings.HasSuffix(got, want) || utf8.RuneCountInString(got) > 80 {
+			t.Errorf("after %s: %q, want %q", step, got, want)
+		}
+	}
+}
+
 func TestAResultIsDisputedAndAppealed(t *testing.T) {
 	for command, from := range map[string]view.TaskState{"dispute": view.TaskProven, "appeal": view.TaskWitnessing} {
 		d := sit(t)

@@ -229,12 +229,37 @@ func TestNewsOfPeersAreBounded(t *testing.T) {
 	r.newest.Store(&head{state: newWorld(t, 1).first()})
 	n.chain.Store(r)
 	n.hub.tell(view.Event{Kind: view.EventBlock})
-	for range 3 * keptEvents {
-		n.tellPeer(p2p.Refused{Refusal: p2p.Refusal{ID: newActor("a").id().ID, Reason: "a stranger"}})
+	for i := range 3 * keptEvents {
+		n.tellPeer(p2p.Refused{Refusal: p2p.Refusal{ID: newActor("a").id().ID, Reason: fmt.Sprint("a stranger, ", i)}})
 	}
 	events := n.hub.after(0, 2*keptEvents)
 	if len(events) > keptEvents/2 || events[0].Kind != view.EventBlock || events[1].Name != "PEER_REFUSED" {
 		t.Errorf("%d events, the first %s", len(events), events[0].Name)
+	}
+	if len(n.refusals.last) > maxRefusalNews {
+		t.Errorf("it remembers %d refusals, want at most %d", len(n.refusals.last), maxRefusalNews)
+	}
+}
+
+// Who dials again and again is turned away each time, and told once a minute.
+func TestARefusalIsToldOnceAMinute(t *testing.T) {
+	var n refusalNews
+	start := time.UnixMilli(int64(epoch))
+	a, b := newActor("a").id().ID, newActor("b").id().ID
+	for _, tt := range []struct {
+		name string
+		r    p2p.Refusal
+		want bool
+	}{
+		{"the first", p2p.Refusal{ID: a, Reason: "genesis", Last: start}, true},
+		{"at once again", p2p.Refusal{ID: a, Reason: "genesis", Last: start.Add(time.Second)}, false},
+		{"for another reason", p2p.Refusal{ID: a, Reason: "network", Last: start.Add(2 * time.Second)}, true},
+		{"another peer", p2p.Refusal{ID: b, Reason: "genesis", Last: start.Add(3 * time.Second)}, true},
+		{"a minute later", p2p.Refusal{ID: a, Reason: "genesis", Last: start.Add(time.Minute)}, true},
+	} {
+		if got := n.fresh(tt.r); got != tt.want {
+			t.Errorf("%s: told = %v, want %v", tt.name, got, tt.want)
+		}
 	}
 }
 

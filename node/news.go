@@ -2,6 +2,8 @@ package node
 
 import (
 	"encoding/json"
+	"sync"
+	"time"
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -21,6 +23,39 @@ const (
 )
 
 func newPeerNews() *rate.Limiter { return rate.NewLimiter(peerNewsPerSecond, peerNewsBurst) }
+
+// Who is turned away dials again at once. The same peer with the same reason is
+// news once in a while; of so many the node remembers when that was.
+const (
+	refusalNewsEvery = time.Minute
+	maxRefusalNews   = 256
+)
+
+// refusalNews is which refusals were told lately, and when.
+type refusalNews struct {
+	mu   sync.Mutex
+	last map[toldRefusal]time.Time // guarded by mu
+}
+
+type toldRefusal struct {
+	who    peer.ID
+	reason string
+}
+
+// fresh reports whether a refusal is to be told, and remembers that it is.
+func (n *refusalNews) fresh(r p2p.Refusal) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	key := toldRefusal{r.ID, r.Reason}
+	if last, told := n.last[key]; told && r.Last.Sub(last) < refusalNewsEvery {
+		return false
+	}
+	if n.last == nil || len(n.last) >= maxRefusalNews { // then some are told once more
+		n.last = map[toldRefusal]time.Time{}
+	}
+	n.last[key] = r.Last
+	return true
+}
 
 // newsOf makes an event that is no block's doing, as of now.
 func newsOf(kind view.EventKind, name, subject string, height bft.Height, data any) view.Event {
@@ -49,8 +84,13 @@ func peerNews(e p2p.Event, height bft.Height) (view.Event, bool) {
 	return view.Event{}, false
 }
 
-// tellPeer logs news of a peer, unless there are too many, and wakes who waits.
+// tellPeer logs news of a peer, unless it is told already or there are too many,
+// and wakes who waits.
 func (n *Node) tellPeer(e p2p.Event) {
+	if r, ok := e.(p2p.Refused); ok && !n.refusals.fresh(r.Refusal) {
+		n.hub.tell()
+		return
+	}
 	if news, ok := peerNews(e, n.height()); ok && n.peerNews.Allow() {
 		n.hub.tell(news)
 		return

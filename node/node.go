@@ -79,6 +79,7 @@ type Node struct {
 	host      *p2p.Host
 	contacts  *contacts
 	peerNews  *rate.Limiter // of events about peers
+	refusals  refusalNews
 	metrics   *metrics
 	moved     bool // the default port was taken
 	invites   *invites

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -147,15 +148,14 @@ func (p program) printPeersWhy(w io.Writer, why view.PeersWhy) {
 	}
 	section(w, "not connected", len(why.Missing))
 	for _, m := range why.Missing {
-		reason := clean(m.Reason)
-		if reason == "" {
-			reason = "not reached yet"
-		}
-		line("%s · %s, after %s: %s", who(m.Name, ""), short(m.PeerID.String()), plural(m.Attempts, "attempt", "attempts"), reason)
+		line("%s · %s%s", who(m.Name, ""), short(m.PeerID.String()), absence(m))
 	}
 	section(w, "turned away", len(why.Refused))
 	for _, r := range why.Refused {
 		line("%s · %s, %s, last %s: %s", who(r.Name, ""), short(r.PeerID.String()), plural(r.Times, "time", "times"), p.ago(r.LastMS), clean(r.Reason))
+		if cure := refusalCure(r); cure != "" {
+			line("  if it is yours: %s", p.typed(cure))
+		}
 	}
 	section(w, "have done what no correct platform does", len(why.Offenders))
 	for _, o := range why.Offenders {
@@ -166,6 +166,33 @@ func (p program) printPeersWhy(w io.Writer, why view.PeersWhy) {
 			line("%s is shut out until %s", short(o.PeerID.String()), clock(o.BannedUntilMS))
 		}
 	}
+}
+
+// absence says how a peer that is not connected has been looked for.
+func absence(m view.MissingPeer) string {
+	switch reason := clean(m.Reason); {
+	case m.Attempts == 0 && reason == "":
+		return ": gone, or not met yet; it is dialled in a moment"
+	case m.Attempts == 0:
+		return ": " + reason
+	default:
+		reason = cmp.Or(reason, "no answer yet")
+		return fmt.Sprintf(", after %s: %s", plural(m.Attempts, "attempt", "attempts"), reason)
+	}
+}
+
+// refusalCure is what the owner of a peer that was turned away can do.
+func refusalCure(r view.RefusedPeer) string {
+	about, _, _ := strings.Cut(r.Reason, ":")
+	switch {
+	case about == "network":
+		return "start it with the --network of this federation"
+	case about == "genesis" && r.Genesis == "" || strings.HasPrefix(r.Reason, "still without genesis"):
+		return "it has no federation yet; it joins this one with an invite: sage-p2p federation invite"
+	case about == "genesis":
+		return "it is of another federation; it joins this one with another --home and an invite: sage-p2p federation invite"
+	}
+	return ""
 }
 
 func section(w io.Writer, name string, entries int) {

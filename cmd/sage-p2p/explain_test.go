@@ -210,3 +210,37 @@ func TestAnEventIsOneCleanLine(t *testing.T) {
 		}
 	})
 }
+
+func TestPeersWhyNamesACure(t *testing.T) {
+	for _, tt := range []struct {
+		reason, genesis string
+		want            string
+	}{
+		{"genesis: have none, want d9ed", "", "no federation yet; it joins this one with an invite"},
+		{"still without genesis after 30s", "", "no federation yet"},
+		{"genesis: have aaaa, want d9ed", "aaaa", "another federation; it joins this one with another --home"},
+		{`network: have "a", want "b"`, "aaaa", "--network of this federation"},
+		{"nonce: a connection cannot pass from one process to another", "aaaa", ""},
+	} {
+		got := refusalCure(view.RefusedPeer{Reason: tt.reason, Genesis: tt.genesis})
+		if !strings.Contains(got, tt.want) || (got == "") != (tt.want == "") {
+			t.Errorf("%s: the cure is %q, want %q", tt.reason, got, tt.want)
+		}
+	}
+}
+
+func TestPeersWhySaysHowAPeerWasLookedFor(t *testing.T) {
+	for _, tt := range []struct {
+		m    view.MissingPeer
+		want string
+	}{
+		{view.MissingPeer{}, ": gone, or not met yet; it is dialled in a moment"},
+		{view.MissingPeer{Reason: "nobody has told where it listens"}, ": nobody has told where it listens"},
+		{view.MissingPeer{Attempts: 1}, ", after 1 attempt: no answer yet"},
+		{view.MissingPeer{Attempts: 2, Reason: "connection refused"}, ", after 2 attempts: connection refused"},
+	} {
+		if got := absence(tt.m); got != tt.want {
+			t.Errorf("%+v: %q, want %q", tt.m, got, tt.want)
+		}
+	}
+}

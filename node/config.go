@@ -138,7 +138,7 @@ func (c Config) Validate() error {
 		bad("home is empty: name a folder with --home")
 	}
 	if err := task.Name(c.Name).Check(); err != nil {
-		bad("name: %w", err)
+		bad("%w", err)
 	}
 	if err := task.Name(c.Network).Check(); err != nil {
 		bad("network: %w", err)

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"reflect"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sage-p2p/sage-p2p/chain"
 	"github.com/sage-p2p/sage-p2p/chain/store"
 )
 
@@ -148,6 +150,18 @@ func TestAPortIsTakenByEitherTransport(t *testing.T) {
 	defer udp.Close()
 	if !portTaken(udp.LocalAddr().(*net.UDPAddr).Port) {
 		t.Error("a UDP port in use counts as free")
+	}
+}
+
+func TestAFaultIsNamedOnce(t *testing.T) {
+	c := goodConfig()
+	c.Name = "X"
+	if got, want := fmt.Sprint(c.Validate()), `node: config: name: have "X", want 3 to 32 of a-z 0-9 -`; got != want {
+		t.Errorf("it says %s, want %s", got, want)
+	}
+	_, err := chain.ParseGenesis([]byte("{}"))
+	if got := GenesisFault(err); !strings.HasPrefix(got, "version: have 0, want 1 (and ") || strings.Contains(got, "genesis") {
+		t.Errorf("it says %s", got)
 	}
 }
 

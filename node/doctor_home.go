@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sage-p2p/sage-p2p/bft"
+	"github.com/sage-p2p/sage-p2p/chain"
 	"github.com/sage-p2p/sage-p2p/node/api/view"
 	"github.com/sage-p2p/sage-p2p/node/signer"
 )
@@ -103,14 +105,9 @@ func examineGenesis(f *findings, home string, now time.Time) {
 		f.ok("genesis", "none yet: the first start finds or founds a federation")
 		return
 	}
-	g, err := readGenesis(path)
+	g, hash, err := genesisIn(path)
 	if err != nil {
-		f.problem("genesis", cure{"put the file of another platform of the federation in its place", ""}, "%s", oneLine(err.Error()))
-		return
-	}
-	hash, err := g.Hash()
-	if err != nil {
-		f.problem("genesis", cure{"put the file of another platform of the federation in its place", ""}, "%s", oneLine(err.Error()))
+		f.problem("genesis", cure{"put the file of another platform of the federation in its place", ""}, "%s cannot be used: %s", genesisFile, oneLine(GenesisFault(err)))
 		return
 	}
 	f.ok("genesis", "%q, %s", g.Network, hash)
@@ -120,6 +117,19 @@ func examineGenesis(f *findings, home string, now time.Time) {
 		return
 	}
 	f.ok("clock", "after the genesis; nobody is here to compare it with")
+}
+
+// genesisIn reads a genesis and its hash.
+func genesisIn(path string) (g chain.Genesis, hash bft.GenesisHash, err error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return g, hash, err
+	}
+	if g, err = chain.ParseGenesis(raw); err != nil {
+		return g, hash, err
+	}
+	hash, err = g.Hash()
+	return g, hash, err
 }
 
 // examinePorts looks at whether the ports can be had.

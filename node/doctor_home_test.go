@@ -44,7 +44,7 @@ func TestAHomeIsExaminedWithoutANode(t *testing.T) {
 		{"a key that is none", func() error {
 			return errors.Join(os.Chmod(in("key"), 0o600), os.WriteFile(in("key"), []byte("xx"), 0o600))
 		}, "identity", in("key") + " is no key file"},
-		{"a damaged genesis", func() error { return os.WriteFile(in(node.GenesisFile), []byte("{"), 0o600) }, "genesis", "genesis"},
+		{"a damaged genesis", func() error { return os.WriteFile(in(node.GenesisFile), []byte("{"), 0o600) }, "genesis", "genesis.json cannot be used: unexpected EOF"},
 		{"a lost key", func() error { return os.Remove(in("key")) }, "identity", "is missing, and the home has a chain"},
 	} {
 		if err := tt.harm(); err != nil {

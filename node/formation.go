@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -142,6 +143,19 @@ func readGenesis(path string) (chain.Genesis, error) {
 		return chain.Genesis{}, fmt.Errorf("%w: %s: %w: get it anew from a platform of the federation", ErrGenesis, path, err)
 	}
 	return g, nil
+}
+
+// GenesisFault says what is wrong with a genesis that [chain.ParseGenesis] refuses,
+// in one line: the first fault, and how many more there are. Of a forged one no
+// founder's signature holds.
+func GenesisFault(err error) string {
+	class := chain.ErrGenesis.Error() + ": "
+	first, rest, several := strings.Cut(err.Error(), "\n")
+	first = strings.TrimPrefix(first, class)
+	if more := strings.Count(rest, "\n") + 1; several {
+		return fmt.Sprintf("%s (and %d more)", first, more)
+	}
+	return first
 }
 
 // loadParams returns the genesis parameters that a founder wants.

@@ -209,11 +209,7 @@ func readGenesis(file string) (chain.Genesis, error) {
 	}
 	g, err := chain.ParseGenesis(raw)
 	if err != nil {
-		why, more, _ := strings.Cut(err.Error(), "\n") // of a forged one no founder's signature holds
-		if n := strings.Count(more, "\n") + 1; more != "" {
-			why = fmt.Sprintf("%s (and %d more)", why, n)
-		}
-		return chain.Genesis{}, failedf("the genesis %q cannot be used: %s", file, reason(why)).
+		return chain.Genesis{}, failedf("the genesis %q cannot be used: %s", file, node.GenesisFault(err)).
 			hint("put the file %s of another platform of the federation in its place", genesisFile)
 	}
 	return g, nil

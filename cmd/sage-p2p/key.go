@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"time"
 
@@ -22,6 +24,12 @@ func (p program) key() *cli.Command {
 		Usage: "this platform's key",
 		Subcommands: []*cli.Command{
 			{
+				Name:        "show",
+				Usage:       "whose key the home holds",
+				Description: "It needs no node, and shows nothing of what is secret in the key.",
+				Action:      p.showKey,
+			},
+			{
 				Name:  "rotate",
 				Usage: "replace the key: account, name, reputation and vote go over to a new one",
 				Description: "For a key that somebody else may have, or whose disk was restored from an\n" +
@@ -34,6 +42,30 @@ func (p program) key() *cli.Command {
 			},
 		},
 	}
+}
+
+// keyShown is what `key show --json` prints.
+type keyShown struct {
+	PeerID peer.ID `json:"peer_id"` // also of the platform's account
+	File   string  `json:"file"`
+}
+
+func (p program) showKey(c *cli.Context) error {
+	if err := countArgs(c, 0, 0); err != nil {
+		return err
+	}
+	home := c.String("home")
+	id, err := signer.IDOf(home)
+	if errors.Is(err, fs.ErrNotExist) {
+		return failedf("there is no key in %s", home).hint("sage-p2p up makes one; or name the folder of a node with --home")
+	}
+	if err != nil {
+		return err
+	}
+	v := keyShown{PeerID: id.ID, File: filepath.Join(home, signer.KeyFile)}
+	return p.show(c, v, func(w io.Writer) {
+		facts(w, [2]string{"platform", v.PeerID.String()}, [2]string{"file", clean(v.File) + " (secret: whoever has it is this platform)"})
+	})
 }
 
 // rotateKey submits, waits until it is final, and then for the node to be there

@@ -2,9 +2,13 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/sage-p2p/sage-p2p/node/api/view"
+	"github.com/sage-p2p/sage-p2p/node/signer"
 )
 
 // Real processes: one founds, two join by its address and get their votes by
@@ -53,5 +57,21 @@ func TestProcessesGrowAFederation(t *testing.T) {
 	for _, a := range all {
 		a.stop()
 		tell(t, a, nil, "chain", "check")
+	}
+}
+
+func TestTheKeyOfAHomeIsShownWithoutANode(t *testing.T) {
+	home := t.TempDir()
+	if s := command(t.Context(), home, time.Now, "", "key", "show"); s.code != exitFailed || !strings.Contains(s.err, "there is no key in "+home) {
+		t.Errorf("of a home without a key: %+v", s)
+	}
+	key, err := signer.OpenOrCreate(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer key.Close()
+	s := command(t.Context(), home, time.Now, "", "key", "show")
+	if s.code != exitDone || !strings.Contains(s.out, key.ID().ID.String()) || !strings.Contains(s.out, filepath.Join(home, signer.KeyFile)) {
+		t.Errorf("key show = %+v, want %s", s, key.ID())
 	}
 }

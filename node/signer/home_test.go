@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -346,5 +347,30 @@ func TestRecoverySignsNothingBelowTheWatermark(t *testing.T) {
 	w.Platform = NewKey(testKey("b")).ID()
 	if err := Recover(home, w); !errors.Is(err, ErrForeign) {
 		t.Errorf("another platform's watermark: have %v, want ErrForeign", err)
+	}
+}
+
+// Whose key it is can be seen while a node holds the home, and of none that there
+// is none.
+func TestWhoseKeyAHomeHoldsIsSeenWhileItIsHeld(t *testing.T) {
+	home := newHome(t)
+	s, err := Open(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id, err := IDOf(home); err != nil || id != s.ID() {
+		t.Errorf("IDOf = %v, %v, want %v", id, err, s.ID())
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := IDOf(t.TempDir()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without a key: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(home, KeyFile), []byte("no key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := IDOf(home); !errors.Is(err, ErrNeedsRecovery) {
+		t.Errorf("of a damaged one: %v", err)
 	}
 }

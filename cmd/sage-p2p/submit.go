@@ -43,7 +43,7 @@ func (p program) taskSubmit() *cli.Command {
 			&cli.StringFlag{Name: "out", Usage: "`FILE` for the result (waits)"},
 			waitFlag(taskPatience),
 		},
-		Action: p.speaks(0, 0, (*session).submitTask),
+		Action: p.speaks(0, 0, func(s *session) error { return s.meantType(s.submitTask()) }),
 	}
 }
 
@@ -120,6 +120,36 @@ func inFlags(err error) error {
 	return &told
 }
 
+// meantType adds to the refusal of a task of a type that nobody offers, which type
+// may have been meant.
+func (s *session) meantType(err error) error {
+	var no *view.Error
+	if !errors.As(err, &no) || no.Code != view.CodeRefused {
+		return err
+	}
+	platforms, listErr := s.node.Platforms(s.Context.Context)
+	if listErr != nil {
+		return err // which matters more
+	}
+	told := *no
+	told.Message += offeredAs(s.String("type"), platforms)
+	return &told
+}
+
+// offeredAs asks whether by a type that nobody offers one was meant that somebody does.
+func offeredAs(typ string, platforms []view.Platform) string {
+	var offered []string
+	for _, p := range platforms {
+		for _, o := range p.Offers {
+			offered = append(offered, o.Type)
+		}
+	}
+	if slices.Contains(offered, typ) {
+		return ""
+	}
+	return meant(typ, offered)
+}
+
 func printPosted(w io.Writer, sub view.Submission) {
 	fmt.Fprintf(w, "task %s\n", sub.TaskID)
 	if sub.Routing != "" {
@@ -181,7 +211,9 @@ func (s *session) openProgram(runtime string) (io.ReadCloser, error) {
 		return io.NopCloser(strings.NewReader(string(b))), nil
 	}
 	if err != nil {
-		return nil, noFile("program", name, err).hint("give a file, or the name of an example: %s", strings.Join(programs.Names(), ", "))
+		no := noFile("program", name, err)
+		no.message += meant(name, programs.Names())
+		return nil, no.hint("give a file, or the name of an example: %s", strings.Join(programs.Names(), ", "))
 	}
 	if err := checkProgram(f, runtime); err != nil {
 		return nil, errors.Join(err, f.Close())

@@ -204,3 +204,22 @@ func TestAWaitWithoutATerminalSaysHowToAnswer(t *testing.T) {
 		t.Errorf("exit code %d, want %d", s.code, exitTimeout)
 	}
 }
+
+// Of a slip in a type or in the name of an example, it is said what may have been
+// meant.
+func TestASlipInATaskIsFound(t *testing.T) {
+	d := sit(t)
+	input := filepath.Join(t.TempDir(), "input")
+	if err := os.WriteFile(input, []byte("in"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s := d.run("task", "submit", "--type", "vision", "--program", "edgs", "--input", input); s.code == exitDone || !strings.Contains(s.err, `did you mean "edges"?`) {
+		t.Errorf("of a program: %+v", s)
+	}
+	offers := []view.Platform{{}, {Offers: []view.Offer{{Type: "vision"}, {Type: "sensor_fusion"}}}}
+	for typ, want := range map[string]string{"visoin": `; did you mean "vision"?`, "sensor-fusion": `; did you mean "sensor_fusion"?`, "vision": "", "poetry": ""} {
+		if got := offeredAs(typ, offers); got != want {
+			t.Errorf("of the type %s: %q, want %q", typ, got, want)
+		}
+	}
+}

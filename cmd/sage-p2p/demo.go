@@ -172,7 +172,7 @@ func (d *demo) failed(err error) error {
 // end ends the platforms and removes their homes, unless they shall be kept.
 func (d *demo) end(keep bool) error {
 	if keep {
-		d.say("They go on running. Talk to them, and end them, with:")
+		d.say("They go on running. Talk to them, end them, and then remove their homes, with:")
 		for _, a := range d.platforms {
 			fmt.Fprintf(d.out, "  %s --home %s status\n", d.call, a.home)
 		}
@@ -182,6 +182,7 @@ func (d *demo) end(keep bool) error {
 			a.node.Close()
 		}
 		fmt.Fprintln(d.out, kill)
+		fmt.Fprintf(d.out, "  rm -r %s\n", quote(d.dir))
 		return nil
 	}
 	for _, a := range d.platforms {

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/sage-p2p/sage-p2p/node/api/view"
 )
 
 func (p program) config() *cli.Command {
@@ -18,9 +20,11 @@ func (p program) config() *cli.Command {
 		Usage: "the settings of a node",
 		Subcommands: []*cli.Command{{
 			Name:  "show",
-			Usage: "what up runs with here, and where each value comes from",
+			Usage: "what up would run with here, and where each value comes from",
 			Description: "A flag comes before the environment, that before HOME/" + configFile + ", that\n" +
-				"before the default. All flags of up may be given, to see what they would do.",
+				"before the default. All flags of up may be given, to see what they would do;\n" +
+				"those that a running node was started with are not seen. A platform that is\n" +
+				"registered keeps its name, whatever is said here.",
 			Flags:  upFlags(),
 			Action: p.showConfig,
 		}},
@@ -73,6 +77,9 @@ func printConfig(w io.Writer, v inForce) {
 		there = " (not there yet: up writes it)"
 	}
 	fmt.Fprintf(w, "home %s\nfile %s%s\n", clean(v.Home), clean(v.File), there)
+	if _, err := os.Stat(filepath.Join(v.Home, view.AddrFile)); err == nil {
+		fmt.Fprintln(w, "a node runs here; flags that it was started with are not among these")
+	}
 	table(w, "KEY|FROM|VALUE", func(row func(...any)) {
 		for _, s := range v.Settings {
 			key, source := s.Key, origin(s.Source, s.Key)

@@ -234,3 +234,14 @@ func TestASlipIsAnsweredWithWhatWasMeant(t *testing.T) {
 		}
 	}
 }
+
+// With what flags a node was started, nobody but its process knows.
+func TestConfigShowSaysWhatItDoesNotSee(t *testing.T) {
+	const unseen = "flags that it was started with are not among these"
+	if s := command(t.Context(), t.TempDir(), time.Now, "", "config", "show"); s.code != exitDone || strings.Contains(s.out, unseen) {
+		t.Errorf("without a node: %+v", s)
+	}
+	if out := sit(t).ok("config", "show"); !strings.Contains(out, unseen) {
+		t.Errorf("beside a node it says\n%s", out)
+	}
+}

@@ -79,7 +79,7 @@ func TestAShellAtATerminal(t *testing.T) {
 	s.until(`TX_FINAL`) // an old one: it follows
 	var sub view.Submission
 	tell(t, a, &sub, "transfer", apitest.ID("someone").String(), "1")
-	s.until(`TX_FINAL ` + short(sub.TxID.String()))
+	s.until(`TX_FINAL [^\n]*` + short(sub.TxID.String()))
 	s.press("\x03")
 	s.until(`(?s)TX_FINAL.*\n\^C\n.*block \d+: transaction ` + short(sub.TxID.String()) + ` is final\nnode0>\n$`)
 	if own := wholeID.FindString(s.text()); own == "" || strings.Contains(s.text(), "transaction "+short(own)+" is final") {

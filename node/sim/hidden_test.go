@@ -21,14 +21,16 @@ func TestALeaderThatHidesAQCIsNotFollowed(t *testing.T) {
 	if set := s.cast.state.Validators(); set.Leader(1, 0) != s.machines[leader].id() || set.Leader(1, 1) != s.machines[liar].id() {
 		t.Fatal("the script has the wrong leaders")
 	}
-	s.pass = func(_, to int, m bft.Message) bool {
-		return m.Position().Kind != bft.KindCommit && m.Position().Kind != bft.KindStatus || to == knows
+	told := func(m bft.Message) bool {
+		p := m.Position()
+		return p.Kind == bft.KindStatus || p.Kind == bft.KindCommit && p.View == 0
 	}
+	s.pass = func(from, to int, m bft.Message) bool { return from != knows && (!told(m) || to == knows) }
 	s.pay(leader, 1)
 	s.wait("one machine alone has the decision", func() bool { return s.machines[knows].store.height() == 1 })
 
 	s.pass = func(from, to int, m bft.Message) bool {
-		return from != knows && to != knows && m.Position().Kind != bft.KindStatus
+		return from != knows && to != knows && !told(m)
 	}
 	s.wait("the liar has proposed another block", func() bool { return s.judge.seen[seenBlame] > 0 && s.record(liar).Proposed == 1 })
 	s.until(s.World.Now().Add(2_000), func() bool { return false })

@@ -40,7 +40,7 @@ func byzantineMutants() []mutant {
 		}, want: "A1", test: "TestALeaderThatHidesAQCIsNotFollowed"},
 		{name: "one Timeout of a far view takes everyone there", edits: []edit{
 			{"bft/collect.go", "return c.nthHighest(c.set.F() + 1)", "return c.nthHighest(1)"},
-		}, want: "liveness|ended itself", test: test, args: by("view jumper")},
+		}, want: "liveness|ended itself|blames", test: test, args: by("view jumper")},
 		{name: "the time of a block is not checked", edits: []edit{
 			{"node/replica/candidate.go", "{ return t <= clock.Add(maxLead) && clock <= t.Add(maxLag) }", "{ return true }"},
 		}, want: "time is", test: test, args: by("time pusher and backdater")},

@@ -25,6 +25,7 @@ func TestAPlatformIsVotedIn(t *testing.T) {
 		t.Errorf("it says %q", f.Awaits)
 	}
 	id := loki.id(t)
+	loki.wait(t, "ready", view.Status.Ready)
 	if _, err := loki.JoinValidators(t.Context()); !strings.Contains(refused(t, err), "admits by vote") {
 		t.Errorf("it joins before it was voted in: %v", err)
 	}
